@@ -1,0 +1,301 @@
+"""The messages of ACS: what control plane and agents say to each other on the websocket.
+
+Every frame is ``{"type": <name>, "message": {...}}``.  Member names and meanings are those of
+the ECS agent protocol; members of ours are under ``openecs`` and ignored by other agents.
+Structures only: no sessions, no I/O.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of every message and its parts.
+
+    Defaults are sent, not left out: other agents take an absent ``essential`` for false.
+    """
+
+
+class RoleCredentials(Message):
+    """Temporary keys for a task; ``expiration`` is passed on to containers as it is."""
+
+    credentials_id: str
+    role_arn: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = ""
+    session_token: str = ""
+    expiration: str = ""
+    #: ``TaskApplication`` or ``TaskExecution`` in IAMRoleCredentialsMessage.
+    role_type: str | None = None
+
+
+class DockerConfig(Message):
+    """JSON texts that the agent lays over the Config and HostConfig that it builds."""
+
+    version: str = "1.21"
+    config: str = "{}"
+    host_config: str = "{}"
+
+
+class PortMapping(Message):
+    """One port mapping; ``host_port`` 0 lets the agent choose."""
+
+    container_port: int | None = None
+    host_port: int = 0
+    container_port_range: str | None = None
+    protocol: str = "tcp"
+
+
+class MountPoint(Message):
+    source_volume: str = ""
+    container_path: str = ""
+    read_only: bool = False
+
+
+class VolumeFrom(Message):
+    source_container: str = ""
+    read_only: bool = False
+
+
+class Dependency(Message):
+    container_name: str
+    #: START, COMPLETE, SUCCESS or HEALTHY.
+    condition: str
+
+
+class RestartPolicy(Message):
+    enabled: bool = False
+    ignored_exit_codes: tuple[int, ...] = ()
+    #: Seconds a container must have run to be restarted; 300 when absent.
+    restart_attempt_period: int | None = None
+
+
+class ContainerPayload(Message):
+    """One container of a task payload, overrides already merged in."""
+
+    name: str
+    image: str
+    container_arn: str = ""
+    command: tuple[str, ...] = ()
+    entry_point: tuple[str, ...] | None = None
+    #: CPU shares.
+    cpu: int = 0
+    #: Hard limit in MiB, 0 for none.
+    memory: int = 0
+    essential: bool = True
+    environment: dict[str, str] = {}
+    port_mappings: tuple[PortMapping, ...] = ()
+    links: tuple[str, ...] = ()
+    mount_points: tuple[MountPoint, ...] = ()
+    volumes_from: tuple[VolumeFrom, ...] = ()
+    docker_config: DockerConfig = DockerConfig()
+    #: ``docker`` when the Config holds a Healthcheck.
+    health_check_type: str | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    #: Seconds; ``None`` leaves it to the agent.
+    start_timeout: int | None = None
+    stop_timeout: int | None = None
+    restart_policy: RestartPolicy | None = None
+    overrides: str = "{}"
+    #: ``ExecutionRole`` makes the agent add the credentials endpoint to awslogs options.
+    logs_auth_strategy: str | None = None
+
+
+class HostVolume(Message):
+    source_path: str = ""
+
+
+class DockerVolume(Message):
+    scope: str = "task"
+    autoprovision: bool = False
+    driver: str = "local"
+    driver_opts: dict[str, str] = {}
+    labels: dict[str, str] = {}
+
+
+class VolumePayload(Message):
+    """A volume of a task: ``host`` (also the anonymous task volume) or ``docker``."""
+
+    name: str
+    type: str = "host"
+    host: HostVolume | None = None
+    docker_volume_configuration: DockerVolume | None = None
+
+
+class Ipv4Address(Message):
+    primary: bool
+    private_address: str
+
+
+class ElasticNetworkInterface(Message):
+    """The interface of an awsvpc task."""
+
+    ec2_id: str
+    attachment_arn: str
+    mac_address: str
+    ipv4_addresses: tuple[Ipv4Address, ...]
+    #: Address and prefix length of the subnet's gateway: ``10.0.0.1/24``.
+    subnet_gateway_ipv4_address: str
+    index: int = 0
+    name: str = "eth0"
+    domain_name_servers: tuple[str, ...] = ()
+    domain_name: tuple[str, ...] = ()
+    private_dns_name: str = ""
+    interface_association_protocol: str = "default"
+
+
+class TaskPayload(Message):
+    """One task as an agent gets it; with ``desired_status`` STOPPED only ``arn`` counts."""
+
+    arn: str
+    desired_status: str = "RUNNING"
+    task_cluster_arn: str = ""
+    task_definition_account_id: str = ""
+    zone: str = ""
+    family: str = ""
+    version: str = ""
+    overrides: str = "{}"
+    service_name: str | None = None
+    group: str | None = None
+    launch_type: str = "EC2"
+    network_mode: str = "bridge"
+    #: Task limit in vCPUs, 0 for none.
+    cpu: float = 0.0
+    #: Task limit in MiB, 0 for none.
+    memory: int = 0
+    pid_mode: str | None = None
+    ipc_mode: str | None = None
+    containers: tuple[ContainerPayload, ...] = ()
+    volumes: tuple[VolumePayload, ...] = ()
+    role_credentials: RoleCredentials | None = None
+    execution_role_credentials: RoleCredentials | None = None
+    elastic_network_interfaces: tuple[ElasticNetworkInterface, ...] = ()
+
+
+class PayloadMessage(Message):
+    message_id: str
+    cluster_arn: str
+    container_instance_arn: str
+    tasks: tuple[TaskPayload, ...]
+    generated_at: int = 0
+    seq_num: int = 0
+
+
+class IAMRoleCredentialsMessage(Message):
+    message_id: str
+    task_arn: str
+    role_credentials: RoleCredentials
+    role_type: str = "TaskApplication"
+    task_cluster_arn: str = ""
+
+
+class ManifestTask(Message):
+    task_arn: str
+    task_cluster_arn: str = ""
+    desired_status: str = "RUNNING"
+
+
+class TaskManifestMessage(Message):
+    """Every task that the instance should run; others are candidates for stopping."""
+
+    message_id: str
+    cluster_arn: str
+    container_instance_arn: str
+    tasks: tuple[ManifestTask, ...]
+    generated_at: int = 0
+    timeline: int = 0
+
+
+class TaskStopVerificationAck(Message):
+    """The control plane's consent: these candidates of that manifest must stop."""
+
+    message_id: str
+    stop_tasks: tuple[ManifestTask, ...]
+    generated_at: int = 0
+
+
+class HeartbeatMessage(Message):
+    healthy: bool = True
+    message_id: str = ""
+
+
+class AckRequest(Message):
+    cluster: str = ""
+    container_instance: str = ""
+    message_id: str = ""
+
+
+class NackRequest(Message):
+    cluster: str = ""
+    container_instance: str = ""
+    message_id: str = ""
+    reason: str = ""
+
+
+class HeartbeatAckRequest(Message):
+    message_id: str = ""
+
+
+class IAMRoleCredentialsAckRequest(Message):
+    message_id: str = ""
+    credentials_id: str = ""
+    expiration: str = ""
+
+
+class TaskStopVerificationMessage(Message):
+    """An agent's list of tasks that it runs and the manifest does not name."""
+
+    message_id: str
+    stop_candidates: tuple[ManifestTask, ...] = ()
+
+
+TO_AGENT: dict[str, type[Message]] = {
+    kind.__name__: kind
+    for kind in (
+        PayloadMessage,
+        IAMRoleCredentialsMessage,
+        TaskManifestMessage,
+        TaskStopVerificationAck,
+        HeartbeatMessage,
+    )
+}
+FROM_AGENT: dict[str, type[Message]] = {
+    kind.__name__: kind
+    for kind in (
+        AckRequest,
+        NackRequest,
+        HeartbeatAckRequest,
+        IAMRoleCredentialsAckRequest,
+        TaskStopVerificationMessage,
+    )
+}
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    type: str
+    message: msgspec.Raw
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(message: Message) -> str:
+    """The text frame of a message."""
+    return _encode({"type": type(message).__name__, "message": message}).decode()
+
+
+def decode(frame: str | bytes, kinds: dict[str, type[Any]]) -> Message | None:
+    """The message of a frame, or ``None`` for a type that this side does not know.
+
+    Raises ``msgspec.ValidationError`` or ``msgspec.DecodeError`` for what is no message.
+    """
+    envelope = _decode_envelope(frame)
+    kind = kinds.get(envelope.type)
+    if kind is None:
+        return None
+    message: Message = msgspec.json.decode(envelope.message, type=kind)
+    return message

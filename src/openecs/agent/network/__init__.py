@@ -1,0 +1,1 @@
+"""Networking of tasks on this host."""

@@ -1,0 +1,1 @@
+"""The AWS services: thin handlers that read, decide, write and answer."""

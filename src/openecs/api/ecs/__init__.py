@@ -1,0 +1,1 @@
+"""Amazon ECS: its operations, one module a resource."""

@@ -1,0 +1,1 @@
+"""The ``openecs`` command: each command parses, then calls one function."""

@@ -1,0 +1,1 @@
+"""Controllers: small level-triggered loops, key to snapshot to plan to transaction."""

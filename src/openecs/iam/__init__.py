@@ -1,0 +1,1 @@
+"""Identity: principals, access keys, what a principal may do."""

@@ -1,0 +1,31 @@
+"""A cluster: a name under which services, tasks and container instances are grouped."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from openecs.model.record import Record
+from openecs.shapes import ecs
+
+ClusterStatus = Literal["ACTIVE", "INACTIVE"]
+
+
+class Cluster(Record):
+    """One cluster of one region.  INACTIVE clusters stay describable for a while."""
+
+    arn: str
+    name: str
+    region: str
+    status: ClusterStatus
+    created_at: float
+    settings: tuple[ecs.ClusterSetting, ...] = ()
+    configuration: ecs.ClusterConfiguration | None = None
+    service_connect_namespace: str | None = None
+    capacity_providers: tuple[str, ...] = ()
+    default_capacity_provider_strategy: tuple[ecs.CapacityProviderStrategyItem, ...] = ()
+    #: Set when the cluster became INACTIVE; the reaper forgets it later.
+    deleted_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        return self.arn

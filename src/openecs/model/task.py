@@ -1,0 +1,132 @@
+"""Tasks and their containers as state keeps them.
+
+``desired_status`` is written by the control plane alone, everything that was observed
+(``last_status`` from PENDING on, the containers' fields) by agents' reports alone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from openecs.model.record import Record
+from openecs.model.resources import Resources
+from openecs.shapes import ecs
+
+TaskStatus = Literal[
+    "PROVISIONING",
+    "PENDING",
+    "ACTIVATING",
+    "RUNNING",
+    "DEACTIVATING",
+    "STOPPING",
+    "DEPROVISIONING",
+    "STOPPED",
+    "DELETED",
+]
+
+#: The order in which a task may pass through its states; it may skip but never go back.
+STATUS_ORDER: dict[str, int] = {
+    "PROVISIONING": 0,
+    "PENDING": 1,
+    "ACTIVATING": 2,
+    "RUNNING": 3,
+    "DEACTIVATING": 4,
+    "STOPPING": 5,
+    "DEPROVISIONING": 6,
+    "STOPPED": 7,
+    "DELETED": 8,
+}
+
+
+class TaskContainer(Record):
+    """One container of a task: what was asked and what was observed of it."""
+
+    arn: str
+    name: str
+    image: str
+    essential: bool = True
+    last_status: Literal["PENDING", "RUNNING", "STOPPED"] = "PENDING"
+    runtime_id: str | None = None
+    image_digest: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    health_status: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] = "UNKNOWN"
+    has_health_check: bool = False
+    network_bindings: tuple[ecs.NetworkBinding, ...] = ()
+    #: As DescribeTasks shows them: strings of the reservations.
+    cpu: str | None = None
+    memory: str | None = None
+    memory_reservation: str | None = None
+
+
+class NetworkInterface(Record):
+    """The elastic network interface of an awsvpc task."""
+
+    attachment_id: str
+    eni_id: str
+    mac_address: str
+    private_ipv4_address: str
+    private_dns_name: str
+    subnet_id: str
+    security_groups: tuple[str, ...] = ()
+    assign_public_ip: bool = False
+    status: Literal["PRECREATED", "ATTACHED", "DELETED"] = "PRECREATED"
+
+
+class Task(Record):
+    """One task, from RunTask (or a service's decision) until it is forgotten."""
+
+    arn: str
+    region: str
+    cluster_arn: str
+    task_definition_arn: str
+    launch_type: Literal["EC2", "FARGATE", "EXTERNAL"]
+    desired_status: Literal["RUNNING", "STOPPED"]
+    last_status: TaskStatus
+    created_at: float
+    group: str
+    containers: tuple[TaskContainer, ...]
+    #: What the task holds on its node while it is not STOPPED.
+    reservation: Resources
+    started_by: str | None = None
+    #: ARN of the owning service; ``None`` for standalone tasks.
+    service_arn: str | None = None
+    #: ``ecs-svc/N`` of the deployment that started it.
+    deployment_id: str | None = None
+    node_id: str | None = None
+    container_instance_arn: str | None = None
+    availability_zone: str | None = None
+    capacity_provider_name: str | None = None
+    overrides: ecs.TaskOverride | None = None
+    network_mode: str | None = None
+    eni: NetworkInterface | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    platform_version: str | None = None
+    platform_family: str | None = None
+    ephemeral_storage_gib: int | None = None
+    enable_execute_command: bool = False
+    volume_configurations: tuple[ecs.TaskVolumeConfiguration, ...] = ()
+    #: Digests pinned for the deployment: container name → ``sha256:…``.
+    health_status: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] = "UNKNOWN"
+    connectivity: Literal["CONNECTED", "DISCONNECTED"] | None = None
+    connectivity_at: float | None = None
+    pull_started_at: float | None = None
+    pull_stopped_at: float | None = None
+    started_at: float | None = None
+    stopping_at: float | None = None
+    execution_stopped_at: float | None = None
+    stopped_at: float | None = None
+    stop_code: ecs.TaskStopCode | None = None
+    stopped_reason: str | None = None
+    #: +1 at each change that AWS would send an event for.
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        return self.arn
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing of the task runs or will run again."""
+        return self.last_status in ("STOPPED", "DELETED")

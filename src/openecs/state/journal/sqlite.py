@@ -1,0 +1,147 @@
+"""The SQLite journal: one writer thread that groups commits.
+
+The file holds the newest value of every record, written in WAL mode with
+``synchronous=FULL``.  A commit is durable when the SQLite transaction that holds it is;
+commits that queue up while one is written go out together with the next.  Numbered
+migrations run at ``load`` and are remembered in ``user_version``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from openecs.errors import OperatorError
+from openecs.state.journal.protocol import Change
+
+#: Applied in order; the index of the next one is the file's ``user_version``.
+MIGRATIONS = (
+    """
+    CREATE TABLE record (
+        tbl TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (tbl, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+    INSERT INTO meta (name, value) VALUES ('revision', 0);
+    """,
+)
+
+UPSERT = "INSERT INTO record (tbl, key, body) VALUES (?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE SET body = excluded.body"
+DELETE = "DELETE FROM record WHERE tbl = ? AND key = ?"
+
+Commit = tuple[int, list[Change]]
+
+
+class SqliteJournal:
+    """A journal in one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._queue: queue.SimpleQueue[Commit | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._log = structlog.get_logger("openecs.journal")
+        self.loaded_revision = 0
+
+    def load(self, types: dict[str, type]) -> Iterator[Change]:
+        """Migrate the file if need be, then give every record in it."""
+        connection = self._connect()
+        try:
+            self._migrate(connection)
+            (self.loaded_revision,) = connection.execute(
+                "SELECT value FROM meta WHERE name = 'revision'"
+            ).fetchone()
+            decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in types.items()}
+            for table, key, body in connection.execute("SELECT tbl, key, body FROM record"):
+                decode = decoders.get(table)
+                if decode is None:
+                    raise OperatorError(
+                        f"{self._path} holds records of the unknown kind {table!r}: it was written by "
+                        "a newer OpenECS. Start that version, or name another --data-dir."
+                    )
+                yield Change(table, key, decode(body))
+        finally:
+            connection.close()
+
+    def start(self, reached: Callable[[int], None], failed: Callable[[BaseException], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(
+            target=self._write_all, args=(loop, reached, failed), name="journal", daemon=True
+        )
+        self._thread.start()
+
+    def append(self, revision: int, changes: list[Change]) -> None:
+        self._queue.put((revision, changes))
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _write_all(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        reached: Callable[[int], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        try:
+            connection = self._connect()
+            try:
+                while (group := self._next_group()) is not None:
+                    self._write(connection, group)
+                    loop.call_soon_threadsafe(reached, group[-1][0])
+            finally:
+                connection.close()
+        except BaseException as error:  # the thread's last word; the server stops on it
+            self._log.critical("the journal can no longer write", path=str(self._path), error=str(error))
+            loop.call_soon_threadsafe(failed, error)
+
+    def _next_group(self) -> list[Commit] | None:
+        """All commits that wait, at least one; ``None`` when the journal closes."""
+        first = self._queue.get()
+        if first is None:
+            return None
+        group = [first]
+        while not self._queue.empty():
+            commit = self._queue.get()
+            if commit is None:
+                self._queue.put(None)
+                break
+            group.append(commit)
+        return group
+
+    def _write(self, connection: sqlite3.Connection, group: list[Commit]) -> None:
+        # A record that changed several times within the group is written once.
+        newest = {(c.table, c.key): c.record for _, changes in group for c in changes}
+        encode = msgspec.json.Encoder().encode
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            UPSERT, [(t, k, encode(r)) for (t, k), r in newest.items() if r is not None]
+        )
+        connection.executemany(DELETE, [key for key, r in newest.items() if r is None])
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'revision'", (group[-1][0],))
+        connection.execute("COMMIT")
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise OperatorError(
+                f"{self._path} was written by a newer OpenECS (format {version}, this one knows "
+                f"{len(MIGRATIONS)}). Start that version, or name another --data-dir."
+            )
+        for number in range(version, len(MIGRATIONS)):
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+            )

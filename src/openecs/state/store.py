@@ -1,0 +1,152 @@
+"""The store: tables, transactions, durability and change notices.
+
+One thread (the event loop's) reads and writes.  ``transaction()`` collects changes; when the
+block ends normally they get one new revision, go to the journal and are announced to
+subscribers; when it raises they are undone as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from openecs.state.journal.protocol import Change, Journal
+from openecs.state.table import Table
+
+
+class Notice(NamedTuple):
+    """One record's change, as subscribers hear it after the commit."""
+
+    table: str
+    key: str
+    old: Any
+    new: Any
+
+
+Subscriber = Callable[[Notice], None]
+
+
+class Transaction:
+    """The changes of one block.  Reads go to the tables, which already show them."""
+
+    def __init__(self, tables: dict[type, Table[Any]]) -> None:
+        self._tables = tables
+        #: (table name, key) → (table, record before the transaction)
+        self.undo: dict[tuple[str, str], tuple[Table[Any], Any]] = {}
+
+    def put(self, record: Any) -> None:
+        """Write one record, new or changed."""
+        self._replace(self._tables[type(record)], record.key, record)
+
+    def delete(self, record: Any) -> None:
+        """Forget one record."""
+        self._replace(self._tables[type(record)], record.key, None)
+
+    def _replace(self, table: Table[Any], key: str, record: Any) -> None:
+        old = table.replace(key, record)
+        self.undo.setdefault((table.name, key), (table, old))
+
+
+class Store:
+    """All tables of an installation and their journal."""
+
+    def __init__(self, tables: list[Table[Any]], journal: Journal) -> None:
+        self._by_type = {table.record_type: table for table in tables}
+        self._by_name = {table.name: table for table in tables}
+        self._journal = journal
+        self._revision = 0
+        self._durable = 0
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._subscribers: dict[str, list[Subscriber]] = {table.name: [] for table in tables}
+        self._open: Transaction | None = None
+
+    @property
+    def revision(self) -> int:
+        """The number of the newest commit; a reply that read state depends on it."""
+        return self._revision
+
+    def load(self) -> None:
+        """Fill the tables from the journal.  Call once, before anything else."""
+        for change in self._journal.load({t.name: t.record_type for t in self._by_name.values()}):
+            self._by_name[change.table].replace(change.key, change.record)
+        self._revision = self._durable = self._journal.loaded_revision
+
+    def subscribe(self, table: str, subscriber: Subscriber) -> None:
+        """Call ``subscriber`` after every commit that changed a record of ``table``.
+
+        Subscribers only take notes (enqueue keys, update counters); they never write.
+        """
+        self._subscribers[table].append(subscriber)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A block whose changes happen all or not at all.  Blocks do not nest."""
+        if self._open is not None:
+            raise RuntimeError("transactions do not nest: pass the open one down")
+        tx = self._open = Transaction(self._by_type)
+        try:
+            yield tx
+        except BaseException:
+            for (_, key), (table, old) in reversed(tx.undo.items()):
+                table.replace(key, old)
+            raise
+        else:
+            self._commit(tx)
+        finally:
+            self._open = None
+
+    def _commit(self, tx: Transaction) -> None:
+        notices: list[Notice] = []
+        changes: list[Change] = []
+        for (name, key), (table, old) in tx.undo.items():
+            new = table.get(key)
+            if new is not old:
+                changes.append(Change(name, key, new))
+                notices.append(Notice(name, key, old, new))
+        if not changes:
+            return
+        self._revision += 1
+        self._journal.append(self._revision, changes)
+        for notice in notices:
+            for subscriber in self._subscribers[notice.table]:
+                subscriber(notice)
+
+    async def durable(self, revision: int | None = None) -> None:
+        """Wait until ``revision`` (the newest, when not given) is on disk.
+
+        Raises the journal's failure when it can no longer write.
+        """
+        wanted = self._revision if revision is None else revision
+        if wanted <= self._durable:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((wanted, future))
+        await future
+
+    def journal_reached(self, revision: int) -> None:
+        """The journal's word, on the event loop, that ``revision`` is on disk."""
+        self._durable = max(self._durable, revision)
+        waiters = self._waiters
+        # Waiters queue in the order of their revisions, or close to it: a later one may
+        # wait for an earlier revision and then simply wakes with its neighbours.
+        while waiters and waiters[0][0] <= self._durable:
+            _, future = waiters.popleft()
+            if not future.done():
+                future.set_result(None)
+
+    def journal_failed(self, error: BaseException) -> None:
+        """The journal's word that nothing more can be made durable."""
+        while self._waiters:
+            _, future = self._waiters.popleft()
+            if not future.done():
+                future.set_exception(error)
+
+    def wipe(self) -> None:
+        """Forget every record (``POST /_openecs/reset`` of an ephemeral installation)."""
+        with self.transaction() as tx:
+            for table in self._by_name.values():
+                for record in list(table):
+                    tx.delete(record)

@@ -1,0 +1,1 @@
+"""Operation tables written by ``tools/generate_shapes.py``.  Nobody edits them."""
