@@ -1,0 +1,48 @@
+"""What a handler gets to know about the call that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from openecs.ids import Ids
+
+PrincipalKind = Literal["root", "agent", "execution", "task"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who signed the call."""
+
+    arn: str
+    kind: PrincipalKind
+    access_key_id: str
+    #: The task for which the temporary key was made.
+    task_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated API call."""
+
+    service: str
+    operation: str
+    request_id: str
+    account: str
+    #: The region of the signature's scope; all state is separate by region.
+    region: str
+    principal: Principal
+    #: Seconds since the epoch when the call arrived; the handler's only notion of now.
+    now: float
+    ids: Ids
+    #: Scheme and host as the client used them: ``http://127.0.0.1:4566``, no trailing slash.
+    endpoint: str
+
+
+#: A handler decides synchronously, so that a call is one step for everybody else; those
+#: that must wait for something outside (a file, a socket) are coroutine functions.
+Handler = Callable[[Call, Any], Any] | Callable[[Call, Any], Awaitable[Any]]
+
+#: Operation name → handler, as each resource module of ``openecs.api`` gives it.
+Handlers = Mapping[str, Handler]
