@@ -19,7 +19,7 @@ class Message(msgspec.Struct, frozen=True, rename="camel"):
     """
 
 
-class RoleCredentials(Message):
+class RoleCredentials(Message, frozen=True):
     """Temporary keys for a task; ``expiration`` is passed on to containers as it is."""
 
     credentials_id: str
@@ -32,7 +32,7 @@ class RoleCredentials(Message):
     role_type: str | None = None
 
 
-class DockerConfig(Message):
+class DockerConfig(Message, frozen=True):
     """JSON texts that the agent lays over the Config and HostConfig that it builds."""
 
     version: str = "1.21"
@@ -40,7 +40,7 @@ class DockerConfig(Message):
     host_config: str = "{}"
 
 
-class PortMapping(Message):
+class PortMapping(Message, frozen=True):
     """One port mapping; ``host_port`` 0 lets the agent choose."""
 
     container_port: int | None = None
@@ -49,31 +49,39 @@ class PortMapping(Message):
     protocol: str = "tcp"
 
 
-class MountPoint(Message):
+class MountPoint(Message, frozen=True):
+    """A volume of the task at a path of a container."""
+
     source_volume: str = ""
     container_path: str = ""
     read_only: bool = False
 
 
-class VolumeFrom(Message):
+class VolumeFrom(Message, frozen=True):
+    """Another container's mounts, taken over."""
+
     source_container: str = ""
     read_only: bool = False
 
 
-class Dependency(Message):
+class Dependency(Message, frozen=True):
+    """What another container must have reached before this one starts."""
+
     container_name: str
     #: START, COMPLETE, SUCCESS or HEALTHY.
     condition: str
 
 
-class RestartPolicy(Message):
+class RestartPolicy(Message, frozen=True):
+    """Whether a container that ends is started again by its agent."""
+
     enabled: bool = False
     ignored_exit_codes: tuple[int, ...] = ()
     #: Seconds a container must have run to be restarted; 300 when absent.
     restart_attempt_period: int | None = None
 
 
-class ContainerPayload(Message):
+class ContainerPayload(Message, frozen=True):
     """One container of a task payload, overrides already merged in."""
 
     name: str
@@ -104,11 +112,15 @@ class ContainerPayload(Message):
     logs_auth_strategy: str | None = None
 
 
-class HostVolume(Message):
+class HostVolume(Message, frozen=True):
+    """A directory of the host; without a path, a volume of the task's own."""
+
     source_path: str = ""
 
 
-class DockerVolume(Message):
+class DockerVolume(Message, frozen=True):
+    """A volume that a driver of the engine makes."""
+
     scope: str = "task"
     autoprovision: bool = False
     driver: str = "local"
@@ -116,7 +128,7 @@ class DockerVolume(Message):
     labels: dict[str, str] = {}
 
 
-class VolumePayload(Message):
+class VolumePayload(Message, frozen=True):
     """A volume of a task: ``host`` (also the anonymous task volume) or ``docker``."""
 
     name: str
@@ -125,12 +137,14 @@ class VolumePayload(Message):
     docker_volume_configuration: DockerVolume | None = None
 
 
-class Ipv4Address(Message):
+class Ipv4Address(Message, frozen=True):
+    """One address of an interface."""
+
     primary: bool
     private_address: str
 
 
-class ElasticNetworkInterface(Message):
+class ElasticNetworkInterface(Message, frozen=True):
     """The interface of an awsvpc task."""
 
     ec2_id: str
@@ -147,7 +161,7 @@ class ElasticNetworkInterface(Message):
     interface_association_protocol: str = "default"
 
 
-class TaskPayload(Message):
+class TaskPayload(Message, frozen=True):
     """One task as an agent gets it; with ``desired_status`` STOPPED only ``arn`` counts."""
 
     arn: str
@@ -175,7 +189,9 @@ class TaskPayload(Message):
     elastic_network_interfaces: tuple[ElasticNetworkInterface, ...] = ()
 
 
-class PayloadMessage(Message):
+class PayloadMessage(Message, frozen=True):
+    """Tasks to run or to stop; answered with AckRequest."""
+
     message_id: str
     cluster_arn: str
     container_instance_arn: str
@@ -184,7 +200,9 @@ class PayloadMessage(Message):
     seq_num: int = 0
 
 
-class IAMRoleCredentialsMessage(Message):
+class IAMRoleCredentialsMessage(Message, frozen=True):
+    """New keys for a task that the agent has already."""
+
     message_id: str
     task_arn: str
     role_credentials: RoleCredentials
@@ -192,13 +210,15 @@ class IAMRoleCredentialsMessage(Message):
     task_cluster_arn: str = ""
 
 
-class ManifestTask(Message):
+class ManifestTask(Message, frozen=True):
+    """A task as manifests and stop verifications name it."""
+
     task_arn: str
     task_cluster_arn: str = ""
     desired_status: str = "RUNNING"
 
 
-class TaskManifestMessage(Message):
+class TaskManifestMessage(Message, frozen=True):
     """Every task that the instance should run; others are candidates for stopping."""
 
     message_id: str
@@ -209,7 +229,7 @@ class TaskManifestMessage(Message):
     timeline: int = 0
 
 
-class TaskStopVerificationAck(Message):
+class TaskStopVerificationAck(Message, frozen=True):
     """The control plane's consent: these candidates of that manifest must stop."""
 
     message_id: str
@@ -217,35 +237,45 @@ class TaskStopVerificationAck(Message):
     generated_at: int = 0
 
 
-class HeartbeatMessage(Message):
+class HeartbeatMessage(Message, frozen=True):
+    """A sign of life; agents give up a connection that is silent for a minute."""
+
     healthy: bool = True
     message_id: str = ""
 
 
-class AckRequest(Message):
+class AckRequest(Message, frozen=True):
+    """The agent's receipt of a message."""
+
     cluster: str = ""
     container_instance: str = ""
     message_id: str = ""
 
 
-class NackRequest(Message):
+class NackRequest(Message, frozen=True):
+    """The agent's refusal of a message."""
+
     cluster: str = ""
     container_instance: str = ""
     message_id: str = ""
     reason: str = ""
 
 
-class HeartbeatAckRequest(Message):
+class HeartbeatAckRequest(Message, frozen=True):
+    """The agent's answer to a heartbeat."""
+
     message_id: str = ""
 
 
-class IAMRoleCredentialsAckRequest(Message):
+class IAMRoleCredentialsAckRequest(Message, frozen=True):
+    """The agent's receipt of credentials."""
+
     message_id: str = ""
     credentials_id: str = ""
     expiration: str = ""
 
 
-class TaskStopVerificationMessage(Message):
+class TaskStopVerificationMessage(Message, frozen=True):
     """An agent's list of tasks that it runs and the manifest does not name."""
 
     message_id: str

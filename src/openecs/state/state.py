@@ -15,9 +15,11 @@ from openecs.model.settings import AccountSetting
 from openecs.model.tags import ResourceTags
 from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
+from openecs.state.addresses import Addresses
 from openecs.state.journal.protocol import Journal
 from openecs.state.store import Store
 from openecs.state.table import Table
+from openecs.state.usage import Usage
 
 
 class State:
@@ -53,6 +55,10 @@ class State:
             stopped=lambda t: "stopped" if t.stopped else None,
             task_definition=lambda t: t.task_definition_arn,
         )
+        self.usage = Usage()
+        self.tasks.watch(self.usage.task_changed)
+        self.addresses = Addresses()
+        self.tasks.watch(self.addresses.task_changed)
         self.services = Table("service", Service, cluster=lambda s: s.cluster_arn)
         self.service_events = Table("service_events", ServiceEvents)
         self.tags = Table("tags", ResourceTags)

@@ -61,6 +61,7 @@ class Store:
         self._durable = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._subscribers: dict[str, list[Subscriber]] = {table.name: [] for table in tables}
+        self._failure: BaseException | None = None
         self._open: Transaction | None = None
 
     @property
@@ -74,12 +75,15 @@ class Store:
             self._by_name[change.table].replace(change.key, change.record)
         self._revision = self._durable = self._journal.loaded_revision
 
-    def subscribe(self, table: str, subscriber: Subscriber) -> None:
+    def subscribe(self, table: str, subscriber: Subscriber) -> Callable[[], None]:
         """Call ``subscriber`` after every commit that changed a record of ``table``.
 
         Subscribers only take notes (enqueue keys, update counters); they never write.
+        Returns the function that ends the subscription.
         """
-        self._subscribers[table].append(subscriber)
+        subscribers = self._subscribers[table]
+        subscribers.append(subscriber)
+        return lambda: subscribers.remove(subscriber)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -111,7 +115,7 @@ class Store:
         self._revision += 1
         self._journal.append(self._revision, changes)
         for notice in notices:
-            for subscriber in self._subscribers[notice.table]:
+            for subscriber in tuple(self._subscribers[notice.table]):
                 subscriber(notice)
 
     async def durable(self, revision: int | None = None) -> None:
@@ -122,6 +126,8 @@ class Store:
         wanted = self._revision if revision is None else revision
         if wanted <= self._durable:
             return
+        if self._failure is not None:
+            raise self._failure
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((wanted, future))
         await future
@@ -139,14 +145,8 @@ class Store:
 
     def journal_failed(self, error: BaseException) -> None:
         """The journal's word that nothing more can be made durable."""
+        self._failure = error
         while self._waiters:
             _, future = self._waiters.popleft()
             if not future.done():
                 future.set_exception(error)
-
-    def wipe(self) -> None:
-        """Forget every record (``POST /_openecs/reset`` of an ephemeral installation)."""
-        with self.transaction() as tx:
-            for table in self._by_name.values():
-                for record in list(table):
-                    tx.delete(record)

@@ -32,6 +32,7 @@ class Table(Generic[R]):
         self._records: dict[str, R] = {}
         self._index_keys = indexes
         self._indexes: dict[str, dict[Hashable, dict[str, R]]] = {name: {} for name in indexes}
+        self._watchers: list[Callable[[R | None, R | None], None]] = []
 
     def __len__(self) -> int:
         return len(self._records)
@@ -62,6 +63,14 @@ class Table(Generic[R]):
         """The values that an index knows at present."""
         return tuple(self._indexes[index])
 
+    def watch(self, watcher: Callable[[R | None, R | None], None]) -> None:
+        """Call ``watcher(old, new)`` at every replacement, undone ones included.
+
+        For sums and sets derived from the records, which are thus right inside transactions
+        too.  Watchers only compute; they never write to a table.
+        """
+        self._watchers.append(watcher)
+
     def replace(self, key: str, record: R | None) -> R | None:
         """Set or (with ``None``) forget the record of ``key``; returns what was there.
 
@@ -83,4 +92,6 @@ class Table(Generic[R]):
                     del index[before]
             if record is not None and after is not None:
                 index.setdefault(after, {})[key] = record
+        for watcher in self._watchers:
+            watcher(old, record)
         return old

@@ -26,8 +26,8 @@ class EngineError(Exception):
         self.status = status
 
 
-class NoSuchContainer(EngineError):
-    """The container (or image, or volume) is not there."""
+class NoSuchContainer(EngineError):  # noqa: N818 -- the engine's own words
+    """What was named (a container, or the image or network that it needs) is not there."""
 
 
 class EngineUnavailable(Retryable):
@@ -42,6 +42,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     api_version: tuple[int, int]
     cpus: int
     memory_mib: int
+    #: As ECS spells it: ``x86_64`` or ``arm64``.
     architecture: str
     cgroup_version: Literal["1", "2"]
     cgroup_driver: str
@@ -76,6 +77,7 @@ class HealthProbe(msgspec.Struct, frozen=True, kw_only=True):
     #: Exit code and output of the newest probe.
     exit_code: int | None = None
     output: str = ""
+    #: When the newest probe ended, ``None`` before the first.
     since: float | None = None
 
 
@@ -90,14 +92,18 @@ class ContainerInfo(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     labels: Mapping[str, str]
     created_at: float
+    #: Its newest start; ``None`` until it has run.
     started_at: float | None = None
+    #: The end of its newest run; ``None`` while it runs.
     finished_at: float | None = None
-    #: ``None`` until it has run and ended.
+    #: The code of its newest run; ``None`` until it has run, and while it runs.
     exit_code: int | None = None
     #: The engine's own complaint about its last start, empty for none.
     error: str = ""
     oom_killed: bool = False
+    #: ``None`` without a health check, and when it is not running.
     health: HealthProbe | None = None
+    #: Both families, if the engine publishes on both; empty when it is not running.
     ports: tuple[PortBinding, ...] = ()
     #: network name → address, for engine-made networks.
     addresses: Mapping[str, str] = {}
@@ -108,7 +114,8 @@ class ContainerInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One change of a container, as the engine announces it."""
 
-    #: ``create``, ``start``, ``die``, ``oom``, ``destroy``, ``health_status`` …
+    #: ``create``, ``start``, ``die``, ``oom``, ``destroy``, ``pause``, ``unpause`` or
+    #: ``health_status``; runtimes announce nothing else.
     action: str
     container_id: str
     time: float
@@ -119,10 +126,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistryAuth(msgspec.Struct, frozen=True, kw_only=True):
-    """User name and password for a pull.  Never logged."""
+    """User name and password for a pull.  Never logged, hence the short repr."""
 
     username: str
     password: str
+
+    def __repr__(self) -> str:
+        return f"RegistryAuth(username={self.username!r})"
 
 
 class Runtime(Protocol):
@@ -150,8 +160,11 @@ class Runtime(Protocol):
         """Start it; no error when it runs already."""
         ...
 
-    async def stop(self, container_id: str, timeout: int) -> None:
-        """Send its stop signal, after ``timeout`` seconds SIGKILL; returns when it ended."""
+    async def stop(self, container_id: str, timeout: int) -> None:  # noqa: ASYNC109 -- the engine's grace period
+        """Send its stop signal, after ``timeout`` seconds SIGKILL; returns when it ended.
+
+        No error when it is not running; raises ``NoSuchContainer``.
+        """
         ...
 
     async def remove(self, container_id: str) -> None:
@@ -168,8 +181,10 @@ class Runtime(Protocol):
         ...
 
     def events(self, since: float | None = None) -> AsyncIterator[Event]:
-        """Container events as they happen, starting with those after ``since``.
+        """Container events as they happen, starting with those at or after ``since``.
 
+        One at ``since`` itself may be repeated: better twice than never.  Listening begins with
+        the first event that is asked for, so callers that then list pass the time before.
         Ends with ``EngineUnavailable`` when the engine goes away; the caller then lists and
         inspects, because events may be lost.
         """
@@ -185,8 +200,8 @@ class Runtime(Protocol):
         """No error when absent."""
         ...
 
-    async def top(self, container_id: str) -> list[int]:
-        """Host process ids of the container's processes."""
+    async def top(self, container_id: str) -> tuple[int, ...]:
+        """Host process ids of the container's processes; none when it is not running."""
         ...
 
     async def close(self) -> None:

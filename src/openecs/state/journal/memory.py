@@ -13,7 +13,7 @@ class MemoryJournal:
     loaded_revision = 0
 
     def __init__(self) -> None:
-        self._reached: Callable[[int], None] = lambda revision: None
+        self._reached: Callable[[int], None] = lambda _: None
 
     def load(self, types: dict[str, type]) -> Iterator[Change]:  # noqa: ARG002
         return iter(())

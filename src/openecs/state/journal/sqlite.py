@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -32,7 +33,9 @@ MIGRATIONS = (
     """,
 )
 
-UPSERT = "INSERT INTO record (tbl, key, body) VALUES (?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE SET body = excluded.body"
+UPSERT = (
+    "INSERT INTO record (tbl, key, body) VALUES (?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE SET body = excluded.body"
+)
 DELETE = "DELETE FROM record WHERE tbl = ? AND key = ?"
 
 Commit = tuple[int, list[Change]]
@@ -53,10 +56,8 @@ class SqliteJournal:
         connection = self._connect()
         try:
             self._migrate(connection)
-            (self.loaded_revision,) = connection.execute(
-                "SELECT value FROM meta WHERE name = 'revision'"
-            ).fetchone()
-            decoders = {name: msgspec.json.Decoder(kind).decode for name, kind in types.items()}
+            (self.loaded_revision,) = connection.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
+            decoders: dict[str, Any] = {name: msgspec.json.Decoder(kind).decode for name, kind in types.items()}
             for table, key, body in connection.execute("SELECT tbl, key, body FROM record"):
                 decode = decoders.get(table)
                 if decode is None:
@@ -98,7 +99,7 @@ class SqliteJournal:
                     loop.call_soon_threadsafe(reached, group[-1][0])
             finally:
                 connection.close()
-        except BaseException as error:  # the thread's last word; the server stops on it
+        except BaseException as error:  # noqa: BLE001 -- the thread's last word; the server stops on it
             self._log.critical("the journal can no longer write", path=str(self._path), error=str(error))
             loop.call_soon_threadsafe(failed, error)
 
@@ -121,9 +122,7 @@ class SqliteJournal:
         newest = {(c.table, c.key): c.record for _, changes in group for c in changes}
         encode = msgspec.json.Encoder().encode
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(
-            UPSERT, [(t, k, encode(r)) for (t, k), r in newest.items() if r is not None]
-        )
+        connection.executemany(UPSERT, [(t, k, encode(r)) for (t, k), r in newest.items() if r is not None])
         connection.executemany(DELETE, [key for key, r in newest.items() if r is None])
         connection.execute("UPDATE meta SET value = ? WHERE name = 'revision'", (group[-1][0],))
         connection.execute("COMMIT")

@@ -1,0 +1,79 @@
+"""The opening of an agent's websocket: who it is, whether it may, and AWS's refusals.
+
+The wire layer has verified the signature by the time ``greet`` decides; nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from openecs import arn as arns
+from openecs.errors import AWSError
+from openecs.model.node import ContainerInstance, Node
+from openecs.state.state import State
+from openecs.wire.call import Principal
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+#: The principal who signed a handshake; raises ``AWSError`` when nobody valid did.
+Authenticate = Callable[[Scope], Principal]
+
+
+class Greeting(NamedTuple):
+    """An agent that may stay."""
+
+    instance: ContainerInstance
+    node: Node
+    query: Mapping[str, str]
+    #: The control plane's URL as the agent wrote it.
+    endpoint: str
+
+
+def greet(state: State, scope: Scope, authenticate: Authenticate, *, cluster: str, instance: str) -> Greeting:
+    """Who opens this websocket.  ``cluster`` and ``instance`` name the query's members.
+
+    Raises ``AWSError`` with the code that agents know.  InactiveInstanceException makes an
+    agent wait for an hour, every other one makes it try again soon.
+    """
+    principal = authenticate(scope)
+    query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
+    found = state.container_instances.get(query.get(instance, ""))
+    if found is None:
+        raise AWSError("InvalidInstanceException", "The container instance is not registered.")
+    node = state.nodes.get(found.node_id)
+    if node is None:
+        raise AWSError("InvalidInstanceException", "The container instance is not registered.")
+    if principal.kind != "root" and principal.arn != node.owner:
+        raise AWSError("AccessDeniedException", "The container instance belongs to another principal.", status=403)
+    if found.status == "INACTIVE":
+        raise AWSError("InactiveInstanceException", "The container instance is deregistered.")
+    named = query.get(cluster, "")
+    if named and arns.short(named) != arns.short(found.cluster_arn):
+        raise AWSError("InvalidClusterException", "The container instance is not registered in this cluster.")
+    return Greeting(found, node, query, _endpoint(scope))
+
+
+async def refuse(scope: Scope, send: Send, error: AWSError) -> None:
+    """Answer the handshake with an error that the agent can read."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        # Without the extension the server answers 403 and no text.
+        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+        return
+    body = msgspec.json.encode({"type": error.code, "message": {"message": error.message}})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-amzn-errortype", error.code.encode()),
+    ]
+    await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _endpoint(scope: Scope) -> str:
+    host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"").decode("latin-1")
+    return f"{'https' if scope.get('scheme') == 'wss' else 'http'}://{host}"

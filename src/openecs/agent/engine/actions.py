@@ -1,0 +1,308 @@
+"""Carrying out one task's actions on the container engine, and turning outcomes into facts.
+
+No decisions: each method does what its action says and answers with facts.  Refusals become
+``Failed`` facts in ECS's words; ``EngineUnavailable`` passes through, the worker waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from openecs.acs.messages import TaskPayload
+from openecs.agent.engine import container_body, names, volumes
+from openecs.agent.engine import facts as f
+from openecs.agent.engine.images import CannotPull
+from openecs.agent.engine.limits import LimitsError
+from openecs.agent.engine.ports import BIND_IP, NoPorts
+from openecs.agent.engine.settings import EngineParts
+from openecs.agent.engine.task_state import ContainerState, TaskState
+from openecs.agent.network.driver import NetworkError
+from openecs.agent.runtime.protocol import ContainerInfo, EngineError, EngineUnavailable, NoSuchContainer
+from openecs.shapes import ecs
+
+NO_CREDENTIALS_ENDPOINT = (
+    "CannotCreateContainerError: the container's log driver signs with the execution role, but this node does not "
+    "serve the credentials endpoint 169.254.170.2"
+)
+
+
+class Actions:
+    """One task's hands."""
+
+    def __init__(self, payload: TaskPayload, parts: EngineParts, cluster: str) -> None:
+        self._payload = payload
+        self._parts = parts
+        self._cluster = cluster
+        self._by_name = {c.name: c for c in payload.containers}
+        self._awsvpc = payload.network_mode == "awsvpc"
+
+    @property
+    def needs_preparation(self) -> bool:
+        """Whether anything must be made before the first container."""
+        limits = self._parts.limits.parent(self._payload) is not None
+        return self._awsvpc or limits or volumes.needed(self._payload)
+
+    async def perform(self, action: f.Action, state: TaskState) -> list[f.Fact]:
+        """Carry out one action.  Raises ``EngineUnavailable``."""
+        match action:
+            case f.Prepare():
+                return [await self._prepare()]
+            case f.Release():
+                return [await self._release()]
+            case f.Fetch(name=name):
+                return [await self._fetch(name)]
+            case f.Create(name=name):
+                return [await self._create(state, name)]
+            case f.Start(name=name):
+                return await self._start(state.container(name))
+            case f.Stop(name=name, timeout=timeout):
+                return await self._stop(state.container(name), timeout)
+            case f.Cleanup():
+                return [await self._clean_up(state)]
+            case f.CancelFetch():
+                return []
+
+    async def look(self, container: ContainerState) -> list[f.Fact]:
+        """What the engine says of a container; nothing when it was never made."""
+        container_id = container.container_id
+        if container_id is None:
+            marks = self._labels(container.name)
+            wanted = [f"{key}={marks[key]}" for key in (names.LABEL_TASK_ARN, names.LABEL_CONTAINER)]
+            found = await self._parts.runtime.list(wanted)
+            if not found:
+                return []
+            container_id = found[0]
+        try:
+            info = await self._parts.runtime.inspect(container_id)
+        except NoSuchContainer:
+            return [f.Vanished(name=container.name)]
+        facts: list[f.Fact] = [self._observed(container.name, info)]
+        if info.health is not None and info.status == "running" and info.health.status != "starting":
+            facts.append(
+                f.HealthChanged(
+                    name=container.name,
+                    health="HEALTHY" if info.health.status == "healthy" else "UNHEALTHY",
+                    at=info.health.since if info.health.since is not None else self._parts.clock.now(),
+                    exit_code=info.health.exit_code,
+                    output=info.health.output,
+                )
+            )
+        return facts
+
+    async def sandbox_loss(self, state: TaskState) -> str | None:
+        """Why the task's network is no longer there, ``None`` while it is."""
+        mode = state.network_mode
+        if mode is None or not mode.startswith("container:"):
+            return None
+        try:
+            info = await self._parts.runtime.inspect(mode.removeprefix("container:"))
+        except NoSuchContainer:
+            return "ContainerNetworkingError: the container that holds the task's network is gone"
+        if info.status == "running":
+            return None
+        return "ContainerNetworkingError: the container that holds the task's network has ended"
+
+    def adopt_ports(self, state: TaskState) -> None:
+        """Keep what the task holds from being given away, after a restart of the agent."""
+        for container in state.containers:
+            if not container.stopped:
+                self._parts.ports.adopt(self._payload.arn, container.bindings)
+
+    # -- the task's surroundings ----------------------------------------------------------
+
+    async def _prepare(self) -> f.Fact:
+        parts = self._parts
+        try:
+            await volumes.make(self._payload, parts.runtime, {names.LABEL_TASK_ARN: self._payload.arn})
+            await parts.limits.make(self._payload)
+            mode = None
+            if self._awsvpc:
+                mode = await parts.network.attach(self._payload, self._labels(names.PAUSE))
+        except (volumes.VolumeError, LimitsError) as error:
+            return f.PrepareFailed(reason=f"ResourceInitializationError: {error}")
+        except NetworkError as error:
+            return f.PrepareFailed(reason=f"ContainerNetworkingError: {error}")
+        return f.Prepared(network_mode=mode)
+
+    async def _release(self) -> f.Fact:
+        if self._awsvpc:
+            await self._parts.network.detach(self._payload)
+        await self._parts.limits.remove(self._payload)
+        return f.Released()
+
+    async def _clean_up(self, state: TaskState) -> f.Fact:
+        runtime = self._parts.runtime
+        for container in state.containers:
+            if container.container_id is not None:
+                await runtime.remove(container.container_id)
+        try:
+            await volumes.remove(self._payload, runtime)
+        except EngineError as error:
+            # Somebody else uses it now; it is theirs.
+            return f.Cleaned(left=error.message)
+        return f.Cleaned()
+
+    # -- one container --------------------------------------------------------------------
+
+    async def _fetch(self, name: str) -> f.Fact:
+        try:
+            image = await self._parts.images.ensure(self._by_name[name].image)
+        except CannotPull as error:
+            return f.Failed(name=name, reason=str(error))
+        return f.Fetched(
+            name=name,
+            image_id=image.id,
+            digest=image.digest,
+            pull_started_at=image.pull_started_at,
+            pull_stopped_at=image.pull_stopped_at,
+        )
+
+    async def _create(self, state: TaskState, name: str) -> f.Fact:
+        container = self._by_name[name]
+        settings = self._parts.settings
+        log_credentials = None
+        if container.logs_auth_strategy == "ExecutionRole" and self._payload.execution_role_credentials is not None:
+            log_credentials = f"/v2/credentials/{self._payload.execution_role_credentials.credentials_id}"
+            if settings.metadata_url is None and settings.log_drivers_sign:
+                return f.Failed(name=name, reason=NO_CREDENTIALS_ENDPOINT)
+        try:
+            image = await self._parts.images.ensure(container.image)
+            bindings = self._bindings(name)
+            body = container_body.build(
+                self._payload,
+                container,
+                container_body.BodyInputs(
+                    labels=self._labels(name),
+                    environment=self._environment(state.container(name)),
+                    image_env=image.env,
+                    bindings=bindings if self._payload.network_mode == "bridge" else (),
+                    network_mode=state.network_mode,
+                    cgroup_parent=self._parts.limits.parent(self._payload),
+                    volumes=volumes.sources(self._payload),
+                    log_credentials=log_credentials,
+                ),
+            )
+            async with asyncio.timeout(settings.create_deadline):
+                container_id = await self._create_from(container.image, names.container_name(self._payload, name), body)
+        except CannotPull as error:
+            return f.Failed(name=name, reason=str(error))
+        except (NoPorts, container_body.BadDockerConfig) as error:
+            return f.Failed(name=name, reason=f"CannotCreateContainerError: {error}")
+        except EngineError as error:
+            return f.Failed(
+                name=name, reason=f"CannotCreateContainerError: Error response from daemon: {error.message}"
+            )
+        except TimeoutError:
+            return f.Failed(name=name, reason=_timed_out("created", settings.create_deadline))
+        return f.Created(name=name, container_id=container_id, bindings=bindings)
+
+    async def _create_from(self, image: str, name: str, body: Mapping[str, object]) -> str:
+        try:
+            return await self._parts.runtime.create(name, body)
+        except NoSuchContainer:
+            # The image was removed since it was last seen.
+            self._parts.images.forget(image)
+            await self._parts.images.ensure(image)
+            return await self._parts.runtime.create(name, body)
+
+    async def _start(self, container: ContainerState) -> list[f.Fact]:
+        settings = self._parts.settings
+        container_id = container.container_id or ""
+        try:
+            async with asyncio.timeout(settings.start_deadline):
+                await self._parts.runtime.start(container_id)
+        except NoSuchContainer:
+            return [f.Failed(name=container.name, reason="NoSuchContainerError: the container was removed")]
+        except EngineError as error:
+            reason = f"CannotStartContainerError: Error response from daemon: {error.message}"
+            return [f.Failed(name=container.name, reason=reason)]
+        except TimeoutError:
+            # It must not start later, when it counts as stopped.
+            await self._parts.runtime.remove(container_id)
+            return [f.Failed(name=container.name, reason=_timed_out("started", settings.start_deadline))]
+        return [f.Started(name=container.name, at=self._parts.clock.now())]
+
+    async def _stop(self, container: ContainerState, timeout: int) -> list[f.Fact]:
+        container_id = container.container_id or ""
+        try:
+            await self._parts.runtime.stop(container_id, timeout)
+        except NoSuchContainer:
+            return [f.Vanished(name=container.name)]
+        except EngineError as error:
+            # Never say STOPPED of what may run: ask the engine again.
+            raise EngineUnavailable(f"stop refused: {error.message}") from error
+        facts = await self.look(container)
+        if any(isinstance(fact, f.Observed) and fact.status == "running" for fact in facts):
+            raise EngineUnavailable("the container still runs after its stop")
+        return facts
+
+    def _bindings(self, name: str) -> tuple[ecs.NetworkBinding, ...]:
+        mappings = self._by_name[name].port_mappings
+        if not mappings:
+            return ()
+        if self._payload.network_mode == "bridge":
+            return self._parts.ports.assign(self._payload.arn, mappings)
+        if self._payload.network_mode == "host":
+            return tuple(
+                ecs.NetworkBinding(
+                    bind_ip=BIND_IP,
+                    container_port=m.container_port,
+                    host_port=m.container_port,
+                    container_port_range=m.container_port_range,
+                    host_port_range=m.container_port_range,
+                    protocol="udp" if m.protocol == "udp" else "tcp",
+                )
+                for m in mappings
+            )
+        return ()
+
+    def _environment(self, container: ContainerState) -> Mapping[str, str]:
+        settings = self._parts.settings
+        environment = {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+        if settings.metadata_url is not None:
+            base, token = settings.metadata_url, container.token
+            environment["ECS_CONTAINER_METADATA_URI"] = f"{base}/v3/{token}"
+            environment["ECS_CONTAINER_METADATA_URI_V4"] = f"{base}/v4/{token}"
+            environment["ECS_AGENT_URI"] = f"{base}/api/{token}"
+            role = self._payload.role_credentials
+            if role is not None:
+                environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = f"/v2/credentials/{role.credentials_id}"
+        return environment
+
+    def _labels(self, name: str) -> dict[str, str]:
+        return names.labels(self._payload, name, self._cluster, self._parts.settings.node_id)
+
+    def _observed(self, name: str, info: ContainerInfo) -> f.Observed:
+        status: str = {"created": "created", "exited": "exited", "dead": "exited", "removing": "exited"}.get(
+            info.status, "running"
+        )
+        ended = status == "exited"
+        bindings = tuple(
+            ecs.NetworkBinding(
+                bind_ip=p.host_ip,
+                container_port=p.container_port,
+                host_port=p.host_port,
+                protocol="udp" if p.protocol == "udp" else "tcp",
+            )
+            for p in info.ports
+            if ":" not in p.host_ip
+        )
+        return f.Observed(
+            name=name,
+            container_id=info.id,
+            status="exited" if ended else "created" if status == "created" else "running",
+            started_at=info.started_at,
+            finished_at=info.finished_at if ended else None,
+            exit_code=info.exit_code if ended else None,
+            error=info.error if ended else "",
+            oom_killed=info.oom_killed if ended else False,
+            bindings=bindings or None,
+        )
+
+
+def _timed_out(what: str, seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"DockerTimeoutError: Could not transition to {what}; timed out after waiting {minutes}m{rest}s"
+
+

@@ -1,0 +1,199 @@
+"""What can happen to a task (facts) and what can be done about it (actions).
+
+Facts go into the machine, actions come out of it; the worker carries actions out and turns
+their outcome into facts again.  Values only.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from openecs.shapes import ecs
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class Begin(_Value):
+    """The owner is ready: decide what is to be done."""
+
+
+class Tick(_Value):
+    """A deadline has come."""
+
+
+class StopRequested(_Value):
+    """The control plane wants the task stopped."""
+
+
+class Resend(_Value):
+    """The control plane seems not to know the task's state: report it again."""
+
+
+class Prepared(_Value):
+    """Volumes, limits and network are there."""
+
+    network_mode: str | None = None
+
+
+class PrepareFailed(_Value):
+    """They cannot be made; ``reason`` becomes the task's."""
+
+    reason: str
+
+
+class SandboxLost(_Value):
+    """The task's network is gone under its running containers."""
+
+    reason: str
+
+
+class Released(_Value):
+    """Limits and network are taken down."""
+
+
+class Fetched(_Value):
+    """The image is local."""
+
+    name: str
+    image_id: str
+    digest: str | None = None
+    #: When a pull began and ended; ``None`` when none was needed.
+    pull_started_at: float | None = None
+    pull_stopped_at: float | None = None
+
+
+class Created(_Value):
+    """The container exists."""
+
+    name: str
+    container_id: str
+    bindings: tuple[ecs.NetworkBinding, ...] = ()
+
+
+class Started(_Value):
+    """The engine says that it started the container."""
+
+    name: str
+    at: float
+
+
+class Failed(_Value):
+    """An action on a container failed for good; ``reason`` is ``<ErrorName>: <message>``."""
+
+    name: str
+    reason: str
+    #: Set when the container is known to have run.
+    exit_code: int | None = None
+
+
+class Observed(_Value):
+    """What inspecting a container told."""
+
+    name: str
+    container_id: str
+    status: Literal["created", "running", "exited"]
+    started_at: float | None = None
+    finished_at: float | None = None
+    exit_code: int | None = None
+    error: str = ""
+    oom_killed: bool = False
+    bindings: tuple[ecs.NetworkBinding, ...] | None = None
+
+
+class Vanished(_Value):
+    """The engine does not know the container."""
+
+    name: str
+
+
+class HealthChanged(_Value):
+    """A container's health check came to another result."""
+
+    name: str
+    health: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"]
+    at: float
+    exit_code: int | None = None
+    output: str = ""
+
+
+class Delivered(_Value):
+    """The control plane has taken (or refused for good) the oldest ``count`` reports."""
+
+    count: int
+
+
+class Cleaned(_Value):
+    """Containers and volumes of the stopped task are removed; ``left`` says what could not be."""
+
+    left: str = ""
+
+
+Fact = (
+    Begin
+    | Tick
+    | StopRequested
+    | Resend
+    | Prepared
+    | PrepareFailed
+    | SandboxLost
+    | Released
+    | Fetched
+    | Created
+    | Started
+    | Failed
+    | Observed
+    | Vanished
+    | HealthChanged
+    | Delivered
+    | Cleaned
+)
+
+
+class Prepare(_Value):
+    """Make volumes, limits and network."""
+
+
+class Release(_Value):
+    """Take network and limits down; all containers have stopped."""
+
+
+class Fetch(_Value):
+    """Make the container's image local."""
+
+    name: str
+
+
+class CancelFetch(_Value):
+    """Nobody needs the image any more."""
+
+    name: str
+
+
+class Create(_Value):
+    """Create the container."""
+
+    name: str
+
+
+class Start(_Value):
+    """Start the created (or, by its restart policy, ended) container."""
+
+    name: str
+
+
+class Stop(_Value):
+    """Send the stop signal, then SIGKILL after ``timeout`` seconds."""
+
+    name: str
+    timeout: int
+
+
+class Cleanup(_Value):
+    """Remove containers and volumes of the stopped task."""
+
+
+Action = Prepare | Release | Fetch | CancelFetch | Create | Start | Stop | Cleanup

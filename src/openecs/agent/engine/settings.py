@@ -1,0 +1,54 @@
+"""What the task engine needs to know and to have, given to it by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from openecs.agent.credentials import CredentialStore
+from openecs.agent.engine.images import Images, PullBehavior
+from openecs.agent.engine.limits import TaskLimits
+from openecs.agent.engine.ports import PortPool
+from openecs.agent.engine.task_store import TaskStore
+from openecs.agent.network.driver import NetworkDriver
+from openecs.agent.reporting import Reporter
+from openecs.agent.runtime.protocol import Runtime
+from openecs.clock import Clock
+from openecs.ids import Ids
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The node's choices.  Times in seconds."""
+
+    node_id: str
+    #: Cluster name or ARN for tasks whose payload names none.
+    cluster: str
+    region: str
+    #: ``http://169.254.170.2`` or ``None`` when this node serves no metadata.
+    metadata_url: str | None = None
+    #: Whether log drivers really fetch keys from the credentials endpoint; not with a fake engine.
+    log_drivers_sign: bool = True
+    stop_timeout: int = 30
+    start_deadline: float = 180.0
+    create_deadline: float = 240.0
+    #: Between a task's STOPPED and the removal of its containers.
+    cleanup_delay: float = 600.0
+    pull_behavior: PullBehavior = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What every worker works with."""
+
+    settings: EngineSettings
+    runtime: Runtime
+    images: Images
+    limits: TaskLimits
+    network: NetworkDriver
+    ports: PortPool
+    store: TaskStore
+    credentials: CredentialStore
+    reporter: Reporter
+    clock: Clock
+    ids: Ids

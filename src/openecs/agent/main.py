@@ -1,0 +1,196 @@
+"""The agent process: builds its parts, registers the node, lives until it is told to stop.
+
+Stopping the agent deregisters nothing and stops no task: the next agent with the same data
+directory takes them over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from openecs.agent import config as configuration
+from openecs.agent.attributes import architecture, attributes
+from openecs.agent.config import AgentConfig
+from openecs.agent.control_plane import ControlPlane
+from openecs.agent.credentials import CredentialStore
+from openecs.agent.engine.engine import TaskEngine
+from openecs.agent.engine.images import Images
+from openecs.agent.engine.limits import CgroupLimits, NoLimits, TaskLimits
+from openecs.agent.engine.ports import PortPool, host_range
+from openecs.agent.engine.settings import EngineParts, EngineSettings
+from openecs.agent.engine.task_store import TaskStore
+from openecs.agent.membership import Membership
+from openecs.agent.metadata.endpoint import MetadataEndpoint
+from openecs.agent.network.driver import FakeNetwork, NetworkDriver
+from openecs.agent.network.select import open_network
+from openecs.agent.reporting import Reporter
+from openecs.agent.runtime.protocol import EngineInfo, Runtime
+from openecs.agent.runtime.select import open_runtime
+from openecs.agent.session import AgentSessions
+from openecs.clock import Clock, SystemClock
+from openecs.errors import OperatorError
+from openecs.ids import Ids, RandomIds
+from openecs.wire.sigv4 import Credentials
+
+_log = structlog.get_logger("openecs.agent")
+NODE_ID = "node-id"
+
+
+async def run_agent(
+    config: AgentConfig,
+    *,
+    runtime: Runtime | None = None,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    on_ready: Callable[[TaskEngine], None] = lambda _: None,
+) -> None:
+    """Run the agent until cancelled.
+
+    ``runtime``, ``clock`` and ``ids`` replace the real ones in tests; ``on_ready`` is called
+    once with the task engine when the node is registered.  Raises ``OperatorError``.
+    """
+    configuration.check(config)
+    clock = clock or SystemClock()
+    ids = ids or RandomIds()
+    opened = runtime is None
+    runtime = runtime or await open_runtime(config.runtime, config.docker_host)
+    store = TaskStore(Path(config.data_dir) / "agent.db")
+    credentials = Credentials(config.access_key_id, config.secret_key, None)
+    api = ControlPlane(config.endpoint, config.region, credentials, clock, ca_file=config.ca_file)
+    try:
+        await _run(config, runtime, store, api, clock, ids, on_ready)
+    finally:
+        await api.close()
+        store.close()
+        if opened:
+            await runtime.close()
+
+
+async def _run(
+    config: AgentConfig,
+    runtime: Runtime,
+    store: TaskStore,
+    api: ControlPlane,
+    clock: Clock,
+    ids: Ids,
+    on_ready: Callable[[TaskEngine], None],
+) -> None:
+    info = await runtime.info()
+    fake = config.runtime == "fake"
+    node_id = _node_id(store, ids)
+    network: NetworkDriver = (
+        FakeNetwork() if fake else open_network(runtime, architecture(info), config.docker_host)
+    )
+    limits = NoLimits() if fake else _limits(info)
+    keys = CredentialStore()
+    reporter = Reporter(api)
+    endpoint = MetadataEndpoint(config, keys, runtime, clock)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(endpoint)
+        parts = EngineParts(
+            settings=EngineSettings(
+                node_id=node_id,
+                cluster=config.cluster,
+                region=config.region,
+                metadata_url=endpoint.url,
+                log_drivers_sign=not fake,
+                stop_timeout=config.stop_timeout,
+                cleanup_delay=config.cleanup_delay,
+                pull_behavior=config.image_pull_behavior,
+            ),
+            runtime=runtime,
+            images=Images(runtime, clock, config.image_pull_behavior),
+            limits=limits,
+            network=network,
+            ports=PortPool(host_range(), config.reserved_ports),
+            store=store,
+            credentials=keys,
+            reporter=reporter,
+            clock=clock,
+            ids=ids,
+        )
+        membership = Membership(config, api, store)
+        sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids)
+        engine = TaskEngine(parts, on_health=sessions.health_changed)
+        endpoint.serve_tasks(engine, membership)
+        async with asyncio.TaskGroup() as group:
+            # Containers are looked after before and whether or not the control plane answers.
+            group.create_task(engine.run())
+            membership.describe(
+                attributes(
+                    config,
+                    info,
+                    node_id=node_id,
+                    task_eni=network.refusal is None,
+                    task_limits=fake or isinstance(limits, CgroupLimits),
+                    metadata=fake or endpoint.url is not None,
+                ),
+                info,
+            )
+            await membership.register()
+            on_ready(engine)
+            await sessions.run(engine)
+
+
+def _node_id(store: TaskStore, ids: Ids) -> str:
+    node_id = store.get(NODE_ID)
+    if node_id is None:
+        node_id = ids.hex32()
+        store.put(NODE_ID, node_id)
+    return node_id
+
+
+def _limits(info: EngineInfo) -> TaskLimits:
+    if os.geteuid() != 0:
+        _log.warning("task-level limits are off: they need root")
+        return NoLimits()
+    return CgroupLimits(info.cgroup_version, info.cgroup_driver)
+
+
+async def _until_signalled(config: AgentConfig) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as group:
+        agent = group.create_task(run_agent(config))
+        waiting = group.create_task(stop.wait())
+        await asyncio.wait({agent, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        agent.cancel()
+        waiting.cancel()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``python -m openecs.agent CONFIG.json``; 0 after a signal, 1 with a sentence on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m openecs.agent CONFIG.json\n")
+        return 2
+    try:
+        config = configuration.load(Path(arguments[0]), os.environ)
+    except OperatorError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    code = 0
+    try:
+        asyncio.run(_until_signalled(config))
+    except* OperatorError as errors:
+        for error in _leaves(errors):
+            sys.stderr.write(f"{error}\n")
+        code = 1
+    return code
+
+
+def _leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in errors.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

@@ -1,0 +1,60 @@
+"""What the task engine asks of the node's network code for awsvpc tasks.
+
+The other network modes are the container engine's own business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from openecs.acs.messages import TaskPayload
+
+
+class NetworkError(Exception):
+    """The task's network cannot be made; the text becomes part of a stop reason."""
+
+
+class NetworkDriver(Protocol):
+    """Gives awsvpc tasks their own network namespace and address."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this node cannot run awsvpc tasks, ``None`` when it can."""
+        ...
+
+    async def attach(self, task: TaskPayload, labels: Mapping[str, str]) -> str:
+        """Make the network; the Docker network mode that its containers join.
+
+        Idempotent: after a crash it completes or finds what was begun.  Raises ``NetworkError``.
+        """
+        ...
+
+    async def detach(self, task: TaskPayload) -> None:
+        """Take it down; no error when it is gone."""
+        ...
+
+
+class FakeNetwork:
+    """For the fake engine: there is nothing to connect, containers get no network."""
+
+    refusal: str | None = None
+
+    async def attach(self, task: TaskPayload, labels: Mapping[str, str]) -> str:  # noqa: ARG002
+        return "none"
+
+    async def detach(self, task: TaskPayload) -> None:
+        pass
+
+
+class NoNetwork:
+    """For nodes that cannot do awsvpc."""
+
+    def __init__(self, refusal: str) -> None:
+        self.refusal: str | None = refusal
+
+    async def attach(self, task: TaskPayload, labels: Mapping[str, str]) -> str:  # noqa: ARG002
+        raise NetworkError(self.refusal or "awsvpc is not available on this node")
+
+    async def detach(self, task: TaskPayload) -> None:
+        pass

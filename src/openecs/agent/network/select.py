@@ -1,0 +1,27 @@
+"""Chooses the node's network driver: the routed one, or a refusal that says what is missing."""
+
+from __future__ import annotations
+
+import structlog
+
+from openecs.agent.network import routed
+from openecs.agent.network.driver import NetworkDriver, NoNetwork
+from openecs.agent.network.pause_image import EngineImporter
+from openecs.agent.runtime.docker import find_endpoint
+from openecs.agent.runtime.protocol import Runtime
+from openecs.http.client import HttpClient
+
+_log = structlog.get_logger("openecs.agent")
+
+
+def open_network(runtime: Runtime, architecture: str, docker_host: str | None) -> NetworkDriver:
+    """The network driver for an engine on this host; ``architecture`` as ECS spells it."""
+    missing = routed.refusal()
+    if missing is None and architecture not in ("x86_64", "arm64"):
+        missing = f"awsvpc is not available on {architecture}"
+    if missing is not None:
+        _log.warning("awsvpc is off", reason=missing)
+        return NoNetwork(missing)
+    endpoint = find_endpoint(docker_host)
+    importer = EngineImporter(HttpClient(endpoint.address, tls=endpoint.tls_context()))
+    return routed.RoutedNetwork(runtime, importer, architecture)

@@ -1,0 +1,119 @@
+"""The commands that connect an awsvpc task's namespace to the host.  Pure.
+
+Each task has one veth pair: the host's end is routed to (``/32``), the task's end is ``eth0``
+with the interface's address and a default route through the subnet's gateway, whose address
+every host carries on ``lo``.  No bridge: all task traffic is forwarded, so one set of rules
+sees it, and an address may be on any host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+
+from openecs.acs.messages import TaskPayload
+
+NFT_TABLE = "openecs_agent"
+#: All host ends begin so; firewall rules match on it.
+PREFIX = "eni"
+
+
+class BadInterface(Exception):
+    """The payload's network interface cannot be used; the text says why."""
+
+
+class Wiring(NamedTuple):
+    """One task's interface.  Addresses without prefix length."""
+
+    address: str
+    mac: str
+    gateway: str
+    subnet: str
+    #: Name of the host's end of the veth pair.
+    host_end: str
+    dns: tuple[str, ...]
+    search: tuple[str, ...]
+    hostname: str
+
+
+def plan(task: TaskPayload) -> Wiring:
+    """What the task's interface needs.  Raises ``BadInterface``."""
+    if not task.elastic_network_interfaces:
+        raise BadInterface("an awsvpc task came without an elastic network interface")
+    eni = task.elastic_network_interfaces[0]
+    primary = next((a for a in eni.ipv4_addresses if a.primary), None)
+    if primary is None:
+        raise BadInterface("eni message validation: no primary address")
+    try:
+        address = ipaddress.IPv4Address(primary.private_address)
+        gateway = ipaddress.IPv4Interface(eni.subnet_gateway_ipv4_address)
+    except ValueError as error:
+        raise BadInterface(f"eni message validation: {error}") from None
+    if "/" not in eni.subnet_gateway_ipv4_address or address not in gateway.network:
+        raise BadInterface("eni message validation: the address is not in the gateway's subnet")
+    return Wiring(
+        address=str(address),
+        mac=eni.mac_address,
+        gateway=str(gateway.ip),
+        subnet=str(gateway.network),
+        host_end=f"{PREFIX}{int(address):08x}",
+        dns=eni.domain_name_servers,
+        search=eni.domain_name,
+        hostname=eni.private_dns_name,
+    )
+
+
+def make_pair(wiring: Wiring, pid: int) -> str:
+    """``ip -batch`` lines: a veth pair whose far end is in the process's namespace."""
+    mac = f" address {wiring.mac}" if wiring.mac else ""
+    return f"link add {wiring.host_end} type veth peer name eth0{mac} netns {pid}\n"
+
+
+def connect_host(wiring: Wiring) -> str:
+    """``ip -batch`` lines for the host's end; may be repeated."""
+    return (
+        f"link set {wiring.host_end} up\n"
+        f"address replace {wiring.gateway}/32 dev lo\n"
+        f"route replace {wiring.address}/32 dev {wiring.host_end}\n"
+    )
+
+
+def connect_task(wiring: Wiring) -> str:
+    """``ip -batch`` lines for the task's end, run in its namespace; may be repeated."""
+    return (
+        "link set lo up\n"
+        f"address replace {wiring.address}/32 dev eth0\n"
+        "link set eth0 up\n"
+        f"route replace {wiring.gateway}/32 dev eth0 src {wiring.address}\n"
+        f"route replace default via {wiring.gateway} dev eth0 src {wiring.address}\n"
+    )
+
+
+def masquerade(subnet: str) -> str:
+    """An nftables script: what leaves the subnet for elsewhere gets the host's address; may be repeated."""
+    return (
+        f"table ip {NFT_TABLE} {{\n"
+        "  set subnets { type ipv4_addr; flags interval; auto-merge; }\n"
+        "  chain postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
+        "}\n"
+        f"add element ip {NFT_TABLE} subnets {{ {subnet} }}\n"
+        f"flush chain ip {NFT_TABLE} postrouting\n"
+        f'add rule ip {NFT_TABLE} postrouting oifname != "{PREFIX}*" ip saddr @subnets ip daddr != @subnets '
+        'oifname != "lo" masquerade\n'
+    )
+
+
+def resolvers(resolv_conf: str) -> tuple[str, ...]:
+    """The name servers of a resolv.conf that a task can reach: loopback ones it cannot."""
+    servers = []
+    for line in resolv_conf.splitlines():
+        words = line.split()
+        if len(words) < 2 or words[0] != "nameserver":
+            continue
+        try:
+            address = ipaddress.ip_address(words[1].split("%", 1)[0])
+        except ValueError:
+            continue
+        if address.version == 4 and not address.is_loopback:
+            servers.append(str(address))
+    return tuple(servers)

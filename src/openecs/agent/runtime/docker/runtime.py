@@ -1,0 +1,192 @@
+"""``DockerRuntime``: the runtime protocol as calls of the engine's API."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from openecs.agent.runtime.docker import translate
+from openecs.agent.runtime.docker.engine import EngineApi
+from openecs.agent.runtime.docker.messages import (
+    ContainerIdJson,
+    ContainerJson,
+    EventJson,
+    ImageJson,
+    InfoJson,
+    ProgressJson,
+    TopJson,
+)
+from openecs.agent.runtime.protocol import (
+    ContainerInfo,
+    EngineError,
+    EngineInfo,
+    EngineUnavailable,
+    Event,
+    ImageInfo,
+    NoSuchContainer,
+    RegistryAuth,
+)
+from openecs.agent.runtime.reference import parse_reference
+from openecs.http import HttpClient
+
+#: Making and starting containers can take minutes on a busy host, with slow storage drivers;
+#: callers with less patience set their own limits.
+_SLOW = 300.0
+#: What the engine may need beyond a container's grace period.
+_BEYOND_GRACE = 120.0
+
+_container = msgspec.json.Decoder(ContainerJson)
+_container_id = msgspec.json.Decoder(ContainerIdJson)
+_container_ids = msgspec.json.Decoder(list[ContainerIdJson])
+_event = msgspec.json.Decoder(EventJson)
+_image = msgspec.json.Decoder(ImageJson)
+_info = msgspec.json.Decoder(InfoJson)
+_progress = msgspec.json.Decoder(ProgressJson)
+_top = msgspec.json.Decoder(TopJson)
+
+
+class DockerRuntime:
+    """A Docker Engine, or Podman's compatible service, at the other end of ``client``."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self._api = EngineApi(client)
+
+    def __repr__(self) -> str:
+        return f"DockerRuntime({self._api.address!r})"
+
+    async def info(self) -> EngineInfo:
+        version = await self._api.version()
+        response = await self._api.call("GET", "/info")
+        return translate.engine_info(self._api.decode(_info, response.body, "itself"), version)
+
+    async def inspect_image(self, reference: str) -> ImageInfo | None:
+        try:
+            response = await self._api.call("GET", f"/images/{quote(reference, safe='/:@')}/json")
+        except NoSuchContainer:
+            return None
+        return translate.image_info(self._api.decode(_image, response.body, reference))
+
+    async def pull(self, reference: str, auth: RegistryAuth | None = None) -> None:
+        name = parse_reference(reference)
+        # Without a tag the engine would fetch every tag of the repository.
+        query = {"fromImage": name.repository, "tag": name.digest or name.tag or "latest"}
+        headers = () if auth is None else (("X-Registry-Auth", _registry_auth(auth)),)
+        # The engine begins its answer when the registry has answered, which may take minutes.
+        async with self._api.stream("POST", "/images/create", query=query, headers=headers, within=_SLOW) as response:
+            async for line in response.lines():
+                progress = self._api.decode(_progress, line, f"the pull of {reference}")
+                if progress.error or progress.error_detail:
+                    detail = progress.error_detail.message if progress.error_detail else ""
+                    raise EngineError(detail or progress.error)
+
+    async def create(self, name: str, body: Mapping[str, Any]) -> str:
+        response = await self._api.call(
+            "POST", "/containers/create", query={"name": name}, body=body, within=_SLOW, fine=(409,)
+        )
+        if response.status != 409:
+            return self._api.decode(_container_id, response.body, name).id
+        refusal = self._api.refusal(response)
+        try:
+            existing = await self.inspect(name)
+        except NoSuchContainer:
+            # Gone in between, or a conflict about something else than the name.
+            raise refusal from None
+        labels: Mapping[str, str] = body.get("Labels") or {}
+        # The image's own labels come on top of those that were asked for.
+        if existing.name == name and all(existing.labels.get(key) == value for key, value in labels.items()):
+            return existing.id
+        raise refusal
+
+    async def start(self, container_id: str) -> None:
+        await self._api.call("POST", _path(container_id, "start"), within=_SLOW)
+
+    async def stop(self, container_id: str, timeout: int) -> None:  # noqa: ASYNC109 -- the engine's grace period
+        await self._api.call(
+            "POST", _path(container_id, "stop"), query={"t": str(timeout)}, within=timeout + _BEYOND_GRACE
+        )
+
+    async def remove(self, container_id: str) -> None:
+        query = {"v": "1", "force": "1"}
+        response = await self._api.call("DELETE", _path(container_id), query=query, within=_SLOW, fine=(404, 409))
+        if response.status == 409:
+            refusal = self._api.refusal(response)
+            if "already in progress" not in refusal.message:
+                raise refusal
+            # Somebody else removes it; gone is gone, whoever did it.
+            await self._api.call(
+                "POST", _path(container_id, "wait"), query={"condition": "removed"}, within=_SLOW, fine=(404,)
+            )
+
+    async def inspect(self, container_id: str) -> ContainerInfo:
+        response = await self._api.call("GET", _path(container_id, "json"))
+        return translate.container_info(self._api.decode(_container, response.body, container_id))
+
+    async def list(self, labels: Sequence[str] = ()) -> list[str]:
+        query = {"all": "1"}
+        if labels:
+            query["filters"] = _filters(label=labels)
+        response = await self._api.call("GET", "/containers/json", query=query)
+        return [entry.id for entry in self._api.decode(_container_ids, response.body, "its containers")]
+
+    async def events(self, since: float | None = None) -> AsyncIterator[Event]:
+        await self._api.version()
+        if self._api.is_podman:
+            # Podman wants every filter to match and has names of its own: we choose ourselves.
+            query = {"filters": _filters(type=["container"])}
+        else:
+            # Every probe of a health check would otherwise come as three events about an exec.
+            query = {"filters": _filters(type=["container"], event=translate.ANNOUNCED)}
+        if since is not None:
+            query["since"] = f"{since:.9f}"
+        async with self._api.stream("GET", "/events", query=query) as response:
+            async for line in response.lines():
+                event = translate.event(self._api.decode(_event, line, "an event"))
+                if event is not None:
+                    yield event
+        raise EngineUnavailable("the container engine ended its stream of events")
+
+    async def create_volume(
+        self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        body = {"Name": name, "Driver": driver or "local", "DriverOpts": dict(options), "Labels": dict(labels)}
+        await self._api.call("POST", "/volumes/create", body=body)
+
+    async def volume_exists(self, name: str) -> bool:
+        response = await self._api.call("GET", f"/volumes/{quote(name, safe='')}", fine=(404,))
+        return response.status != 404
+
+    async def remove_volume(self, name: str) -> None:
+        await self._api.call("DELETE", f"/volumes/{quote(name, safe='')}", fine=(404,))
+
+    async def top(self, container_id: str) -> tuple[int, ...]:
+        try:
+            response = await self._api.call("GET", _path(container_id, "top"), query={"ps_args": "-eo pid"})
+        except EngineError as error:
+            # 409 since Docker 20.10; other engines say it with a 500.
+            if "is not running" in error.message or "running containers" in error.message:
+                return ()
+            raise
+        table = self._api.decode(_top, response.body, container_id)
+        column = (table.titles or []).index("PID")
+        return tuple(int(row[column]) for row in table.processes or ())
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+def _path(container_id: str, call: str = "") -> str:
+    path = f"/containers/{quote(container_id, safe='')}"
+    return f"{path}/{call}" if call else path
+
+
+def _filters(**filters: Sequence[str]) -> str:
+    return msgspec.json.encode(filters).decode()
+
+
+def _registry_auth(auth: RegistryAuth) -> str:
+    document = msgspec.json.encode({"username": auth.username, "password": auth.password})
+    return base64.urlsafe_b64encode(document).decode()

@@ -1,0 +1,212 @@
+"""Clusters: create, describe, list, update, delete."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from openecs import arn as arns
+from openecs.api.ecs import lookup
+from openecs.api.ecs.container_instances import lend_to_cluster
+from openecs.errors import AWSError, client_error, invalid_parameter, not_supported
+from openecs.model import tag_rules
+from openecs.model.cluster import Cluster
+from openecs.model.tags import ResourceTags
+from openecs.shapes import ecs
+from openecs.state.state import State
+from openecs.wire.call import Call, Handlers
+from openecs.wire.pagination import Pagination
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}")
+MAX_DESCRIBED = 100
+DEFAULT_SETTINGS = (ecs.ClusterSetting(name="containerInsights", value="disabled"),)
+
+
+class Clusters:
+    """The operations on clusters."""
+
+    def __init__(self, state: State, pagination: Pagination) -> None:
+        self._state = state
+        self._pagination = pagination
+
+    def handlers(self) -> Handlers:
+        return {
+            "CreateCluster": self.create_cluster,
+            "DescribeClusters": self.describe_clusters,
+            "ListClusters": self.list_clusters,
+            "UpdateCluster": self.update_cluster,
+            "UpdateClusterSettings": self.update_cluster_settings,
+            "DeleteCluster": self.delete_cluster,
+        }
+
+    def create_cluster(self, call: Call, request: ecs.CreateClusterRequest) -> ecs.CreateClusterResponse:
+        """Make a cluster; one that exists and is ACTIVE is answered as it is."""
+        name = request.cluster_name or "default"
+        if not NAME.fullmatch(name):
+            raise invalid_parameter(
+                "Invalid cluster name: it must start with a letter and hold up to 255 letters, numbers, hyphens and "
+                "underscores."
+            )
+        settings = _settings(request.settings)
+        _refuse_unserved(request.configuration, request.service_connect_defaults)
+        if request.capacity_providers:
+            raise not_supported("capacityProviders")
+        if request.default_capacity_provider_strategy:
+            raise not_supported("defaultCapacityProviderStrategy")
+        tags = request.tags or ()
+        tag_rules.check(tags)
+        arn = arns.ecs(call.region, call.account, f"cluster/{name}")
+        existing = self._state.clusters.get(arn)
+        if existing is not None and existing.status == "ACTIVE":
+            return ecs.CreateClusterResponse(cluster=self._view(existing, {"SETTINGS", "TAGS"}))
+        cluster = Cluster(
+            arn=arn, name=name, region=call.region, status="ACTIVE", created_at=call.now, settings=settings
+        )
+        with self._state.transaction() as tx:
+            tx.put(cluster)
+            tx.put(ResourceTags(arn=arn, tags=tag_rules.merge((), tags)))
+            lend_to_cluster(self._state, tx, cluster, now=call.now, ids=call.ids)
+        return ecs.CreateClusterResponse(cluster=self._view(cluster, {"SETTINGS", "TAGS"}))
+
+    def describe_clusters(self, call: Call, request: ecs.DescribeClustersRequest) -> ecs.DescribeClustersResponse:
+        """Up to 100 clusters, ``default`` when none is named; absent ones are MISSING."""
+        references = request.clusters or ("default",)
+        if len(references) > MAX_DESCRIBED:
+            raise invalid_parameter(f"Clusters can have at most {MAX_DESCRIBED} items.")
+        include = set(request.include or ())
+        clusters: list[ecs.Cluster] = []
+        failures: list[ecs.Failure] = []
+        for reference in dict.fromkeys(references):
+            arn = lookup.cluster_arn(call, reference)
+            cluster = self._state.clusters.get(arn)
+            if cluster is None or cluster.region != call.region:
+                failures.append(ecs.Failure(arn=arn, reason="MISSING"))
+            else:
+                clusters.append(self._view(cluster, include))
+        return ecs.DescribeClustersResponse(clusters=tuple(clusters), failures=tuple(failures))
+
+    def list_clusters(self, call: Call, request: ecs.ListClustersRequest) -> ecs.ListClustersResponse:
+        """ARNs of the ACTIVE clusters of the region."""
+        found = [c.arn for c in self._state.clusters.by("region", call.region) if c.status == "ACTIVE"]
+        page, token = self._pagination.paginate(
+            found,
+            max_results=request.max_results,
+            next_token=request.next_token,
+            default=100,
+            limit=100,
+            scope=f"ListClusters:{call.region}",
+        )
+        return ecs.ListClustersResponse(cluster_arns=tuple(page), next_token=token)
+
+    def update_cluster(self, call: Call, request: ecs.UpdateClusterRequest) -> ecs.UpdateClusterResponse:
+        """Change settings; what is not given stays."""
+        cluster = lookup.cluster(self._state, call, request.cluster)
+        _refuse_unserved(request.configuration, request.service_connect_defaults)
+        if request.settings:
+            cluster = self._change(cluster, _settings(request.settings))
+        return ecs.UpdateClusterResponse(cluster=self._view(cluster, {"SETTINGS", "TAGS"}))
+
+    def update_cluster_settings(
+        self, call: Call, request: ecs.UpdateClusterSettingsRequest
+    ) -> ecs.UpdateClusterSettingsResponse:
+        """Change settings."""
+        cluster = lookup.cluster(self._state, call, request.cluster)
+        if not request.settings:
+            raise invalid_parameter("Settings can not be empty.")
+        cluster = self._change(cluster, _settings(request.settings))
+        return ecs.UpdateClusterSettingsResponse(cluster=self._view(cluster, {"SETTINGS", "TAGS"}))
+
+    def delete_cluster(self, call: Call, request: ecs.DeleteClusterRequest) -> ecs.DeleteClusterResponse:
+        """Make an empty cluster INACTIVE; it stays describable for a while."""
+        cluster = lookup.cluster(self._state, call, request.cluster)
+        state = self._state
+        if any(s.status != "INACTIVE" for s in state.services.by("cluster", cluster.arn)):
+            raise AWSError(
+                "ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."
+            )
+        counts = state.usage.cluster(cluster.arn)
+        if counts.groups:
+            raise AWSError("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.")
+        if any(i.status != "INACTIVE" for i in state.container_instances.by("cluster", cluster.arn)):
+            raise AWSError(
+                "ClusterContainsContainerInstancesException",
+                "The Cluster cannot be deleted while Container Instances are active or draining.",
+            )
+        cluster = msgspec.structs.replace(cluster, status="INACTIVE", deleted_at=call.now)
+        with state.transaction() as tx:
+            tx.put(cluster)
+        return ecs.DeleteClusterResponse(cluster=self._view(cluster, {"SETTINGS", "TAGS"}))
+
+    def _change(self, cluster: Cluster, settings: tuple[ecs.ClusterSetting, ...]) -> Cluster:
+        changed = msgspec.structs.replace(cluster, settings=settings)
+        with self._state.transaction() as tx:
+            tx.put(changed)
+        return changed
+
+    def _view(self, cluster: Cluster, include: set[str]) -> ecs.Cluster:
+        """The wire form; optional parts are there, empty, when they were not asked for."""
+        state = self._state
+        counts = state.usage.cluster(cluster.arn)
+        instances = state.container_instances.by("cluster", cluster.arn)
+        services = state.services.by("cluster", cluster.arn)
+        tags = state.tags.get(cluster.arn)
+        return ecs.Cluster(
+            cluster_arn=cluster.arn,
+            cluster_name=cluster.name,
+            status=cluster.status,
+            registered_container_instances_count=sum(i.status != "INACTIVE" for i in instances),
+            running_tasks_count=counts.running,
+            pending_tasks_count=counts.pending,
+            active_services_count=sum(s.status == "ACTIVE" for s in services),
+            statistics=self._statistics(cluster) if "STATISTICS" in include else (),
+            tags=tags.tags if tags and "TAGS" in include else (),
+            settings=cluster.settings if "SETTINGS" in include else (),
+            configuration=cluster.configuration if "CONFIGURATIONS" in include else None,
+            capacity_providers=cluster.capacity_providers,
+            default_capacity_provider_strategy=cluster.default_capacity_provider_strategy,
+            attachments=() if "ATTACHMENTS" in include else None,
+        )
+
+    def _statistics(self, cluster: Cluster) -> tuple[ecs.KeyValuePair, ...]:
+        """Counts by launch type, under AWS's names."""
+        kinds = {"EC2": "EC2", "FARGATE": "Fargate", "EXTERNAL": "External"}
+        names = [f"{status}{kind}TasksCount" for status in ("running", "pending") for kind in kinds.values()]
+        names += [f"{status}{kind}ServiceCount" for status in ("active", "draining") for kind in kinds.values()]
+        counts = dict.fromkeys(names, 0)
+        for task in self._state.tasks.by("cluster", cluster.arn):
+            if task.last_status == "RUNNING":
+                counts[f"running{kinds[task.launch_type]}TasksCount"] += 1
+            elif task.last_status in ("PROVISIONING", "PENDING", "ACTIVATING"):
+                counts[f"pending{kinds[task.launch_type]}TasksCount"] += 1
+        for service in self._state.services.by("cluster", cluster.arn):
+            newest = service.primary
+            if newest is not None and service.status != "INACTIVE":
+                counts[f"{service.status.lower()}{kinds[newest.launch_type]}ServiceCount"] += 1
+        return tuple(ecs.KeyValuePair(name=name, value=str(count)) for name, count in counts.items())
+
+
+def _settings(settings: tuple[ecs.ClusterSetting, ...] | None) -> tuple[ecs.ClusterSetting, ...]:
+    """The settings that hold; what cannot be honoured is refused."""
+    for setting in settings or ():
+        if setting.name is None or setting.value is None:
+            raise invalid_parameter("Cluster settings must have a name and a value.")
+        if setting.value not in ("enabled", "disabled", "enhanced"):
+            raise invalid_parameter(f"Invalid value '{setting.value}' for cluster setting {setting.name}.")
+        if setting.value != "disabled":
+            raise not_supported(f"The value '{setting.value}' of the cluster setting containerInsights")
+    return settings or DEFAULT_SETTINGS
+
+
+def _refuse_unserved(
+    configuration: ecs.ClusterConfiguration | None, defaults: ecs.ClusterServiceConnectDefaultsRequest | None
+) -> None:
+    if configuration is not None:
+        if configuration.execute_command_configuration is not None:
+            raise not_supported("configuration.executeCommandConfiguration")
+        if configuration.managed_storage_configuration is not None:
+            raise not_supported("configuration.managedStorageConfiguration")
+    if defaults is not None:
+        if not defaults.namespace:
+            raise client_error("serviceConnectDefaults.namespace can not be empty.")
+        raise not_supported("serviceConnectDefaults")

@@ -1,0 +1,53 @@
+"""Checks of ``networkConfiguration``: whether it fits the network mode, whether it exists."""
+
+from __future__ import annotations
+
+from openecs.errors import AWSError, invalid_parameter
+from openecs.model.network import RegionNetwork
+from openecs.shapes import ecs
+
+MAX_SUBNETS = 16
+MAX_SECURITY_GROUPS = 5
+
+
+def check(network_mode: str | None, configuration: ecs.NetworkConfiguration | None, network: RegionNetwork) -> None:
+    """Raise AWS's error unless the configuration can be honoured for that network mode."""
+    wanted = configuration.awsvpc_configuration if configuration else None
+    if network_mode != "awsvpc":
+        if wanted is not None:
+            raise invalid_parameter(
+                "Network Configuration is not valid for the given networkMode of this task definition."
+            )
+        return
+    if wanted is None:
+        raise invalid_parameter("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
+    if not wanted.subnets:
+        raise invalid_parameter("subnets can not be empty.")
+    if len(wanted.subnets) > MAX_SUBNETS:
+        raise invalid_parameter(f"subnets can have at most {MAX_SUBNETS} items.")
+    groups = wanted.security_groups or ()
+    if len(groups) > MAX_SECURITY_GROUPS:
+        raise invalid_parameter(f"securityGroups can have at most {MAX_SECURITY_GROUPS} items.")
+    known = ", ".join(subnet.id for subnet in network.subnets)
+    for subnet_id in wanted.subnets:
+        if network.subnet(subnet_id) is None:
+            raise invalid_parameter(
+                f"Error retrieving subnet information for [{subnet_id}]: The subnet ID '{subnet_id}' does not "
+                f"exist (ErrorCode: InvalidSubnetID.NotFound). Subnets of this region: {known}."
+            )
+    for group_id in network.unknown_security_groups(groups):
+        raise invalid_parameter(
+            f"Error retrieving security group information for [{group_id}]: The security group '{group_id}' does "
+            f"not exist (ErrorCode: InvalidGroup.NotFound). Security group of this region: {network.security_group_id}."
+        )
+
+
+def platform_version(requested: str | None, launch_type: str) -> str | None:
+    """The platform version a FARGATE task runs on; refuses one that does not exist."""
+    if launch_type != "FARGATE":
+        if requested:
+            raise invalid_parameter("The platform version must be null when specifying an EC2 launch type.")
+        return None
+    if requested in (None, "", "LATEST", "1.4.0"):
+        return "1.4.0"
+    raise AWSError("PlatformUnknownException", f"The platform version {requested} is not known. Use LATEST or 1.4.0.")

@@ -1,0 +1,177 @@
+"""RunTask and StartTask: validate, place, write, answer."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal, cast
+
+import msgspec
+
+from openecs.api.ecs import lookup, network_configuration, run_validation
+from openecs.api.ecs.definition.lookup import resolve
+from openecs.api.ecs.task_view import TaskViews
+from openecs.control.launch import Launched, Launcher, LaunchSpec, RegionNetworks
+from openecs.errors import invalid_parameter
+from openecs.model import tag_rules
+from openecs.model.cluster import Cluster
+from openecs.model.idempotency import ClientToken
+from openecs.model.task_definition import TaskDefinition
+from openecs.shapes import ecs
+from openecs.state.state import State
+from openecs.state.store import Transaction
+from openecs.wire.call import Call, Handlers
+
+LaunchType = Literal["EC2", "FARGATE", "EXTERNAL"]
+
+
+class RunTasks:
+    """The operations that start standalone tasks."""
+
+    def __init__(self, state: State, launcher: Launcher, networks: RegionNetworks, views: TaskViews) -> None:
+        self._state = state
+        self._launcher = launcher
+        self._networks = networks
+        self._views = views
+
+    def handlers(self) -> Handlers:
+        return {"RunTask": self.run_task, "StartTask": self.start_task}
+
+    def run_task(self, call: Call, request: ecs.RunTaskRequest) -> ecs.RunTaskResponse:
+        """Place and write up to ten tasks; the ones that fit nowhere are ``failures``."""
+        cluster = lookup.cluster(self._state, call, request.cluster)
+        definition = resolve(self._state, call.region, request.task_definition)
+        count = run_validation.task_count(request.count)
+        launch_type = cast("LaunchType", request.launch_type or "EC2")
+        run_validation.refuse_unserved(request)
+        run_validation.check_group(request.group)
+        run_validation.check_placement(
+            request.placement_constraints or (), request.placement_strategy or (), launch_type
+        )
+        spec = self._spec(call, request, cluster, definition, launch_type, count)
+        repeated = self._repeated(cluster, request)
+        if repeated is not None:
+            return ecs.RunTaskResponse(tasks=self._known(repeated), failures=())
+        with self._state.transaction() as tx:
+            launched = self._launcher.launch(tx, spec, now=call.now, ids=call.ids)
+            self._remember(tx, call, cluster, request, launched)
+        return ecs.RunTaskResponse(
+            tasks=tuple(self._views.view(task, tags=bool(spec.tags)) for task in launched.tasks),
+            failures=launched.failures,
+        )
+
+    def start_task(self, call: Call, request: ecs.StartTaskRequest) -> ecs.StartTaskResponse:
+        """Start one task on each of the named container instances, without placement."""
+        cluster = lookup.cluster(self._state, call, request.cluster)
+        definition = resolve(self._state, call.region, request.task_definition)
+        run_validation.refuse_unserved(request)
+        run_validation.check_group(request.group)
+        references = request.container_instances
+        if not references:
+            raise invalid_parameter("Container instances can not be empty.")
+        if len(references) > 10:
+            raise invalid_parameter("Container instances can have at most 10 items.")
+        failures: list[ecs.Failure] = []
+        instances = []
+        for reference in references:
+            instance = lookup.container_instance(self._state, cluster, reference)
+            if instance is None or instance.status == "INACTIVE":
+                arn = lookup.container_instance_arn(cluster, reference)
+                failures.append(ecs.Failure(arn=arn, reason="MISSING"))
+            else:
+                instances.append(instance)
+        spec = msgspec.structs.replace(
+            self._spec(call, request, cluster, definition, "EC2", len(instances)),
+            container_instances=tuple(instances),
+        )
+        if not instances:
+            return ecs.StartTaskResponse(tasks=(), failures=tuple(failures))
+        with self._state.transaction() as tx:
+            launched = self._launcher.launch(tx, spec, now=call.now, ids=call.ids)
+        return ecs.StartTaskResponse(
+            tasks=tuple(self._views.view(task, tags=bool(spec.tags)) for task in launched.tasks),
+            failures=(*failures, *launched.failures),
+        )
+
+    def _spec(
+        self,
+        call: Call,
+        request: ecs.RunTaskRequest | ecs.StartTaskRequest,
+        cluster: Cluster,
+        definition: TaskDefinition,
+        launch_type: LaunchType,
+        count: int,
+    ) -> LaunchSpec:
+        """The checked launch that a request asks for."""
+        shape = definition.definition
+        run_validation.check_launch_type(shape, launch_type)
+        run_validation.check_started_by(request.started_by)
+        overrides = run_validation.check_overrides(request.overrides, shape, launch_type)
+        network = self._networks.of(call.region)
+        network_configuration.check(shape.network_mode, request.network_configuration, network)
+        platform, constraints, strategies = None, (), ()
+        if isinstance(request, ecs.RunTaskRequest):
+            platform = network_configuration.platform_version(request.platform_version, launch_type)
+            constraints = request.placement_constraints or ()
+            strategies = request.placement_strategy or ()
+        return LaunchSpec(
+            cluster=cluster,
+            definition=definition,
+            count=count,
+            launch_type=launch_type,
+            group=request.group or f"family:{definition.family}",
+            started_by=request.started_by,
+            overrides=overrides,
+            network_configuration=request.network_configuration,
+            placement_constraints=constraints,
+            placement_strategy=strategies,
+            platform_version=platform,
+            tags=self._tags(request, cluster, definition),
+        )
+
+    def _tags(
+        self, request: ecs.RunTaskRequest | ecs.StartTaskRequest, cluster: Cluster, definition: TaskDefinition
+    ) -> tuple[ecs.Tag, ...]:
+        given = request.tags or ()
+        tag_rules.check(given)
+        tags: tuple[ecs.Tag, ...] = ()
+        if request.propagate_tags == "SERVICE":
+            raise invalid_parameter("Invalid value for propagateTags: SERVICE is only for services.")
+        if request.propagate_tags == "TASK_DEFINITION":
+            found = self._state.tags.get(definition.arn)
+            tags = found.tags if found else ()
+        tags = tag_rules.merge(tags, given)
+        if request.enable_ecs_managed_tags:
+            tags = (ecs.Tag(key="aws:ecs:clusterName", value=cluster.name), *tags)
+        return tags
+
+    def _repeated(self, cluster: Cluster, request: ecs.RunTaskRequest) -> ClientToken | None:
+        """What the request's client token already stands for."""
+        if not request.client_token:
+            return None
+        known = self._state.client_tokens.get(f"{cluster.arn}:{request.client_token}")
+        if known is not None and known.request_hash != _hash(request):
+            raise run_validation.conflict(known.task_arns)
+        return known
+
+    def _known(self, token: ClientToken) -> tuple[ecs.Task, ...]:
+        tasks = (self._state.tasks.get(arn) for arn in token.task_arns)
+        return tuple(self._views.view(task) for task in tasks if task is not None)
+
+    @staticmethod
+    def _remember(
+        tx: Transaction, call: Call, cluster: Cluster, request: ecs.RunTaskRequest, launched: Launched
+    ) -> None:
+        if request.client_token:
+            tx.put(
+                ClientToken(
+                    cluster_arn=cluster.arn,
+                    token=request.client_token,
+                    request_hash=_hash(request),
+                    task_arns=tuple(task.arn for task in launched.tasks),
+                    used_at=call.now,
+                )
+            )
+
+
+def _hash(request: ecs.RunTaskRequest) -> str:
+    return hashlib.sha256(msgspec.json.encode(request)).hexdigest()

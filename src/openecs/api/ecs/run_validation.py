@@ -1,0 +1,168 @@
+"""What RunTask and StartTask check of a request before anything is placed."""
+
+from __future__ import annotations
+
+from openecs.errors import AWSError, invalid_parameter, not_supported
+from openecs.model import fargate
+from openecs.planning import cluster_query
+from openecs.shapes import ecs
+
+MAX_OVERRIDES_BYTES = 8192
+MAX_STARTED_BY = 128
+MAX_CONSTRAINTS = 10
+MAX_STRATEGIES = 5
+
+
+def check_launch_type(definition: ecs.TaskDefinition, launch_type: str) -> None:
+    """The definition must be able to run on the launch type."""
+    if launch_type not in (definition.compatibilities or ()):
+        raise invalid_parameter(f"Task definition does not support launch_type {launch_type}.")
+    required = definition.requires_compatibilities
+    if required and launch_type not in required:
+        raise invalid_parameter(f"Task definition does not support launch_type {launch_type}.")
+
+
+def check_overrides(
+    overrides: ecs.TaskOverride | None, definition: ecs.TaskDefinition, launch_type: str
+) -> ecs.TaskOverride | None:
+    """The overrides in normal form; refuses those for containers that do not exist."""
+    if overrides is None:
+        return None
+    names = {container.name for container in definition.container_definitions or ()}
+    size = 0
+    for override in overrides.container_overrides or ():
+        if not override.name:
+            raise invalid_parameter("Container override name can not be null or empty.")
+        if override.name not in names:
+            raise invalid_parameter(
+                f"Override for container named {override.name} is not a container in the TaskDefinition."
+            )
+        if override.environment_files:
+            raise not_supported(f"overrides.containerOverrides[{override.name}].environmentFiles")
+        if override.resource_requirements:
+            raise not_supported(f"overrides.containerOverrides[{override.name}].resourceRequirements")
+        for amount, name in ((override.cpu, "cpu"), (override.memory, "memory")):
+            if amount is not None and amount < 0:
+                raise invalid_parameter(f"Invalid '{name}' setting for container override {override.name}.")
+        size += _size(override)
+    if size > MAX_OVERRIDES_BYTES:
+        raise invalid_parameter(f"Container Overrides length must be at most {MAX_OVERRIDES_BYTES}")
+    if overrides.inference_accelerator_overrides:
+        raise not_supported("overrides.inferenceAcceleratorOverrides")
+    if overrides.ephemeral_storage is not None:
+        raise not_supported("overrides.ephemeralStorage")
+    cpu, memory = fargate.normalise_cpu(overrides.cpu), fargate.normalise_memory(overrides.memory)
+    if launch_type == "FARGATE" and (cpu or memory):
+        fargate.check_size(cpu or definition.cpu, memory or definition.memory)
+    return ecs.TaskOverride(
+        container_overrides=overrides.container_overrides,
+        cpu=cpu,
+        memory=memory,
+        task_role_arn=overrides.task_role_arn,
+        execution_role_arn=overrides.execution_role_arn,
+    )
+
+
+def check_placement(
+    constraints: tuple[ecs.PlacementConstraint, ...],
+    strategies: tuple[ecs.PlacementStrategy, ...],
+    launch_type: str,
+) -> None:
+    """Constraints and strategies must be ones that placement understands."""
+    if launch_type == "FARGATE" and constraints:
+        raise invalid_parameter("Placement constraints are not supported with FARGATE launch type.")
+    if launch_type == "FARGATE" and strategies:
+        raise invalid_parameter("Placement strategies are not supported with FARGATE launch type.")
+    if len(constraints) > MAX_CONSTRAINTS:
+        raise invalid_parameter(f"Placement constraints can have at most {MAX_CONSTRAINTS} items.")
+    if len(strategies) > MAX_STRATEGIES:
+        raise invalid_parameter(f"Placement strategies can have at most {MAX_STRATEGIES} items.")
+    for constraint in constraints:
+        if constraint.type == "memberOf":
+            try:
+                cluster_query.parse(constraint.expression or "")
+            except cluster_query.QueryError as error:
+                raise invalid_parameter(
+                    f"Invalid expression in placement constraint '{constraint.expression or ''}': {error}."
+                ) from None
+        elif constraint.type != "distinctInstance":
+            raise invalid_parameter("Placement constraint type is required.")
+        elif constraint.expression:
+            raise invalid_parameter("An expression can not be specified with constraint type distinctInstance.")
+    for strategy in strategies:
+        _check_strategy(strategy)
+
+
+def _check_strategy(strategy: ecs.PlacementStrategy) -> None:
+    field = strategy.field or ""
+    if strategy.type == "random":
+        if field:
+            raise invalid_parameter("A field can not be specified with strategy type random.")
+    elif strategy.type == "binpack":
+        if field.lower() not in ("cpu", "memory"):
+            raise invalid_parameter(f"Invalid field '{field}' for strategy type binpack: use cpu or memory.")
+    elif strategy.type == "spread":
+        if field.lower() not in ("instanceid", "host") and not field.startswith("attribute:"):
+            raise invalid_parameter(
+                f"Invalid field '{field}' for strategy type spread: use instanceId, host or attribute:NAME."
+            )
+    else:
+        raise invalid_parameter("Placement strategy type is required.")
+
+
+def check_started_by(started_by: str | None) -> None:
+    """``startedBy`` has a length and reserved prefixes."""
+    if started_by and len(started_by) > MAX_STARTED_BY:
+        raise invalid_parameter(f"startedBy can be at most {MAX_STARTED_BY} characters long.")
+
+
+def check_group(group: str | None) -> None:
+    """``service:`` groups belong to services."""
+    if group and group.startswith("service:"):
+        raise invalid_parameter("Invalid group: the prefix 'service:' is reserved for services.")
+
+
+def refuse_unserved(request: ecs.RunTaskRequest | ecs.StartTaskRequest) -> None:
+    """Refuse what OpenECS does not do for tasks."""
+    if request.enable_execute_command:
+        raise not_supported("enableExecuteCommand")
+    if request.volume_configurations:
+        raise not_supported("volumeConfigurations")
+    if request.reference_id:
+        raise not_supported("referenceId")
+    if isinstance(request, ecs.RunTaskRequest):
+        if request.capacity_provider_strategy:
+            if request.launch_type:
+                raise invalid_parameter(
+                    "Specifying both a launch type and capacity provider strategy is not supported. Remove one and "
+                    "try again."
+                )
+            raise not_supported("capacityProviderStrategy")
+        if request.launch_type == "MANAGED_INSTANCES":
+            raise not_supported("launchType MANAGED_INSTANCES")
+
+
+def task_count(requested: int | None) -> int:
+    """How many tasks RunTask shall start: one to ten."""
+    count = 1 if requested is None else requested
+    if count < 1:
+        raise invalid_parameter("Count must be at least 1.")
+    if count > 10:
+        raise invalid_parameter("Count can be at most 10.")
+    return count
+
+
+def conflict(task_arns: tuple[str, ...]) -> AWSError:
+    """A client token that was used with other parameters."""
+    return AWSError(
+        "ConflictException",
+        "The request could not be processed because the clientToken is already in use with a different request.",
+        members={"resourceIds": list(task_arns)},
+    )
+
+
+def _size(override: ecs.ContainerOverride) -> int:
+    texts = [*(override.command or ())]
+    for pair in override.environment or ():
+        texts += [pair.name or "", pair.value or ""]
+    return sum(len(text.encode()) for text in texts)

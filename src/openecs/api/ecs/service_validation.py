@@ -1,0 +1,202 @@
+"""What CreateService and UpdateService check of a request before anything is written.
+
+Pure functions over the request's shapes.  Settings that OpenECS does not honour yet are
+refused here by name; none is stored and ignored.
+"""
+
+from __future__ import annotations
+
+import re
+
+from openecs.errors import AWSError, invalid_parameter, not_supported
+from openecs.planning.deployment_bounds import DEFAULT_MAXIMUM_PERCENT, DEFAULT_MINIMUM_HEALTHY_PERCENT
+from openecs.shapes import ecs
+
+MAX_DESIRED_COUNT = 5000
+MAX_GRACE_PERIOD = 2_147_483_647
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_CLIENT_TOKEN = re.compile(r"[\x21-\x7e]{1,36}")
+
+
+def check_name(name: str) -> None:
+    """Service names: letters, digits, underscores and hyphens, at most 255."""
+    if not name:
+        raise invalid_parameter("Service name can not be null or empty.")
+    if len(name) > 255:
+        raise invalid_parameter("Service name can be at most 255 characters long.")
+    if not _NAME.fullmatch(name):
+        raise invalid_parameter(
+            "Invalid service name: only letters (uppercase and lowercase), numbers, underscores and hyphens are valid."
+        )
+
+
+def check_client_token(token: str | None) -> None:
+    """Client tokens: up to 36 printable ASCII characters without spaces."""
+    if token and not _CLIENT_TOKEN.fullmatch(token):
+        raise invalid_parameter("Invalid client token: up to 36 ASCII characters in the range of 33-126 are allowed.")
+
+
+def check_desired_count(count: int | None) -> None:
+    """How many tasks a service may want."""
+    if count is None:
+        return
+    if count < 0:
+        raise invalid_parameter("desiredCount must not be negative.")
+    if count > MAX_DESIRED_COUNT:
+        raise invalid_parameter(f"desiredCount can be at most {MAX_DESIRED_COUNT}.")
+
+
+def check_grace_period(seconds: int | None) -> None:
+    """``healthCheckGracePeriodSeconds``: from 0 to about 68 years."""
+    if seconds is not None and not 0 <= seconds <= MAX_GRACE_PERIOD:
+        raise invalid_parameter(f"healthCheckGracePeriodSeconds must be between 0 and {MAX_GRACE_PERIOD}.")
+
+
+def refuse_for_create(request: ecs.CreateServiceRequest, cluster_has_strategy: bool) -> None:  # noqa: FBT001
+    """Refuse what CreateService cannot honour, naming the member."""
+    if request.scheduling_strategy == "DAEMON":
+        raise not_supported("schedulingStrategy DAEMON")
+    if request.role and not request.load_balancers:
+        raise invalid_parameter("role can only be specified for services that are configured to use load balancers.")
+    if request.launch_type == "MANAGED_INSTANCES":
+        raise not_supported("launchType MANAGED_INSTANCES")
+    if request.capacity_provider_strategy and request.launch_type:
+        raise invalid_parameter(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
+        )
+    if cluster_has_strategy and not request.launch_type and not request.capacity_provider_strategy:
+        raise not_supported("The cluster's defaultCapacityProviderStrategy")
+    _refuse_for_both(request)
+
+
+def refuse_for_update(request: ecs.UpdateServiceRequest) -> None:
+    """Refuse what UpdateService cannot honour, naming the member."""
+    _refuse_for_both(request)
+
+
+def _refuse_for_both(request: ecs.CreateServiceRequest | ecs.UpdateServiceRequest) -> None:
+    controller = request.deployment_controller
+    if controller is not None and controller.type != "ECS":
+        raise not_supported(f"deploymentController {controller.type}")
+    connect = request.service_connect_configuration
+    refused = {
+        "capacityProviderStrategy": bool(request.capacity_provider_strategy),
+        "loadBalancers": bool(request.load_balancers),
+        "serviceRegistries": bool(request.service_registries),
+        "serviceConnectConfiguration": connect is not None and connect.enabled,
+        "volumeConfigurations": bool(request.volume_configurations),
+        "vpcLatticeConfigurations": bool(request.vpc_lattice_configurations),
+        "gatewayConnectors": bool(request.gateway_connectors),
+        "monitoring": request.monitoring is not None and bool(request.monitoring.metric_configurations),
+        "availabilityZoneRebalancing ENABLED": request.availability_zone_rebalancing == "ENABLED",
+        "enableExecuteCommand": bool(request.enable_execute_command),
+    }
+    for member, wanted in refused.items():
+        if wanted:
+            raise not_supported(member)
+
+
+def deployment_configuration(
+    given: ecs.DeploymentConfiguration | None, existing: ecs.DeploymentConfiguration | None = None
+) -> ecs.DeploymentConfiguration:
+    """The configuration to store: ``given`` over ``existing`` over AWS's defaults.
+
+    Raises ``AWSError`` for percentages out of range and for deployment features that are not
+    there yet.
+    """
+    given = given or ecs.DeploymentConfiguration()
+    _refuse_deployment_features(given)
+    base = existing or ecs.DeploymentConfiguration(
+        deployment_circuit_breaker=ecs.DeploymentCircuitBreaker(enable=False, rollback=False),
+        maximum_percent=DEFAULT_MAXIMUM_PERCENT,
+        minimum_healthy_percent=DEFAULT_MINIMUM_HEALTHY_PERCENT,
+        strategy="ROLLING",
+        bake_time_in_minutes=0,
+    )
+    minimum = _or(given.minimum_healthy_percent, base.minimum_healthy_percent)
+    maximum = _or(given.maximum_percent, base.maximum_percent)
+    if minimum is not None and minimum < 0:
+        raise invalid_parameter("minimumHealthyPercent must be at least 0")
+    if minimum is not None and minimum > 100:
+        raise invalid_parameter("minimumHealthyPercent must be at most 100")
+    if maximum is not None and maximum < 100:
+        raise invalid_parameter("maximumPercent must be at least 100")
+    return ecs.DeploymentConfiguration(
+        deployment_circuit_breaker=given.deployment_circuit_breaker or base.deployment_circuit_breaker,
+        maximum_percent=maximum,
+        minimum_healthy_percent=minimum,
+        alarms=given.alarms or base.alarms,
+        strategy="ROLLING",
+        bake_time_in_minutes=0,
+    )
+
+
+def _refuse_deployment_features(given: ecs.DeploymentConfiguration) -> None:
+    breaker = given.deployment_circuit_breaker
+    if breaker is not None and breaker.enable:
+        raise not_supported("deploymentConfiguration.deploymentCircuitBreaker.enable")
+    if breaker is not None and breaker.rollback:
+        raise invalid_parameter(
+            "deploymentCircuitBreaker.rollback can only be true when deploymentCircuitBreaker.enable is true."
+        )
+    early = given.early_success_criteria
+    refused = {
+        "deploymentCircuitBreaker.thresholdConfiguration": breaker is not None
+        and breaker.threshold_configuration is not None,
+        "deploymentCircuitBreaker.resetOnHealthyTask": breaker is not None
+        and breaker.reset_on_healthy_task is not None,
+        "alarms.enable": given.alarms is not None and given.alarms.enable,
+        f"strategy {given.strategy}": given.strategy not in (None, "ROLLING"),
+        "bakeTimeInMinutes": bool(given.bake_time_in_minutes),
+        "lifecycleHooks": bool(given.lifecycle_hooks),
+        "linearConfiguration": given.linear_configuration is not None,
+        "canaryConfiguration": given.canary_configuration is not None,
+        "earlySuccessCriteria.enable": early is not None and early.enable,
+    }
+    for member, wanted in refused.items():
+        if wanted:
+            raise not_supported(f"deploymentConfiguration.{member}")
+
+
+def network_configuration(given: ecs.NetworkConfiguration | None) -> ecs.NetworkConfiguration | None:
+    """The configuration as AWS echoes it: ``assignPublicIp`` and ``securityGroups`` filled in."""
+    if given is None or given.awsvpc_configuration is None:
+        return None
+    awsvpc = given.awsvpc_configuration
+    return ecs.NetworkConfiguration(
+        awsvpc_configuration=ecs.AwsVpcConfiguration(
+            subnets=awsvpc.subnets,
+            security_groups=awsvpc.security_groups or (),
+            assign_public_ip=awsvpc.assign_public_ip or "DISABLED",
+        )
+    )
+
+
+def placement_strategy(given: tuple[ecs.PlacementStrategy, ...] | None) -> tuple[ecs.PlacementStrategy, ...]:
+    """The strategies; one empty object is how UpdateService is told to remove them."""
+    given = given or ()
+    return () if given == (ecs.PlacementStrategy(),) else given
+
+
+def not_idempotent() -> AWSError:
+    """The name, or the client token, is taken by a service with other settings."""
+    return invalid_parameter("Creation of service was not idempotent.")
+
+
+def still_draining() -> AWSError:
+    """The name belongs to a service that is being deleted."""
+    return invalid_parameter("Unable to Start a service that is still Draining.")
+
+
+def not_found() -> AWSError:
+    """No service, or only an INACTIVE one, has this name."""
+    return AWSError("ServiceNotFoundException", "Service not found.")
+
+
+def not_active() -> AWSError:
+    """The service is being deleted or was deleted."""
+    return AWSError("ServiceNotActiveException", "Service was not ACTIVE.")
+
+
+def _or(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first

@@ -1,0 +1,65 @@
+"""``openecs down``: stop the tasks, then the control plane and the agent."""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from openecs.cli.client import CallError, Client, UnreachableError
+from openecs.cli.installation import Installation, Running
+from openecs.cli.options import data_dir_option
+from openecs.cli.supervisor import GRACE_SECONDS
+from openecs.cli.tasks import stop_all
+from openecs.errors import OperatorError
+
+
+@click.command()
+@data_dir_option
+@click.option("--keep-tasks", is_flag=True, help="Leave the containers running; the next 'up' takes them up again.")
+@click.option("--timeout", type=float, default=150.0, show_default=True, help="Seconds to wait for tasks to stop.")
+def down(installation: Installation, *, keep_tasks: bool, timeout: float) -> None:
+    """Stop this installation.  What it stores stays, unless it was ephemeral."""
+    running = installation.running()
+    if running is None:
+        click.echo(f"OpenECS is not running in {installation.home}.")
+        return
+    if keep_tasks and running.ephemeral:
+        raise OperatorError(
+            "An ephemeral installation forgets its tasks when it stops, so nobody could ever stop them. "
+            f"Leave --keep-tasks away: {installation.command('down')}"
+        )
+    if not keep_tasks:
+        stop_tasks(installation, timeout)
+    stop_processes(running)
+    with installation.locked():
+        installation.clear_run()
+    click.echo("OpenECS is down." + (" Containers of its tasks go on running." if keep_tasks else ""))
+
+
+def stop_tasks(installation: Installation, seconds: float) -> None:
+    """Stop all tasks; ``OperatorError`` when that is not possible."""
+    client = Client(installation.credentials())
+    try:
+        stop_all(client, seconds=seconds, progress=lambda left: click.echo(f"Stopping tasks: {left} to go"))
+    except (UnreachableError, CallError) as error:
+        raise OperatorError(
+            f"The tasks cannot be stopped: {error}. To stop what is left of OpenECS and leave its containers "
+            "running, use: openecs down --keep-tasks"
+        ) from None
+
+
+def stop_processes(running: Running) -> None:
+    """End the supervisor, which ends the others in order; then whatever outlived it."""
+    running.supervisor.send(signal.SIGTERM)
+    # It gives the agent and the server one grace period each.
+    running.supervisor.wait(GRACE_SECONDS * 2 + 5)
+    for process in running.alive:
+        process.send(signal.SIGTERM)
+    for process in running.alive:
+        if not process.wait(GRACE_SECONDS):
+            process.send(signal.SIGKILL)
+            process.wait(GRACE_SECONDS)
+    if running.alive:
+        pids = ", ".join(str(process.pid) for process in running.alive)
+        raise OperatorError(f"These processes do not end: {pids}. Look at them with: ps -fp {pids.replace(' ', '')}")

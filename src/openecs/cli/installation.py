@@ -1,0 +1,169 @@
+"""Finding an installation, remembering its settings, and what of it runs.
+
+The home folder is the only handle: every command takes it from ``--data-dir`` or
+``OPENECS_DATA_DIR``.  That several installations live on one machine follows from that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from openecs.cli.process import ProcessIdentity
+from openecs.config import (
+    DEFAULT_ACCOUNT_ID,
+    DEFAULT_PORT,
+    DEFAULT_REGION,
+    Layout,
+    RootCredentials,
+    RuntimeKind,
+    read_file,
+    write_private,
+)
+from openecs.errors import OperatorError
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an installation keeps from one ``up`` to the next."""
+
+    account_id: str = DEFAULT_ACCOUNT_ID
+    region: str = DEFAULT_REGION
+    bind: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    runtime: RuntimeKind = "docker"
+    lend_to: tuple[str, ...] = ("default",)
+    advertise_url: str | None = None
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor writes down about the processes that it looks after."""
+
+    supervisor: ProcessIdentity
+    server: ProcessIdentity | None = None
+    agent: ProcessIdentity | None = None
+    endpoint: str
+    ephemeral: bool
+    #: Whether an agent belongs to it (not with ``--no-agent``).
+    with_agent: bool
+    #: The server's and the agent's unexpected ends so far.
+    server_crashes: int = 0
+    agent_crashes: int = 0
+    #: Why the supervisor gave up, or what keeps the agent from starting.
+    trouble: str | None = None
+
+    @property
+    def alive(self) -> tuple[ProcessIdentity, ...]:
+        """Those of its processes that run, the supervisor first."""
+        known = (self.supervisor, self.agent, self.server)
+        return tuple(process for process in known if process is not None and process.is_alive())
+
+
+class Installation:
+    """One home folder and what is known from its files."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    @classmethod
+    def locate(cls, data_dir: Path | None, environ: Mapping[str, str]) -> Installation:
+        """The installation that ``data_dir`` names, else the user's default one."""
+        if data_dir is not None:
+            return cls(data_dir.expanduser().absolute())
+        if os.geteuid() == 0:
+            return cls(Path("/var/lib/openecs"))
+        base = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+        return cls(Path(base) / "openecs")
+
+    def settings(self) -> Settings | None:
+        """What it was set up with; ``None`` when it never was."""
+        try:
+            return read_file(Layout(self.home).settings_file, Settings)
+        except FileNotFoundError:
+            return None
+
+    def save_settings(self, settings: Settings) -> None:
+        """Remember for the next ``up``."""
+        write_private(Layout(self.home).settings_file, settings)
+
+    def running(self) -> Running | None:
+        """The processes of this installation, ``None`` when none of them is alive."""
+        try:
+            found = read_file(Layout(self.home).supervisor_file, Running)
+        except FileNotFoundError:
+            return None
+        return found if found.alive else None
+
+    def last_run(self) -> Running | None:
+        """What the newest supervisor wrote, alive or not."""
+        try:
+            return read_file(Layout(self.home).supervisor_file, Running)
+        except FileNotFoundError:
+            return None
+
+    def layout(self) -> Layout:
+        """The files of the newest run."""
+        last = self.last_run()
+        return Layout(self.home, ephemeral=last is not None and last.ephemeral)
+
+    def credentials(self) -> RootCredentials:
+        """The root key pair and the endpoint; ``OperatorError`` when it was never started."""
+        try:
+            return read_file(self.layout().credentials_file, RootCredentials)
+        except FileNotFoundError:
+            raise OperatorError(
+                f"There is no OpenECS installation in {self.home}. Start one with: {self.command('up')}"
+            ) from None
+        except PermissionError:
+            raise OperatorError(
+                f"The installation in {self.home} belongs to another user. Become that user, or start your own "
+                "with: openecs up --data-dir DIR --port PORT"
+            ) from None
+
+    def command(self, words: str) -> str:
+        """An ``openecs`` command line for this installation, to be shown to people."""
+        default = Installation.locate(None, os.environ).home
+        return f"openecs {words}" if self.home == default else f"openecs {words} --data-dir {self.home}"
+
+    def clear_run(self) -> None:
+        """Remove what only a running installation needs; durable state stays.
+
+        To be called by whoever holds the lock, so that it is nobody else's run.
+        """
+        layout = Layout(self.home)
+        for path in layout.run.iterdir():
+            if path == layout.lock_file:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the installation as its only supervisor; ``OperatorError`` when another one does."""
+        layout = Layout(self.home)
+        layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        layout.run.mkdir(exist_ok=True, mode=0o700)
+        with layout.lock_file.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OperatorError(self.already_running()) from None
+            yield
+
+    def already_running(self) -> str:
+        """The polite refusal of a second ``up``."""
+        found = self.running()
+        who = f"pid {found.supervisor.pid}, endpoint {found.endpoint}" if found else "it is just starting or stopping"
+        return (
+            f"OpenECS is already running in {self.home} ({who}).\n"
+            f'Use it:      eval "$({self.command("env")})"\n'
+            f"Stop it:     {self.command('down')}\n"
+            "Run another: openecs up --data-dir DIR --port PORT"
+        )

@@ -1,0 +1,42 @@
+"""What ``openecs up`` decided to start, handed to the supervisor in one file without secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from openecs.config import RuntimeKind, ServerConfig
+from openecs.log import Level
+
+
+class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the local machine's agent is told, apart from its keys and the endpoint."""
+
+    #: The cluster to register in; it is made when it does not exist.
+    cluster: str = "default"
+    #: Further clusters in which the machine shows up as soon as they exist.
+    lend_to: tuple[str, ...] = ()
+    #: Whether the machine serves Fargate tasks as well.
+    fargate: bool = True
+    #: Register as an external instance (launch type EXTERNAL) instead of EC2.
+    external: bool = False
+    runtime: RuntimeKind = "docker"
+    docker_host: str | None = None
+    #: CPU units and MiB to offer instead of what the engine reports.
+    cpu: int | None = None
+    memory: int | None = None
+    #: A port of this machine that no task may have: the control plane listens on it.
+    reserved_port: int | None = None
+    #: Where the agent keeps its own state.
+    data_dir: Path
+    region: str
+    log_level: Level = "info"
+
+
+class StartPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one ``up`` starts."""
+
+    home: Path
+    server: ServerConfig
+    agent: AgentPlan | None

@@ -1,0 +1,207 @@
+"""``openecs up``: start a control plane and this machine's agent."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+
+import click
+import msgspec
+
+from openecs.cli.foreground import Foreground
+from openecs.cli.installation import Installation, Settings
+from openecs.cli.options import data_dir_option
+from openecs.cli.plan import AgentPlan, StartPlan
+from openecs.cli.progress import wait_until_ready
+from openecs.cli.supervisor import program
+from openecs.config import Layout, ServerConfig, write_private
+from openecs.errors import OperatorError
+from openecs.log import Level
+
+
+@click.command()
+@click.option("--detach", "-d", is_flag=True, help="Return when everything runs, instead of staying in the foreground.")
+@click.option(
+    "--port", envvar="OPENECS_PORT", type=click.IntRange(0, 65535), help="Port; 0 picks a free one [default: 8327]."
+)
+@click.option("--bind", help="Address to listen on [default: 127.0.0.1].")
+@click.option("--advertise-url", help="URL under which other machines reach this control plane.")
+@data_dir_option
+@click.option("--runtime", type=click.Choice(["docker", "fake"]), help="What runs the containers [default: docker].")
+@click.option("--account-id", help="Account id of this installation, 12 digits [default: 000000000000].")
+@click.option("--region", help="Default region; any region name works in calls [default: us-east-1].")
+@click.option("--ephemeral", is_flag=True, help="Keep nothing on disk; POST /_openecs/reset wipes everything.")
+@click.option("--lend-to", multiple=True, metavar="CLUSTER", help="Show this machine in it [default: default].")
+@click.option("--cpu", type=click.IntRange(min=128), help="CPU units that this machine offers [default: all].")
+@click.option("--memory", type=click.IntRange(min=64), help="MiB that this machine offers [default: all].")
+@click.option("--no-agent", is_flag=True, help="Only the control plane; machines join with 'openecs agent'.")
+@click.option("--keep-tasks", is_flag=True, help="In the foreground: Ctrl-C leaves containers running.")
+@click.option("--timeout", type=float, default=90.0, show_default=True, help="Seconds to wait until everything runs.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def up(
+    installation: Installation,
+    *,
+    detach: bool,
+    ephemeral: bool,
+    cpu: int | None,
+    memory: int | None,
+    no_agent: bool,
+    keep_tasks: bool,
+    timeout: float,
+    log_level: Level,
+    **given: object,
+) -> None:
+    """Start OpenECS on this machine.
+
+    Settings that are not given are those of the last time, so that a plain 'openecs up' brings
+    the same installation back, with everything in it.
+    """
+    if installation.running() is not None:
+        raise OperatorError(installation.already_running())
+    settings = choose_settings(installation, {name: value for name, value in given.items() if value not in (None, ())})
+    check_port(settings.bind, settings.port)
+    plan = make_plan(
+        installation, settings, ephemeral=ephemeral, cpu=cpu, memory=memory, agent=not no_agent, log_level=log_level
+    )
+    with installation.locked():
+        installation.clear_run()
+    if not ephemeral:
+        installation.save_settings(settings)
+    start(installation, plan, detach=detach, keep_tasks=keep_tasks, timeout=timeout)
+
+
+def choose_settings(installation: Installation, given: dict[str, object]) -> Settings:
+    """What was given now over what was kept over the defaults.
+
+    Raises ``OperatorError`` for an account id other than the one that the ARNs hold.
+    """
+    kept = installation.settings()
+    asked_account = given.get("account_id")
+    if kept is not None and asked_account not in (None, kept.account_id):
+        raise OperatorError(
+            f"The installation in {installation.home} has the account id {kept.account_id}, which is part of all its "
+            "ARNs and cannot change. Leave --account-id away, or make a new installation with --data-dir DIR."
+        )
+    settings = msgspec.structs.replace(kept or Settings(), **given)
+    if settings.port == 0:
+        settings = msgspec.structs.replace(settings, port=_free_port(settings.bind))
+    return settings
+
+
+def make_plan(
+    installation: Installation,
+    settings: Settings,
+    *,
+    ephemeral: bool,
+    cpu: int | None,
+    memory: int | None,
+    agent: bool,
+    log_level: Level,
+) -> StartPlan:
+    """What the supervisor is to start."""
+    layout = Layout(installation.home, ephemeral=ephemeral)
+    server = ServerConfig(
+        bind=settings.bind,
+        port=settings.port,
+        data_dir=None if ephemeral else installation.home,
+        run_dir=layout.run,
+        account_id=settings.account_id,
+        region=settings.region,
+        runtime=settings.runtime,
+        advertise_url=settings.advertise_url,
+        lend_to=settings.lend_to,
+        log_level=log_level,
+    )
+    if not agent:
+        return StartPlan(home=installation.home, server=server, agent=None)
+    first, *others = settings.lend_to
+    local = AgentPlan(
+        cluster=first,
+        lend_to=tuple(others),
+        runtime=settings.runtime,
+        docker_host=os.environ.get("DOCKER_HOST") or None,
+        cpu=cpu,
+        memory=memory,
+        reserved_port=settings.port,
+        data_dir=layout.agent,
+        region=settings.region,
+        log_level=log_level,
+    )
+    return StartPlan(home=installation.home, server=server, agent=local)
+
+
+def check_port(bind: str, port: int) -> None:
+    """Raise ``OperatorError`` when nobody could listen there."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise OperatorError(
+            f"Cannot listen on {bind} port {port}: {error.strerror or error}. Choose another port with --port, or let "
+            "'--port 0' find a free one; --bind names the address."
+        ) from None
+
+
+def start(installation: Installation, plan: StartPlan, *, detach: bool, keep_tasks: bool, timeout: float) -> None:
+    """Start the supervisor, wait until everything runs, say so, and stay unless detached."""
+    click.echo(f"Starting OpenECS in {installation.home}" + (" (nothing is kept)" if plan.server.ephemeral else ""))
+    log = installation.home / "run" / "supervisor.out"
+    plan_file = installation.home / "run" / "plan.json"
+    write_private(plan_file, plan)
+    parent = [] if detach else ["--parent", str(os.getpid())]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            program(*parent, "supervise", str(plan_file)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+    foreground = Foreground(process, log)
+    with foreground.signals():
+        try:
+            wait_until_ready(installation, foreground.last_words, seconds=timeout, say=click.echo)
+        except (OperatorError, KeyboardInterrupt):
+            foreground.end_supervisor()
+            _forget(installation, plan)
+            raise
+        announce(installation, plan, detach=detach)
+        if not detach:
+            try:
+                foreground.attend(installation, stop_tasks=plan.server.ephemeral or not keep_tasks)
+            finally:
+                _forget(installation, plan)
+
+
+def _forget(installation: Installation, plan: StartPlan) -> None:
+    """Leave nothing of an ephemeral installation; another one's trouble report stays readable."""
+    if plan.server.ephemeral:
+        with installation.locked():
+            installation.clear_run()
+
+
+def announce(installation: Installation, plan: StartPlan, *, detach: bool) -> None:
+    """What a newcomer needs next."""
+    click.echo(
+        f"\nEndpoint:    {plan.server.endpoint}   (account {plan.server.account_id}, region {plan.server.region})\n"
+        f'Credentials: eval "$({installation.command("env")})"\n\n'
+        "Then, for example:\n"
+        "  aws ecs list-container-instances\n"
+        f"  {installation.command('status')}\n"
+        f"  {installation.command('down')}"
+    )
+    if not detach:
+        click.echo("\nCtrl-C stops it.")
+
+
+def _free_port(bind: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((bind, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,215 @@
+"""The machinery of every reconciler: a queue of keys, back-off, timers and log context.
+
+A reconciler takes a key, never an event, looks at the state of the world and makes it one step
+better.  It answers ``Done()``, ``After(seconds)`` or raises.  Changes only enqueue keys; a key
+that is queued already is not queued twice; every key comes again with the slow resync, so that
+a lost signal costs time and nothing else.
+
+* ``Retryable`` means that the world is not ready: the key comes again after a back-off.
+* Any other exception is a bug in this reconciler or this key's data: it is logged with its
+  traceback and the key comes again after a back-off; all other keys go on.
+
+Time and sleeping are given by the caller, so that simulations run under virtual time.
+``run()`` ends only by cancellation and belongs into the composition root's ``TaskGroup``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from openecs.errors import Retryable
+from openecs.state.store import Notice, Store
+
+logger = structlog.get_logger("openecs.control")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing to do until something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Come again in ``seconds`` even if nothing changes."""
+
+    seconds: float
+
+
+Result = Done | After
+
+#: Reconcilers that only read and write state are plain functions; those that must wait for
+#: something outside are coroutine functions.
+Reconcile = Callable[[str], Result] | Callable[[str], Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """How long a key that fails waits: doubling from ``first`` to ``maximum`` seconds."""
+
+    first: float = 0.2
+    maximum: float = 60.0
+
+    def delay(self, failures: int, jitter: float) -> float:
+        """Seconds after the ``failures``-th failure in a row; ``jitter`` is in [0, 1).
+
+        The delay is between half and all of its full length, so that keys that failed
+        together do not come again together.
+        """
+        full = min(self.first * 2.0 ** min(failures - 1, 30), self.maximum)
+        return full * (0.5 + jitter / 2)
+
+
+class KeyQueue:
+    """Keys to work on now, in order of arrival, and keys for later.  No I/O."""
+
+    def __init__(self) -> None:
+        self._ready: dict[str, None] = {}
+        self._due: dict[str, float] = {}
+        self._timers: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def add(self, key: str) -> None:
+        """Queue ``key`` for now, once."""
+        self._ready.setdefault(key)
+
+    def add_at(self, key: str, when: float) -> None:
+        """Queue ``key`` for ``when``, in place of what it was queued for later before."""
+        self._due[key] = when
+        heapq.heappush(self._timers, (when, key))
+
+    def pop(self, now: float) -> str | None:
+        """The next key that is due; taking it forgets what it was queued for later."""
+        while self._timers and self._timers[0][0] <= now:
+            when, key = heapq.heappop(self._timers)
+            if self._due.get(key) == when:
+                self._ready.setdefault(key)
+                del self._due[key]
+        if not self._ready:
+            return None
+        key = next(iter(self._ready))
+        del self._ready[key]
+        self._due.pop(key, None)
+        return key
+
+    def next_due(self) -> float | None:
+        """When the earliest key that waits is due."""
+        while self._timers and self._due.get(self._timers[0][1]) != self._timers[0][0]:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+
+class Loop:
+    """One reconciler and its queue.
+
+    ``time`` counts seconds and never goes back, ``sleep`` waits for seconds of the same time,
+    ``jitter`` gives numbers in [0, 1).  ``resync`` lists every key, at the start and then
+    every ``resync_every`` seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reconcile: Reconcile,
+        *,
+        time: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        jitter: Callable[[], float],
+        resync: Callable[[], Iterable[str]] = tuple,
+        resync_every: float = 600.0,
+        back_off: BackOff | None = None,
+    ) -> None:
+        self.name = name
+        self._reconcile = reconcile
+        self._time = time
+        self._sleep = sleep
+        self._jitter = jitter
+        self._resync = resync
+        self._resync_every = resync_every
+        self._back_off = back_off or BackOff()
+        self._queue = KeyQueue()
+        self._failures: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        #: Counters for metrics.
+        self.reconciled = 0
+        self.retries = 0
+        self.bugs = 0
+
+    def __repr__(self) -> str:
+        return f"<Loop {self.name}: {len(self._queue)} queued, {len(self._failures)} failing>"
+
+    def enqueue(self, key: str) -> None:
+        """Have ``key`` reconciled soon; also ends its back-off."""
+        self._queue.add(key)
+        self._wake.set()
+
+    def watch(self, store: Store, table: str, keys: Callable[[Notice], Iterable[str]]) -> None:
+        """Enqueue what ``keys`` makes of every committed change of ``table``."""
+
+        def note(notice: Notice) -> None:
+            for key in keys(notice):
+                self.enqueue(key)
+
+        store.subscribe(table, note)
+
+    async def run(self) -> None:
+        """Reconcile for ever."""
+        resync_at = self._time()
+        while True:
+            self._wake.clear()
+            now = self._time()
+            if now >= resync_at:
+                for known in self._resync():
+                    self._queue.add(known)
+                resync_at = now + self._resync_every
+            key = self._queue.pop(now)
+            if key is None:
+                due = self._queue.next_due()
+                await self._idle((resync_at if due is None else min(due, resync_at)) - now)
+                continue
+            await self._work_on(key)
+            # Others get their turn between any two keys, however long the queue is.
+            await asyncio.sleep(0)
+
+    async def _work_on(self, key: str) -> None:
+        with structlog.contextvars.bound_contextvars(loop=self.name, key=key):
+            try:
+                answer = self._reconcile(key)
+                result = answer if isinstance(answer, Done | After) else await answer
+            except Retryable as reason:
+                self.retries += 1
+                delay = self._failed(key)
+                logger.info("reconcile.retry", reason=str(reason), delay=delay)
+            except Exception:
+                # A bug with one key must not stop the others; the traceback says where it is.
+                self.bugs += 1
+                delay = self._failed(key)
+                logger.exception("reconcile.bug", delay=delay)
+            else:
+                self.reconciled += 1
+                self._failures.pop(key, None)
+                if isinstance(result, After):
+                    self._queue.add_at(key, self._time() + max(result.seconds, 0.0))
+
+    def _failed(self, key: str) -> float:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = self._back_off.delay(failures, self._jitter())
+        self._queue.add_at(key, self._time() + delay)
+        return round(delay, 3)
+
+    async def _idle(self, seconds: float) -> None:
+        """Wait until a key is queued or ``seconds`` have passed."""
+        async with asyncio.TaskGroup() as group:
+            alarm = group.create_task(self._ring_after(max(seconds, 0.0)))
+            await self._wake.wait()
+            alarm.cancel()
+
+    async def _ring_after(self, seconds: float) -> None:
+        await self._sleep(seconds)
+        self._wake.set()

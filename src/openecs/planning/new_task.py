@@ -1,0 +1,126 @@
+"""A fresh task record from its definition: everything that is known before it is placed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from openecs import arn as arns
+from openecs.ids import Ids
+from openecs.model.cluster import Cluster
+from openecs.model.network import Subnet
+from openecs.model.resources import Resources
+from openecs.model.task import NetworkInterface, Task, TaskContainer
+from openecs.model.task_definition import TaskDefinition
+from openecs.shapes import ecs
+
+
+def new_task(
+    *,
+    cluster: Cluster,
+    definition: TaskDefinition,
+    launch_type: Literal["EC2", "FARGATE", "EXTERNAL"],
+    group: str,
+    reservation: Resources,
+    now: float,
+    ids: Ids,
+    started_by: str | None = None,
+    service_arn: str | None = None,
+    deployment_id: str | None = None,
+    overrides: ecs.TaskOverride | None = None,
+    platform_version: str | None = None,
+    eni: NetworkInterface | None = None,
+) -> Task:
+    """A PROVISIONING task with its own ids; the caller adds where it runs."""
+    shape = definition.definition
+    account, region = _account_and_region(cluster)
+    task_id = ids.hex32()
+    overridden = {o.name: o for o in (overrides.container_overrides if overrides else None) or ()}
+    containers = tuple(
+        _container(container, overridden.get(container.name), cluster, task_id, ids)
+        for container in shape.container_definitions or ()
+    )
+    fargate = launch_type == "FARGATE"
+    return Task(
+        arn=arns.ecs(region, account, f"task/{cluster.name}/{task_id}"),
+        region=region,
+        cluster_arn=cluster.arn,
+        task_definition_arn=definition.arn,
+        launch_type=launch_type,
+        desired_status="RUNNING",
+        last_status="PROVISIONING",
+        created_at=now,
+        group=group,
+        containers=containers,
+        reservation=reservation,
+        started_by=started_by,
+        service_arn=service_arn,
+        deployment_id=deployment_id,
+        overrides=overrides,
+        network_mode=shape.network_mode,
+        eni=eni,
+        cpu=_text((overrides.cpu if overrides else None) or shape.cpu or reservation.cpu),
+        memory=_text((overrides.memory if overrides else None) or shape.memory or reservation.memory),
+        platform_version=platform_version,
+        platform_family="Linux" if fargate else None,
+        ephemeral_storage_gib=(shape.ephemeral_storage.size_in_gib if shape.ephemeral_storage else 20)
+        if fargate
+        else None,
+    )
+
+
+def new_interface(
+    *, subnet: Subnet, address: str, security_groups: tuple[str, ...], assign_public_ip: bool, region: str, ids: Ids
+) -> NetworkInterface:
+    """The network interface of an awsvpc task.
+
+    The hardware address is derived from the IP address, so that neighbours' caches stay
+    right when an address moves to another host.
+    """
+    octets = [int(part) for part in address.split(".")]
+    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+    return NetworkInterface(
+        attachment_id=ids.uuid(),
+        eni_id=f"eni-0{ids.hex32()[:16]}",
+        mac_address="0a:58:" + ":".join(f"{octet:02x}" for octet in octets),
+        private_ipv4_address=address,
+        private_dns_name=f"ip-{address.replace('.', '-')}.{domain}",
+        subnet_id=subnet.id,
+        security_groups=security_groups,
+        assign_public_ip=assign_public_ip,
+    )
+
+
+def _container(
+    container: ecs.ContainerDefinition,
+    override: ecs.ContainerOverride | None,
+    cluster: Cluster,
+    task_id: str,
+    ids: Ids,
+) -> TaskContainer:
+    account, region = _account_and_region(cluster)
+    override = override or ecs.ContainerOverride()
+    soft = _or(override.memory_reservation, container.memory_reservation)
+    return TaskContainer(
+        arn=arns.ecs(region, account, f"container/{cluster.name}/{task_id}/{ids.uuid()}"),
+        name=container.name or "",
+        image=container.image or "",
+        essential=container.essential is not False,
+        has_health_check=container.health_check is not None,
+        cpu=str(_or(override.cpu, container.cpu) or 0),
+        memory=_text(_or(override.memory, container.memory)),
+        memory_reservation=_text(soft),
+    )
+
+
+def _or(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
+
+
+def _text(amount: int | str | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _account_and_region(cluster: Cluster) -> tuple[str, str]:
+    parsed = arns.parse(cluster.arn)
+    assert parsed is not None, cluster.arn  # noqa: S101 -- we wrote it ourselves
+    return parsed.account, parsed.region

@@ -1,0 +1,96 @@
+"""What a plan asks for.  Every action says why, for events, stopped reasons, logs and `why`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from openecs.model.service import Service
+from openecs.model.task import Task
+from openecs.shapes import ecs
+
+HEALTH_CHECK_REASON = "Task failed container health checks"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start ``count`` tasks of one deployment."""
+
+    deployment_id: str
+    count: int
+    reason: str
+    #: How many of them replace tasks that fail their health checks.
+    replaces_unhealthy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Tell one task to stop."""
+
+    task_arn: str
+    #: What DescribeTasks shows as ``stoppedReason``.
+    stopped_reason: str
+    reason: str
+    #: Whether it runs now; pending and running tasks are told apart in events.
+    running: bool
+    stop_code: ecs.TaskStopCode = "ServiceSchedulerInitiated"
+
+    @property
+    def failed_health_checks(self) -> bool:
+        return self.stopped_reason == HEALTH_CHECK_REASON
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteDeployment:
+    """The PRIMARY deployment replaced everything else."""
+
+    deployment_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to say in the service's events."""
+
+    text: str
+
+
+Action = Start | Stop | CompleteDeployment | Event
+
+
+class Plan(NamedTuple):
+    """One step for one service."""
+
+    #: The service's record as it is to be written; the same object when nothing changed.
+    service: Service
+    #: In the order in which they happen.
+    actions: tuple[Action, ...]
+    #: When to plan again even if nothing changes (epoch seconds).
+    wake_at: float | None = None
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        return tuple(action for action in self.actions if isinstance(action, Start))
+
+    @property
+    def stops(self) -> tuple[Stop, ...]:
+        return tuple(action for action in self.actions if isinstance(action, Stop))
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        return tuple(action for action in self.actions if isinstance(action, Event))
+
+
+def scale_in(task: Task, reason: str) -> Stop:
+    """Stop a task that is not needed any more; AWS names the task's own deployment."""
+    return Stop(
+        task_arn=task.arn,
+        stopped_reason=f"Scaling activity initiated by (deployment {task.deployment_id})",
+        reason=reason,
+        running=task.last_status == "RUNNING",
+    )
+
+
+def unhealthy(task: Task, reason: str) -> Stop:
+    """Stop a task that fails its containers' health checks."""
+    return Stop(task_arn=task.arn, stopped_reason=HEALTH_CHECK_REASON, reason=reason, running=True)

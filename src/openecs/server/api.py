@@ -1,0 +1,74 @@
+"""Which operations are served: every AWS service with the handlers that are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from openecs.api.ecs.account_settings import AccountSettings
+from openecs.api.ecs.agent_operations import AgentOperations
+from openecs.api.ecs.attributes import Attributes
+from openecs.api.ecs.clusters import Clusters
+from openecs.api.ecs.container_instances import ContainerInstances
+from openecs.api.ecs.run_tasks import RunTasks
+from openecs.api.ecs.services import Services
+from openecs.api.ecs.tagging import Tagging
+from openecs.api.ecs.task_definitions import TaskDefinitions
+from openecs.api.ecs.task_view import TaskViews
+from openecs.api.ecs.tasks import Tasks
+from openecs.api.logs.events import LogEvents
+from openecs.api.logs.groups import LogGroups
+from openecs.api.logs.streams import LogStreams
+from openecs.api.logs.tags import LogGroupTags
+from openecs.api.sts.caller_identity import CallerIdentity
+from openecs.control.launch import Launcher, RegionNetworks
+from openecs.logs.store import LogStore
+from openecs.state.state import State
+from openecs.wire.call import Handler, Handlers
+from openecs.wire.generated import ecs, logs, sts
+from openecs.wire.pagination import Pagination
+from openecs.wire.served import ServedService
+
+
+def api_services(
+    *, state: State, log_store: LogStore, pagination: Pagination, launcher: Launcher, networks: RegionNetworks
+) -> dict[str, ServedService]:
+    """Service name → model and handlers."""
+    views = TaskViews(state)
+    ecs_handlers = _merged(
+        Clusters(state, pagination).handlers(),
+        TaskDefinitions(state, pagination).handlers(),
+        RunTasks(state, launcher, networks, views).handlers(),
+        Tasks(state, pagination, views).handlers(),
+        Services(state, pagination, networks).handlers(),
+        ContainerInstances(state, pagination).handlers(),
+        Attributes(state, pagination).handlers(),
+        AgentOperations(state).handlers(),
+        Tagging(state).handlers(),
+        AccountSettings(state, pagination).handlers(),
+    )
+    log_handlers = _merged(
+        LogGroups(log_store, pagination).handlers(),
+        LogStreams(log_store, pagination).handlers(),
+        LogEvents(log_store).handlers(),
+        LogGroupTags(log_store).handlers(),
+    )
+    return {
+        "ecs": ServedService(ecs.SERVICE, ecs_handlers),
+        "logs": ServedService(logs.SERVICE, log_handlers),
+        "sts": ServedService(sts.SERVICE, CallerIdentity().handlers()),
+    }
+
+
+def _merged(*parts: Handlers) -> Handlers:
+    """All handlers of a service; two for one operation are a mistake of ours."""
+    merged: dict[str, Handler] = {}
+    for name, handler in _items(parts):
+        if name in merged:
+            raise ValueError(f"two handlers for {name}")
+        merged[name] = handler
+    return merged
+
+
+def _items(parts: Iterable[Handlers]) -> Iterable[tuple[str, Handler]]:
+    for part in parts:
+        yield from part.items()

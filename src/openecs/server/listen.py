@@ -1,0 +1,69 @@
+"""Listening: uvicorn inside our own task group, without its signal handling or logging."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from openecs.errors import OperatorError
+from openecs.wire.http_reply import ASGIApp
+
+#: Connections that wait to be accepted; a burst of clients must not be refused.
+BACKLOG = 4096
+#: Seconds that open requests get when the server stops.
+GRACE = 5
+
+
+class Listener(uvicorn.Server):
+    """A uvicorn server that the composition root starts and stops.
+
+    Signals are the process's business, not this server's.
+    """
+
+    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,  # type: ignore[arg-type]
+                http="httptools",
+                ws="websockets-sansio",
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=GRACE,
+                ws_ping_interval=None,
+                ws_per_message_deflate=False,
+                proxy_headers=False,
+                ws_max_size=16 * 1024 * 1024,
+            )
+        )
+        self._sock = sock
+
+    async def run_until_stopped(self) -> None:
+        """Serve until ``stop`` is called."""
+        await self._serve([self._sock])
+
+    def stop(self) -> None:
+        """Finish what is in flight, then return from ``run_until_stopped``."""
+        self.should_exit = True
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """A listening socket; an ``OperatorError`` says what to do when that cannot be."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise OperatorError(
+            f"OpenECS cannot listen on {address} port {port}: {error.strerror}. Choose another port with --port."
+        ) from None
+    sock.setblocking(False)
+    return sock

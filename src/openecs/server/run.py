@@ -1,0 +1,204 @@
+"""The composition root of the control plane: builds everything, runs it in one task group.
+
+Order matters twice: state is loaded before anything can ask for it, and at the end the
+listener stops first, so that nobody is told of something that is not written any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import signal
+
+import structlog
+
+from openecs import __version__
+from openecs.acs.gateway import AgentGateway
+from openecs.clock import Clock, SystemClock
+from openecs.config import RunningServer, ServerConfig, write_private
+from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.reaper import Reaper
+from openecs.control.services import ServiceController
+from openecs.control.task_credentials import TaskCredentials
+from openecs.iam import policy
+from openecs.iam.keyring import KeyRing
+from openecs.ids import RandomIds
+from openecs.logs.store import LogStore
+from openecs.model.network import DEFAULT_RANGE
+from openecs.server.api import api_services
+from openecs.server.keys import Keys, master_key, pagination_secret, write_credentials
+from openecs.server.listen import Listener, bind
+from openecs.server.routes import Routes
+from openecs.state.journal.memory import MemoryJournal
+from openecs.state.journal.protocol import Journal
+from openecs.state.journal.sqlite import SqliteJournal
+from openecs.state.state import State
+from openecs.wire.gateway import Gateway
+from openecs.wire.pagination import Pagination
+from openecs.wire.verifier import Verifier
+
+#: Seconds between two looks for log events that are past their group's retention.
+EXPIRY_INTERVAL = 3600.0
+
+
+class JournalFailedError(Exception):
+    """Nothing can be made durable any more; the process must end and start anew."""
+
+
+async def run_server(config: ServerConfig) -> None:
+    """Run a control plane until SIGTERM or SIGINT.
+
+    Raises ``OperatorError`` when it cannot start, ``JournalFailedError`` when it can no longer
+    write; whoever supervises it starts it again from what is durable.
+    """
+    log = structlog.get_logger("openecs.server")
+    sock = bind(config.bind, config.port)
+    parts = _Parts(config, SystemClock())
+    try:
+        async with asyncio.TaskGroup() as group:
+            await parts.open(group)
+            listener = Listener(parts.gateway, sock)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, listener.stop)
+            group.create_task(_announce(parts, listener))
+            await listener.run_until_stopped()
+            log.info("stopping")
+            raise _StoppedError
+    except* _StoppedError:
+        pass
+    finally:
+        config.layout.server_file.unlink(missing_ok=True)
+        await parts.close()
+    log.info("stopped")
+
+
+class _StoppedError(Exception):
+    """Ends the task group when the listener has stopped as it was asked to."""
+
+
+class _Parts:
+    """Everything that makes up a control plane, put together by constructors."""
+
+    def __init__(self, config: ServerConfig, clock: Clock) -> None:
+        layout = config.layout
+        layout.state.mkdir(parents=True, exist_ok=True)
+        key = master_key(layout)
+        self.config = config
+        self.clock = clock
+        self.ids = RandomIds()
+        self.journal: Journal = (
+            MemoryJournal() if config.ephemeral else SqliteJournal(layout.state / "journal.db")
+        )
+        self.state = State(self.journal)
+        _load(self.state)
+        self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock)
+        ring = KeyRing(key)
+        self.keys = Keys(self.state, ring, config.account_id)
+        self.credentials = TaskCredentials(
+            self.state, ring, account=config.account_id, clock=clock, secret=pagination_secret(key)
+        )
+        networks = RegionNetworks(config.account_id, DEFAULT_RANGE)
+        self.launcher = Launcher(self.state, networks, random.Random())  # noqa: S311 -- placement, no secret
+        self.agents = AgentGateway(self.state, self.credentials, clock, self.ids)
+        self.services = ServiceController(self.state, self.launcher, clock, self.ids)
+        self.reaper = Reaper(self.state, clock)
+        verifier = Verifier(self.keys.lookup)
+        routes = Routes(
+            state=self.state,
+            logs=self.logs,
+            keys=self.keys,
+            launcher=self.launcher,
+            verifier=verifier,
+            clock=clock,
+            ids=self.ids,
+            network=networks.of(config.region),
+            region=config.region,
+            runtime=config.runtime,
+            ephemeral=config.ephemeral,
+        )
+        self.gateway = Gateway(
+            services=api_services(
+                state=self.state,
+                log_store=self.logs,
+                pagination=Pagination(pagination_secret(key)),
+                launcher=self.launcher,
+                networks=networks,
+            ),
+            verifier=verifier,
+            account=config.account_id,
+            clock=clock,
+            ids=self.ids,
+            barrier=self.state.store.durable,
+            authorize=lambda who, service, operation: policy.allowed(who.kind, service, operation),
+            routes=routes.applications() | self.agents.applications(),
+        )
+        self.agents.authenticate = self.gateway.authenticate
+
+    async def open(self, group: asyncio.TaskGroup) -> None:
+        """Start what runs beside the listener."""
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def journal_failed(error: BaseException) -> None:
+            self.state.store.journal_failed(error)
+            if not failed.done():
+                failed.set_exception(JournalFailedError(f"the journal can no longer write: {error}"))
+
+        self.journal.start(self.state.store.journal_reached, journal_failed)
+        await self.logs.open()
+        now = self.clock.now()
+        root, agent = self.keys.root(now), self.keys.local_agent(now)
+        await self.state.store.durable()
+        write_credentials(self.config, root, agent)
+        time, jitter = asyncio.get_running_loop().time, random.random
+        for loop in (
+            self.services.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+            self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+        ):
+            group.create_task(loop.run())
+        group.create_task(_wait(failed))
+        group.create_task(self.logs.wait_failed())
+        group.create_task(self.credentials.run())
+        group.create_task(self.agents.run())
+        group.create_task(self._expire_logs())
+
+    async def close(self) -> None:
+        """Write what is queued and let go of the files."""
+        await self.logs.close()
+        self.journal.close()
+
+    async def _expire_logs(self) -> None:
+        while True:
+            await self.logs.expire(self.clock.now())
+            await asyncio.sleep(EXPIRY_INTERVAL)
+
+
+async def _wait(future: asyncio.Future[None]) -> None:
+    await future
+
+
+def _load(state: State) -> None:
+    """Fill the tables.  What is loaded lives long: keep the garbage collector away from it."""
+    gc.disable()
+    try:
+        state.store.load()
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+async def _announce(parts: _Parts, listener: Listener) -> None:
+    """Write ``server.json`` as soon as the listener answers."""
+    while not listener.started:
+        await asyncio.sleep(0.005)
+    config = parts.config
+    write_private(
+        config.layout.server_file,
+        RunningServer(
+            pid=os.getpid(), started_at=parts.clock.now(), endpoint=config.endpoint, version=__version__
+        ),
+    )
+    log = structlog.get_logger("openecs.server")
+    log.info("ready", endpoint=config.endpoint, revision=parts.state.store.revision, tasks=len(parts.state.tasks))

@@ -1,0 +1,69 @@
+"""How each family of AWS services words a failed authentication.  Data only.
+
+The services that speak JSON and those that speak Query sit behind different front ends: the
+same failure has another code and another HTTP status.  JSON services answer 400 throughout;
+STS, IAM and the other Query services answer 403 for everything but an incomplete signature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from openecs.errors import AWSError
+
+
+@dataclass(frozen=True, slots=True)
+class AuthDialect:
+    """Codes, statuses and fixed texts of one family of services."""
+
+    missing_code: str
+    missing_text: str
+    incomplete_code: str
+    unknown_key_code: str
+    mismatch_code: str
+    expired_code: str
+    #: HTTP status of every failure except ``incomplete``, which is always 400.
+    status: int
+
+    def missing(self) -> AWSError:
+        """No signature at all."""
+        return AWSError(self.missing_code, self.missing_text, status=self.status)
+
+    def incomplete(self, message: str) -> AWSError:
+        """A signature that cannot be read."""
+        return AWSError(self.incomplete_code, message)
+
+    def unknown_key(self) -> AWSError:
+        """An access key that nobody has, or a session token that is not the key's."""
+        text = "The security token included in the request is invalid."
+        return AWSError(self.unknown_key_code, text, status=self.status)
+
+    def mismatch(self, message: str) -> AWSError:
+        """A signature that is readable and wrong, too old, too new or for another service."""
+        return AWSError(self.mismatch_code, message, status=self.status)
+
+    def expired(self) -> AWSError:
+        """Temporary credentials that have ended."""
+        text = "The security token included in the request is expired"
+        return AWSError(self.expired_code, text, status=self.status)
+
+
+JSON_DIALECT = AuthDialect(
+    missing_code="MissingAuthenticationTokenException",
+    missing_text="Missing Authentication Token",
+    incomplete_code="IncompleteSignatureException",
+    unknown_key_code="UnrecognizedClientException",
+    mismatch_code="InvalidSignatureException",
+    expired_code="ExpiredTokenException",
+    status=400,
+)
+
+QUERY_DIALECT = AuthDialect(
+    missing_code="MissingAuthenticationToken",
+    missing_text="Request is missing Authentication Token",
+    incomplete_code="IncompleteSignature",
+    unknown_key_code="InvalidClientTokenId",
+    mismatch_code="SignatureDoesNotMatch",
+    expired_code="ExpiredToken",
+    status=403,
+)

@@ -1,0 +1,152 @@
+"""Which service, protocol and operation a request is for.  Decides; answers nothing itself.
+
+Every client names the operation in one place: AWS JSON in ``X-Amz-Target``, Query in the form
+field ``Action`` (with ``Version`` telling the service), smithy-rpc-v2-cbor in the path.  Where
+that leaves a choice, the scope of the signature decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
+
+from openecs.errors import AWSError
+from openecs.wire.cbor_refusal import CborRefusal
+from openecs.wire.json_codec import JsonCodec
+from openecs.wire.operation import ServiceModel
+from openecs.wire.query_codec import QueryCodec
+from openecs.wire.served import ErrorEncoder, Route, ServedService, routes_of
+
+
+class RefusedError(Exception):
+    """A request that names nothing that is served; ``encoder`` is of the client's protocol."""
+
+    def __init__(self, error: AWSError, encoder: ErrorEncoder) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.encoder = encoder
+
+
+class Directory:
+    """All served operations by the names under which clients call them."""
+
+    def __init__(self, services: Iterable[ServedService]) -> None:
+        self._json = JsonCodec()
+        self._query = QueryCodec(None)
+        self._cbor = CborRefusal()
+        #: Value of X-Amz-Target → route.
+        self._targets: dict[bytes, Route] = {}
+        self._target_prefixes: dict[str, ServiceModel] = {}
+        #: API version → the Query services that have it.
+        self._versions: dict[str, list[tuple[ServiceModel, QueryCodec, dict[str, Route]]]] = {}
+        self._signing_names: dict[str, ServiceModel] = {}
+        for service in services:
+            self._add(service)
+
+    def _add(self, service: ServedService) -> None:
+        model = service.model
+        self._signing_names[model.signing_name] = model
+        if "json" in model.protocols and model.target_prefix:
+            self._target_prefixes[model.target_prefix] = model
+            codec = JsonCodec(model.json_version or "1.1")
+            for name, route in routes_of(service, codec).items():
+                self._targets[f"{model.target_prefix}.{name}".encode()] = route
+        if "query" in model.protocols:
+            query = QueryCodec(model.xml_namespace)
+            self._versions.setdefault(model.api_version, []).append((model, query, routes_of(service, query)))
+
+    def find(self, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes) -> Route:
+        """The route of a request.  Raises ``RefusedError`` when there is none."""
+        target = headers.get(b"x-amz-target")
+        if target is not None:
+            route = self._targets.get(target)
+            if route is None:
+                raise self._no_target(target.decode("latin-1"))
+            return route
+        if headers.get(b"smithy-protocol") == b"rpc-v2-cbor" or path.startswith("/service/"):
+            raise self._no_cbor(path)
+        content_type = headers.get(b"content-type", b"")
+        if path == "/":
+            form = body or query.encode("latin-1")
+            action = _field(form, b"Action=")
+            if action is not None:
+                return self._by_action(action, form, scope_service(headers, query))
+            if content_type.startswith(b"application/x-www-form-urlencoded"):
+                raise RefusedError(
+                    AWSError("MissingAction", "The request must contain the parameter Action."), self._query
+                )
+        if b"json" in content_type or path == "/":
+            message = "The request names no operation: the header X-Amz-Target is missing."
+            raise RefusedError(AWSError("UnknownOperationException", message), self._json)
+        service = scope_service(headers, query)
+        what = f"the {service!r} API" if service else "this path"
+        message = f"OpenECS does not serve {what}."
+        raise RefusedError(AWSError("UnknownOperationException", message, status=404), self._json)
+
+    def _by_action(self, action: str, form: bytes, scope: str | None) -> Route:
+        version = _field(form, b"Version=") or ""
+        candidates = self._versions.get(version, [])
+        if not version:
+            candidates = [served for several in self._versions.values() for served in several]
+        if len(candidates) != 1:
+            candidates = [served for served in candidates if served[0].signing_name == scope]
+        if not candidates:
+            name = f"'{scope}' API, version '{version[:32]}'" if scope else f"API of version '{version[:32]}'"
+            message = f"OpenECS does not serve the {name}."
+            raise RefusedError(AWSError("UnsupportedOperation", message), self._query)
+        model, codec, routes = candidates[0]
+        route = routes.get(action)
+        if route is not None:
+            return route
+        if action in model.all_operations:
+            raise RefusedError(AWSError("UnsupportedOperation", not_served(model.name, action)), codec)
+        message = f"Could not find operation {action[:64]} for version {model.api_version}"
+        raise RefusedError(AWSError("InvalidAction", message), codec)
+
+    def _no_target(self, target: str) -> RefusedError:
+        prefix, dot, operation = target.rpartition(".")
+        model = self._target_prefixes.get(prefix)
+        if model is None and dot:
+            message = f"OpenECS does not serve the API '{prefix[:64]}'."
+            return RefusedError(AWSError("UnsupportedOperationException", message), self._json)
+        if model is not None and operation in model.all_operations:
+            # 400 and no 5xx: clients must show it at once instead of trying again.
+            return RefusedError(
+                AWSError("UnsupportedOperationException", not_served(model.name, operation)), self._json
+            )
+        # Real endpoints answer this code with status 400, although their list of common
+        # errors says 404.
+        message = f"The operation '{target[:128]}' is not known."
+        return RefusedError(AWSError("UnknownOperationException", message), self._json)
+
+    def _no_cbor(self, path: str) -> RefusedError:
+        parts = path.split("/")
+        name = unquote(parts[-1])[:64] if len(parts) == 5 and parts[3] == "operation" else ""
+        if not name:
+            message = "The path is not one of smithy-rpc-v2-cbor."
+            return RefusedError(AWSError("UnknownOperationException", message, status=404), self._cbor)
+        message = f"OpenECS does not serve the operation '{name}' over smithy-rpc-v2-cbor."
+        return RefusedError(AWSError("UnsupportedOperationException", message), self._cbor)
+
+
+def not_served(service: str, operation: str) -> str:
+    """The words for an operation that AWS has and OpenECS has not."""
+    return f"OpenECS does not serve the operation {operation} of {service} yet."
+
+
+def scope_service(headers: Mapping[bytes, bytes], query: str) -> str | None:
+    """The service in the scope of the signature; not verified, good only to choose words."""
+    text = headers.get(b"authorization", b"").decode("latin-1")
+    credential = text.partition("Credential=")[2].partition(",")[0]
+    if not credential:
+        credential = unquote(query.partition("X-Amz-Credential=")[2].partition("&")[0])
+    parts = credential.split("/")
+    return parts[3][:64] if len(parts) == 5 and parts[3] else None
+
+
+def _field(form: bytes, start: bytes) -> str | None:
+    """One plain field of a form, found without decoding the others."""
+    for part in form.split(b"&"):
+        if part.startswith(start):
+            return unquote(part[len(start) :].decode("latin-1"))
+    return None

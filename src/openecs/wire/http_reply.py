@@ -1,0 +1,86 @@
+"""The HTTP side of an answer: headers as AWS sends them, and reading a bounded body.  ASGI only.
+
+``Date`` is the HTTP server's business: uvicorn writes it once per second for all replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class TooLargeError(Exception):
+    """The body is larger than allowed."""
+
+
+class DisconnectedError(Exception):
+    """The client went away before its request was complete."""
+
+
+async def read_body(scope_headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
+    """The request's body.
+
+    Raises ``TooLargeError`` as soon as it is known that it has more than ``limit`` bytes, and
+    ``DisconnectedError`` when it will never be complete.
+    """
+    length = scope_headers.get(b"content-length", b"")
+    if length.isdigit() and int(length[:19]) > limit:
+        raise TooLargeError
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts = [body]
+        size = len(body)
+        while message.get("more_body"):
+            message = await receive()
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise TooLargeError
+            parts.append(part)
+        body = b"".join(parts)
+    if message["type"] == "http.disconnect":
+        raise DisconnectedError
+    if len(body) > limit:
+        raise TooLargeError
+    return body
+
+
+def header_map(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name; the values of a repeated header joined by commas, as they are signed."""
+    headers = dict(raw)
+    if len(headers) != len(raw):
+        headers = {}
+        for name, value in raw:
+            headers[name] = headers[name] + b"," + value if name in headers else value
+    return headers
+
+
+async def reply(
+    send: Send,
+    *,
+    status: int,
+    content_type: bytes,
+    body: bytes,
+    request_id: str,
+    more: tuple[tuple[bytes, bytes], ...] = (),
+) -> None:
+    """Sends one whole answer."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"x-amzn-requestid", request_id.encode()),
+                (b"content-type", content_type),
+                (b"content-length", b"%d" % len(body)),
+                *more,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,146 @@
+"""Typed answers as the XML of the AWS Query protocol, compiled once per shape into closures.
+
+Lists are ``<member>`` elements, maps ``<entry><key/><value/></entry>``, timestamps ISO 8601.
+Only writing; nothing here reads XML.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import inspect
+
+#: Appends the XML of one value, its own element included.
+Writer = Callable[[list[str], Any], None]
+
+#: Characters that XML 1.0 cannot carry, not even escaped.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def escape(text: str) -> str:
+    """``text`` as the content of an element; what XML cannot carry becomes U+FFFD."""
+    if text.isalnum():
+        return text
+    text = _FORBIDDEN.sub("\ufffd", text)
+    # A bare carriage return would be read back as a line feed.
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
+
+
+def compile_writer(shape: type) -> Writer:
+    """A writer of the members of ``shape``, a ``Shape`` class, without an element around."""
+    return _members(inspect.type_info(shape), {})  # type: ignore[arg-type]
+
+
+def _members(kind: inspect.StructType, known: dict[type, Writer]) -> Writer:
+    if kind.cls in known:
+        return known[kind.cls]
+    writers: list[tuple[str, Writer]] = []
+
+    def write(out: list[str], value: Any) -> None:
+        for attribute, writer in writers:
+            member = getattr(value, attribute)
+            if member is not None:
+                writer(out, member)
+
+    # Registered before its members are compiled, for a shape may contain itself.
+    known[kind.cls] = write
+    writers.extend((member.name, _element(member.encode_name, member.type, known)) for member in kind.fields)
+    return write
+
+
+def _element(name: str, kind: inspect.Type, known: dict[type, Writer]) -> Writer:
+    """A writer of ``<name>…</name>``."""
+    timestamp = False
+    while isinstance(kind, inspect.UnionType | inspect.Metadata):
+        if isinstance(kind, inspect.Metadata):
+            timestamp = timestamp or bool((kind.extra or {}).get("timestamp"))
+            kind = kind.type
+        else:
+            kind = next(inner for inner in kind.types if not isinstance(inner, inspect.NoneType))
+    if isinstance(kind, inspect.StructType):
+        return _wrapped(name, _members(kind, known))
+    if isinstance(kind, inspect.VarTupleType):
+        return _wrapped(name, _items(_element("member", kind.item_type, known)))
+    if isinstance(kind, inspect.DictType):
+        return _wrapped(
+            name, _entries(_element("key", kind.key_type, known), _element("value", kind.value_type, known))
+        )
+    return _scalar(name, _formatter(kind, timestamp=timestamp))
+
+
+def _wrapped(name: str, content: Writer) -> Writer:
+    opening, closing = f"<{name}>", f"</{name}>"
+
+    def write(out: list[str], value: Any) -> None:
+        out.append(opening)
+        content(out, value)
+        out.append(closing)
+
+    return write
+
+
+def _items(item: Writer) -> Writer:
+    def write(out: list[str], value: Any) -> None:
+        for each in value:
+            item(out, each)
+
+    return write
+
+
+def _entries(key: Writer, item: Writer) -> Writer:
+    def write(out: list[str], value: Any) -> None:
+        for name, each in value.items():
+            out.append("<entry>")
+            key(out, name)
+            item(out, each)
+            out.append("</entry>")
+
+    return write
+
+
+def _scalar(name: str, text: Callable[[Any], str]) -> Writer:
+    opening, closing = f"<{name}>", f"</{name}>"
+
+    def write(out: list[str], value: Any) -> None:
+        out.append(f"{opening}{text(value)}{closing}")
+
+    return write
+
+
+def _formatter(kind: inspect.Type, *, timestamp: bool) -> Callable[[Any], str]:
+    if isinstance(kind, inspect.BoolType):
+        return _boolean
+    if isinstance(kind, inspect.IntType):
+        return str
+    if isinstance(kind, inspect.FloatType):
+        return iso_timestamp if timestamp else _double
+    if isinstance(kind, inspect.BytesType):
+        return _blob
+    return escape
+
+
+def _boolean(value: bool) -> str:  # noqa: FBT001 -- the value itself, not a switch
+    return "true" if value else "false"
+
+
+def _double(value: float) -> str:
+    if math.isfinite(value):
+        return repr(float(value))
+    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+def _blob(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def iso_timestamp(epoch: float) -> str:
+    """``2015-08-30T12:36:00Z``, with milliseconds where there are any."""
+    milliseconds = round(epoch * 1000)
+    seconds, rest = divmod(milliseconds, 1000)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{rest:03d}Z" if rest else f"{whole}Z"
