@@ -28,7 +28,10 @@ DOCUMENT = ROOT / "docs" / "compatibility.md"
 #: Folder of examples → operation, and what it checks of the request by itself.
 KINDS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "task-definitions": ("RegisterTaskDefinition", registration.definition),
-    "services": ("CreateService", lambda request: service_validation.refuse_for_create(request, False)  # no capacity providers),
+    "services": (
+        "CreateService",
+        lambda request: service_validation.refuse_for_create(request, cluster_has_strategy=False),
+    ),
     "run-task": ("RunTask", run_validation.refuse_unserved),
 }
 

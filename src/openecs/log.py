@@ -38,7 +38,7 @@ REDACTED: Final = "[redacted]"
 class RotatingFile:
     """An append-only file of lines, renamed to ``.1``, ``.2`` … when it has grown to ``limit`` bytes."""
 
-    def __init__(self, path: Path, *, limit: int = 10 * 1024 * 1024, keep: int = 4) -> None:
+    def __init__(self, path: Path, *, limit: int = 10 * 1024 * 1024, keep: int = 5) -> None:
         self._path = path
         self._limit = limit
         self._keep = keep

@@ -59,9 +59,16 @@ class ScriptedServer:
         self._script = script
         self.connections = 0
         self.requests: list[bytes] = []
+        self._writers: list[asyncio.StreamWriter] = []
+
+    def hang_up(self) -> None:
+        """Close every connection that is still open."""
+        for writer in self._writers:
+            writer.close()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.append(writer)
         try:
             await self._script(Exchange(self, reader, writer))
         finally:
@@ -70,18 +77,19 @@ class ScriptedServer:
 
 @asynccontextmanager
 async def serving(
-    path: Path, script: Script, *, timeout: float = 10.0, max_connections: int = 8, max_body: int = 2**20
+    path: Path, script: Script, *, max_connections: int = 8, max_body: int = 2**20
 ) -> AsyncIterator[tuple[HttpClient, ScriptedServer]]:
     """A scripted server on a Unix socket in ``path``, and a client of it."""
     scripted = ScriptedServer(script)
     socket = str(path / "http.sock")
     server = await asyncio.start_unix_server(scripted, socket)
-    client = HttpClient(UnixAddress(socket), timeout=timeout, max_connections=max_connections, max_body=max_body)
+    client = HttpClient(UnixAddress(socket), timeout=10.0, max_connections=max_connections, max_body=max_body)
     try:
         yield client, scripted
     finally:
         await client.close()
         server.close()
+        scripted.hang_up()
         await server.wait_closed()
 
 

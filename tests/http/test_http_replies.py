@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from scripted_server import Exchange, once, serving
+from scripted_server import Exchange, always_ok, once, serving
 
 from openecs.http import HttpProtocolError, HttpTimeout, HttpUnavailable
 
@@ -94,7 +94,7 @@ async def test_a_silent_peer_times_out_and_is_hung_up_on(tmp_path: Path) -> None
         gone.set()
 
     async with serving(tmp_path, script) as (client, _):
-        with pytest.raises(HttpTimeout, match="did not answer GET /x within 0.05 seconds"):
+        with pytest.raises(HttpTimeout, match=r"did not answer GET /x within 0\.05 seconds"):
             await client.request("GET", "/x", within=0.05)
         await gone.wait()
 
@@ -107,8 +107,7 @@ async def test_nobody_there_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_request_arrives_as_written(tmp_path: Path) -> None:
-    script = once(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    async with serving(tmp_path, script) as (client, server):
+    async with serving(tmp_path, always_ok) as (client, server):
         await client.request("POST", "/a?b=c", headers=[("X-One", "1"), ("Host", "ecs.local")], body=b"{}")
         await client.request("GET", "/", headers=[("X-Two", "2")])
         assert server.requests == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 from pathlib import Path
@@ -169,7 +169,7 @@ async def test_tls_is_spoken_and_verified(tmp_path: Path) -> None:
 def _self_signed(directory: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "openecs test")])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -28,13 +28,15 @@ async def write(store: LogStore, run: int, writer: int) -> None:
         timestamps = [T + run * 1_000_000 + number + i for i in range(count)]
         await store.append(stream, timestamps, [message(run, number + i) for i in range(count)])
         number += count
-        print(f"{name} {run} {number}", flush=True)
+        sys.stdout.write(f"{name} {run} {number}\n")
+        sys.stdout.flush()
 
 
 async def main() -> None:
     store = LogStore(Path(sys.argv[1]), SystemClock(), segment_bytes=20_000)
     await store.open()
-    print("open", flush=True)
+    sys.stdout.write("open\n")
+    sys.stdout.flush()
     async with asyncio.TaskGroup() as tasks:
         for writer in range(STREAMS):
             tasks.create_task(write(store, int(sys.argv[2]), writer))

@@ -18,7 +18,9 @@ batch = st.lists(times, min_size=1, max_size=6).map(sorted)
 segments = st.lists(st.tuples(st.integers(1, 3), st.lists(batch, min_size=1, max_size=5)), max_size=6)
 
 
-def write(segments: list[tuple[int, list[list[int]]]], block_bytes: int) -> tuple[list[SegmentView], Reader, list[Event]]:
+def write(
+    segments: list[tuple[int, list[list[int]]]], block_bytes: int
+) -> tuple[list[SegmentView], Reader, list[Event]]:
     """Segments in memory files, half of them with their index at hand."""
     files = MemoryFiles()
     views: list[SegmentView] = []

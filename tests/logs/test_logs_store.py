@@ -184,7 +184,7 @@ async def test_wipe_forgets_every_region(store):
 
 async def test_a_second_process_on_the_same_directory_is_refused(reopen, tmp_path, clock):
     async with reopen():
-        with pytest.raises(OperatorError, match="Another process writes the log events in .*Stop it"):
+        with pytest.raises(OperatorError, match=r"Another process writes the log events in .*Stop it"):
             await LogStore(tmp_path, clock).open()
 
 
@@ -224,6 +224,8 @@ async def test_a_flush_that_fails_stops_the_store(reopen, monkeypatch):
             await store.append(stream, [T], ["lost too"])
         with pytest.raises(StoreFailedError):
             await store.durable()
+        with pytest.raises(StoreFailedError):
+            await store.expire(0.0)
         with pytest.raises(StoreFailedError):
             await store.wait_failed()
 

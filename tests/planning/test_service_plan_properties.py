@@ -13,7 +13,10 @@ from service_simulation import Simulation, service
 ROUND = st.lists(
     st.tuples(
         st.sampled_from(
-            ["run", "fail", "exit", "healthy", "unhealthy", "stopped", "update", "scale", "drain", "undrain", "wait"]
+            [
+                *("all well", "all well", "run", "fail", "exit", "healthy", "unhealthy", "stopped"),
+                *("update", "scale", "drain", "undrain", "wait"),
+            ]
         ),
         st.integers(0, 11),
     ),
@@ -25,7 +28,9 @@ ROUND = st.lists(
 def act(simulation: Simulation, what: str, number: int, update: int) -> None:
     tasks = [task for task in simulation.tasks.values() if not task.stopped]
     task = tasks[number % len(tasks)] if tasks else None
-    if what == "update":
+    if what == "all well":
+        simulation.everything_goes_well()
+    elif what == "update":
         simulation.update(update)
     elif what == "scale":
         simulation.scale(number % 8)
@@ -49,18 +54,23 @@ def act(simulation: Simulation, what: str, number: int, update: int) -> None:
         simulation.finishes_stopping(task)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     desired=st.integers(0, 7),
+    running_already=st.booleans(),
     minimum=st.sampled_from([0, 25, 50, 75, 100]),
     maximum=st.sampled_from([100, 125, 150, 200, 300]),
     grace=st.sampled_from([None, 0, 30]),
     health_check=st.booleans(),
     history=st.lists(ROUND, max_size=12),
 )
-def test_random_histories_are_safe_and_converge(desired, minimum, maximum, grace, health_check, history):
+def test_random_histories_are_safe_and_converge(
+    desired, running_already, minimum, maximum, grace, health_check, history
+):
     record = service(desired, minimum=minimum, maximum=maximum, health_check_grace_period_seconds=grace)
     simulation = Simulation(record, health_check=health_check)
+    if running_already:
+        simulation.settle()
     update = 2
     for events in history:
         simulation.step()

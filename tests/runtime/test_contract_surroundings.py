@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 from runtime_subject import Subject
@@ -20,8 +21,8 @@ def _published(host_port: str) -> dict[str, object]:
 async def _events(subject: Subject, since: float, until: str, about: str) -> list[Event]:
     """Events about one container, up to and including the first of that action."""
     found: list[Event] = []
-    async with asyncio.timeout(30):
-        async for event in subject.runtime.events(since):
+    async with asyncio.timeout(30), aclosing(subject.runtime.events(since)) as events:
+        async for event in events:
             if event.container_id == about:
                 found.append(event)
                 if event.action == until:

@@ -42,7 +42,10 @@ def boto_sign(request: AWSRequest, signer: type, key_id: str = KEY_ID, now: floa
 
 def as_received(request: AWSRequest) -> Signed:
     parts = urlsplit(request.url)
-    headers = {name.lower().encode(): value.encode() if isinstance(value, str) else value for name, value in request.headers.items()}
+    headers = {
+        name.lower().encode(): value.encode() if isinstance(value, str) else value
+        for name, value in request.headers.items()
+    }
     headers.setdefault(b"host", parts.netloc.encode())
     body = request.data or b""
     return Signed(request.method, parts.path, parts.query, headers, body if isinstance(body, bytes) else body.encode())

@@ -119,6 +119,9 @@ class AgentGateway:
         now = self._clock.now()
         with self._state.transaction() as tx:
             tx.put(msgspec.structs.replace(node, agent_connected=connected, version_info=version or node.version_info))
+            for instance in self._state.container_instances.by("node", node_id):
+                if instance.status != "INACTIVE":
+                    tx.put(msgspec.structs.replace(instance, version=instance.version + 1))
             for task in self._state.tasks.by("live_on_node", node_id):
                 # A task that its agent has not heard of yet is connected by its first acknowledgement.
                 if task.connectivity is None:

@@ -121,9 +121,7 @@ class AgentSession:
         self._sink.manifest([task.task_arn for task in manifest.tasks])
         answers: list[m.Message] = [_ack(manifest.message_id, manifest.cluster_arn, manifest.container_instance_arn)]
         if candidates:
-            answers.append(
-                m.TaskStopVerificationMessage(message_id=manifest.message_id, stop_candidates=candidates)
-            )
+            answers.append(m.TaskStopVerificationMessage(message_id=manifest.message_id, stop_candidates=candidates))
         return answers
 
     def _take_verification(self, verification: m.TaskStopVerificationAck) -> None:
@@ -135,16 +133,16 @@ class AgentSession:
             self._sink.stop(task.task_arn, task.task_cluster_arn)
 
 
-class NotRegistered(Exception):
+class NotRegisteredError(Exception):
     """The control plane does not know this container instance (any more)."""
 
 
-class InactiveInstance(Exception):
+class InactiveInstanceError(Exception):
     """The container instance was deregistered."""
 
 
 class AcsLink:
-    """Keeps ACS open.  ``run`` ends only by cancellation or ``NotRegistered``.
+    """Keeps ACS open.  ``run`` ends only by cancellation or ``NotRegisteredError``.
 
     ``locate(send_credentials)`` gives the URL, ``sign(url)`` the headers of the handshake.
     """
@@ -181,7 +179,7 @@ class AcsLink:
             except ConnectionClosed as closed:
                 at_once = (closed.rcvd.code if closed.rcvd is not None else 1006) in COME_AGAIN
                 _log.info("ACS connection ended", reason=str(closed))
-            except InactiveInstance:
+            except InactiveInstanceError:
                 _log.warning("Container instance is deregistered", next_try_seconds=INACTIVE_PAUSE)
                 await asyncio.sleep(INACTIVE_PAUSE)
             except (Retryable, AWSError, OSError, TimeoutError, InvalidHandshake) as error:
@@ -217,7 +215,7 @@ class AcsLink:
 class dial:  # noqa: N801 -- reads as a verb: ``async with dial(url, headers) as socket``
     """Open a websocket with a signed handshake.
 
-    Raises ``NotRegistered`` and ``InactiveInstance`` for those refusals, else what
+    Raises ``NotRegisteredError`` and ``InactiveInstanceError`` for those refusals, else what
     ``websockets`` raises.
     """
 
@@ -241,9 +239,9 @@ class dial:  # noqa: N801 -- reads as a verb: ``async with dial(url, headers) as
         except InvalidStatus as refusal:
             text = bytes(refusal.response.body or b"").decode(errors="replace")
             if "InactiveInstanceException" in text:
-                raise InactiveInstance(text) from None
+                raise InactiveInstanceError(text) from None
             if "InvalidInstanceException" in text or "InvalidClusterException" in text:
-                raise NotRegistered(text) from None
+                raise NotRegisteredError(text) from None
             raise Retryable(f"the handshake was refused with status {refusal.response.status_code}: {text}") from None
         except InvalidURI as error:
             raise Retryable(f"the control plane named an endpoint that is none: {error}") from None

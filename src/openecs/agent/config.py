@@ -64,7 +64,9 @@ def load(path: Path, environment: Mapping[str, str]) -> AgentConfig:
     try:
         config = msgspec.json.decode(path.read_bytes(), type=AgentConfig)
     except OSError as error:
-        raise OperatorError(f"The agent cannot read its configuration: {error}. Give the path of a JSON file.") from None
+        raise OperatorError(
+            f"The agent cannot read its configuration: {error}. Give the path of a JSON file."
+        ) from None
     except msgspec.DecodeError as error:
         raise OperatorError(f"{path} is no agent configuration: {error}. Correct the file.") from None
     config = msgspec.structs.replace(

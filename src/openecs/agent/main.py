@@ -86,9 +86,7 @@ async def _run(
     info = await runtime.info()
     fake = config.runtime == "fake"
     node_id = _node_id(store, ids)
-    network: NetworkDriver = (
-        FakeNetwork() if fake else open_network(runtime, architecture(info), config.docker_host)
-    )
+    network: NetworkDriver = FakeNetwork() if fake else open_network(runtime, architecture(info), config.docker_host)
     limits = NoLimits() if fake else _limits(info)
     keys = CredentialStore()
     reporter = Reporter(api)
@@ -183,8 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_until_signalled(config))
     except* OperatorError as errors:
-        for error in _leaves(errors):
-            sys.stderr.write(f"{error}\n")
+        for leaf in _leaves(errors):
+            sys.stderr.write(f"{leaf}\n")
         code = 1
     return code
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import structlog
 
 import openecs
-from openecs.acs.link import AcsLink, NotRegistered
+from openecs.acs.link import AcsLink, NotRegisteredError
 from openecs.acs.messages import RoleCredentials, TaskPayload
 from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
@@ -82,7 +82,7 @@ class AgentSessions:
             while True:
                 try:
                     await link.run()
-                except NotRegistered as error:
+                except NotRegisteredError as error:
                     _log.warning("the control plane does not know this node, registering anew", error=str(error))
                     self._membership.forget()
                     await self._membership.register()

@@ -17,7 +17,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from openecs.acs.link import InactiveInstance, NotRegistered, dial
+from openecs.acs.link import InactiveInstanceError, NotRegisteredError, dial
 from openecs.agent.engine.worker import TaskWorker
 from openecs.clock import Clock
 from openecs.errors import AWSError, Retryable
@@ -80,7 +80,7 @@ class Telemetry:
             began = loop.time()
             try:
                 await self._serve()
-            except (NotRegistered, InactiveInstance) as error:
+            except (NotRegisteredError, InactiveInstanceError) as error:
                 _log.info("TCS refused", error=str(error))
             except (Retryable, AWSError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 _log.info("TCS connection ended", error=str(error) or type(error).__name__)

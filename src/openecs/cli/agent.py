@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+import signal
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,4 +102,17 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
     if plan.runtime == "fake":
         # Nothing that could ask for metadata runs, so the address of it is not taken either.
         config = msgspec.structs.replace(config, metadata_bind=None)
-    asyncio.run(run_agent(config))
+    asyncio.run(_until_signalled(run_agent(config)))
+
+
+async def _until_signalled(running: Coroutine[Any, Any, None]) -> None:
+    """Run the agent; SIGTERM and SIGINT end it, and its containers go on."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with asyncio.TaskGroup() as group:
+        agent = group.create_task(running)
+        waiting = group.create_task(stopped.wait())
+        await asyncio.wait({agent, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        agent.cancel()
+        waiting.cancel()

@@ -28,7 +28,7 @@ class Foreground:
         self._terminated = False
 
     def signals(self) -> _SigtermInterrupts:
-        """While entered, SIGTERM ends the waiting as Ctrl-C does; ``attend`` tells them apart."""
+        """While entered, SIGTERM ends the waiting as Ctrl-C does; ``stop`` tells them apart."""
         return _SigtermInterrupts(self)
 
     def note_sigterm(self) -> None:
@@ -43,23 +43,20 @@ class Foreground:
         text = self._output.read_text(errors="replace").strip().removeprefix("error: ")
         return text or f"The supervisor ended with status {status} and said nothing."
 
-    def attend(self, installation: Installation, *, stop_tasks: bool) -> None:
-        """Stay until the supervisor ends, or until a signal asks to stop it.
+    def wait(self) -> None:
+        """Stay until the supervisor ends; ``OperatorError`` with its words when it failed."""
+        if self._process.wait() != 0:
+            raise OperatorError(self.last_words() or "The supervisor failed.")
+
+    def stop(self, installation: Installation, *, stop_tasks: bool) -> None:
+        """What a signal asked for.
 
         Ctrl-C stops tasks first when ``stop_tasks``, a second one skips the waiting for them.
-        SIGTERM, as service managers send it, leaves durable installations' containers running.
+        SIGTERM, as service managers send it, leaves containers running.  An ephemeral
+        installation would forget them, so its tasks are stopped in any case.
         """
         try:
-            status = self._process.wait()
-        except KeyboardInterrupt:
-            status = None
-        if status == 0:
-            return
-        if status is not None:
-            raise OperatorError(self.last_words() or "The supervisor failed.")
-        ephemeral = installation.layout().ephemeral
-        try:
-            if stop_tasks and (ephemeral or not self._terminated):
+            if installation.layout().ephemeral or (stop_tasks and not self._terminated):
                 click.echo("\nStopping tasks (Ctrl-C again to leave them) ...")
                 stop_all(
                     Client(installation.credentials()),

@@ -49,6 +49,12 @@ def main() -> None:
         group.main(prog_name="openecs", standalone_mode=False)
     except OperatorError as error:
         _fail(str(error), EXIT_OPERATOR if hidden else EXIT_FAILED)
+    except BaseExceptionGroup as errors:
+        # Servers and agents are task groups; what is for the operator may be deep inside.
+        matched, others = errors.split(OperatorError)
+        if matched is None or others is not None:
+            raise
+        _fail("\n".join(str(error) for error in _leaves(matched)), EXIT_OPERATOR if hidden else EXIT_FAILED)
     except (UnreachableError, CallError) as error:
         _fail(str(error), EXIT_FAILED)
     except click.ClickException as error:
@@ -60,6 +66,14 @@ def main() -> None:
         # The reader (``head``, ``less``) has left; nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+
+
+def _leaves(group: BaseExceptionGroup[OperatorError]) -> list[BaseException]:
+    """The errors themselves, out of groups within groups."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
 
 
 def _fail(text: str, status: int) -> None:

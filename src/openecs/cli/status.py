@@ -49,6 +49,8 @@ def trouble_of(running: Running, report: dict[str, Any]) -> str | None:
         return running.trouble
     if not running.supervisor.is_alive():
         return "The supervisor is gone, so nothing restarts what ends. Run 'openecs down', then 'openecs up'."
+    if running.with_agent and _pid(running.agent) is None:
+        return "The agent does not run; it is started again. Look at: openecs logs --agent"
     if running.with_agent and not any(node["agent_connected"] for node in report["nodes"]):
         return "No agent is connected, so no task can start. Look at: openecs logs --agent"
     return None

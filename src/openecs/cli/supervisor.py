@@ -31,6 +31,8 @@ from openecs.errors import OperatorError
 EXIT_OPERATOR = 78
 #: How long a child may take to end after SIGTERM.
 GRACE_SECONDS = 20.0
+#: A process that has run for so long has started well.
+SETTLED_SECONDS = 2.0
 #: How often the start of the server is looked at; only before it answers for the first time.
 _START_TICK = 0.03
 
@@ -97,7 +99,7 @@ class Supervisor:
             if delay is None:
                 raise OperatorError(
                     f"The control plane ended {SERVER.give_up_after} times within {SERVER.window:.0f} seconds, "
-                    f"last with {_describe(status)}. "
+                    f"last with {_describe(status)}{_quoted_end(said)}. "
                     f"Look at {self._layout.log / 'server.log'} and {self._layout.log / 'server.out'}."
                 )
             await asyncio.sleep(delay)
@@ -151,14 +153,25 @@ class Supervisor:
             )
         try:
             identity = ProcessIdentity.of(process.pid)
-            self._note(**{name: identity}, **({"trouble": None} if name == "agent" else {}))
+            self._note(**{name: identity})
             self._log.info("started", process=name, pid=process.pid)
+            if name == "agent":
+                await self._settle(process)
             status = await process.wait()
         except asyncio.CancelledError:
             await _stop(process)
             self._note(**{name: None})
             raise
         return status, _last_lines(output)
+
+    async def _settle(self, process: asyncio.subprocess.Process) -> None:
+        """Forget the trouble of an earlier start of the agent once this one has lasted for a while."""
+        try:
+            async with asyncio.timeout(SETTLED_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            if self._running.trouble is not None:
+                self._note(trouble=None)
 
     def _note(self, **changes: object) -> None:
         self._running = msgspec.structs.replace(self._running, **changes)
@@ -187,6 +200,11 @@ def _describe(status: int) -> str:
     if status < 0:
         return f"signal {signal.Signals(-status).name}"
     return f"exit status {status}"
+
+
+def _quoted_end(said: str) -> str:
+    """The last line that a process printed, to be appended to a sentence."""
+    return f" ({said.splitlines()[-1].strip()})" if said else ""
 
 
 def _last_lines(path: Path, count: int = 12) -> str:

@@ -164,19 +164,26 @@ def start(installation: Installation, plan: StartPlan, *, detach: bool, keep_tas
             cwd="/",
         )
     foreground = Foreground(process, log)
+    ready = False
     with foreground.signals():
         try:
             wait_until_ready(installation, foreground.last_words, seconds=timeout, say=click.echo)
-        except (OperatorError, KeyboardInterrupt):
+            ready = True
+            announce(installation, plan, detach=detach)
+            if detach:
+                return
+            foreground.wait()
+        except KeyboardInterrupt:
+            if not ready or detach:
+                foreground.end_supervisor()
+                _forget(installation, plan)
+                raise
+            foreground.stop(installation, stop_tasks=not keep_tasks)
+        except OperatorError:
             foreground.end_supervisor()
             _forget(installation, plan)
             raise
-        announce(installation, plan, detach=detach)
-        if not detach:
-            try:
-                foreground.attend(installation, stop_tasks=plan.server.ephemeral or not keep_tasks)
-            finally:
-                _forget(installation, plan)
+        _forget(installation, plan)
 
 
 def _forget(installation: Installation, plan: StartPlan) -> None:

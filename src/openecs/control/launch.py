@@ -195,6 +195,7 @@ class Launcher:
         required = {a.name for a in shape.requires_attributes or () if a.value is None}
         if spec.launch_type == "EXTERNAL":
             required.add("ecs.capability.external")
+        platform = shape.runtime_platform.cpu_architecture if shape.runtime_platform else None
         constraints = [(c.type, c.expression) for c in spec.placement_constraints]
         constraints += [(c.type, c.expression) for c in shape.placement_constraints or ()]
         strategies = tuple(Strategy(s.type or "random", s.field or "") for s in spec.placement_strategy)
@@ -202,6 +203,7 @@ class Launcher:
             group=spec.group,
             resources=reservation,
             required_attributes=frozenset(required),
+            architecture=platform.lower() if platform else None,
             constraints=tuple(cluster_query.parse(text or "") for kind, text in constraints if kind == "memberOf"),
             distinct_instance=any(kind == "distinctInstance" for kind, _ in constraints),
             strategies=strategies or DEFAULT_STRATEGY,
@@ -280,3 +282,8 @@ class RegionNetworks:
         if network is None:
             network = self._networks[region] = region_network(self._account, region, self._cidr)
         return network
+
+    def gateway(self, region: str, subnet_id: str) -> str | None:
+        """Address and prefix length of a subnet's gateway, ``None`` for an unknown subnet."""
+        subnet = self.of(region).subnet(subnet_id)
+        return subnet.gateway if subnet else None

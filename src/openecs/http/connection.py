@@ -90,7 +90,8 @@ class Connection(asyncio.Protocol):
         self._buffered = 0
         self._started = self._complete = self._keep_alive = False
         if self._transport is None:
-            self._fail(StaleConnection(f"{self._peer} closed the connection"))
+            kind = StaleConnection if self.exchanges > 1 else HttpUnavailable
+            self._fail(kind(f"{self._peer} closed the connection before it was asked anything"))
         else:
             self._transport.write(message)
         return reply
@@ -196,12 +197,21 @@ class Connection(asyncio.Protocol):
 
     # What the parser calls
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            # A second reply to one request: it must not become the answer to the next one.
+            self._keep_alive = False
+            self._headers = []
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if self._complete:
+            return
         if status < 200 and status != 101:
+            # An interim reply (100 Continue): the real one follows.
             self._headers = []
             return
         self._head = ResponseHead(status, self._headers)

@@ -2,8 +2,8 @@
 
 Only facts that change rarely are here, so that a start needs neither a list of every event
 nor a look into every file: segments that are complete, and the last one of streams that have
-gone quiet.  A stream that is being written is marked ``dirty``: what its files hold beyond
-the catalogue is found by reading them.  The connection belongs to the writer thread.
+gone quiet.  A segment file that is larger than noted here, or not noted, is read at start.
+The connection belongs to the writer thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MIGRATIONS = (
     );
     CREATE TABLE log_stream (
         id INTEGER PRIMARY KEY AUTOINCREMENT, group_id INTEGER NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL,
-        next_sequence INTEGER NOT NULL, last_ingestion INTEGER, dirty INTEGER NOT NULL, UNIQUE (group_id, name)
+        next_sequence INTEGER NOT NULL, last_ingestion INTEGER, UNIQUE (group_id, name)
     );
     CREATE TABLE segment (
         stream_id INTEGER NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, event_count INTEGER NOT NULL,
@@ -51,7 +51,6 @@ class Loaded(NamedTuple):
 
     groups: list[LogGroup]
     streams: dict[int, LogStream]
-    dirty: set[int]
     segments: list[Segment]
     next_group_id: int
     next_stream_id: int
@@ -79,23 +78,17 @@ class Catalogue:
             for row in self._db.execute("SELECT id, region, name, created, retention_days, tags FROM log_group")
         }
         streams: dict[int, LogStream] = {}
-        dirty: set[int] = set()
-        rows = self._db.execute(
-            "SELECT id, group_id, name, created, next_sequence, last_ingestion, dirty FROM log_stream"
-        )
-        for stream_id, group_id, name, created, next_sequence, last_ingestion, is_dirty in rows:
+        rows = self._db.execute("SELECT id, group_id, name, created, next_sequence, last_ingestion FROM log_stream")
+        for stream_id, group_id, name, created, next_sequence, last_ingestion in rows:
             group = groups[group_id]
             stream = LogStream(stream_id, group, name, created, next_sequence, last_ingestion)
             group.streams[name] = streams[stream_id] = stream
-            if is_dirty:
-                dirty.add(stream_id)
         columns = ", ".join(Segment._fields)
         segments = [Segment._make(row) for row in self._db.execute(f"SELECT {columns} FROM segment")]  # noqa: S608
         used = dict(self._db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
         return Loaded(
             list(groups.values()),
             streams,
-            dirty,
             segments,
             used.get("log_group", 0) + 1,
             used.get("log_stream", 0) + 1,
@@ -152,7 +145,7 @@ def put_stream(stream: LogStream) -> list[Statement]:
     """Write a new stream, which has no events."""
     return [
         Statement(
-            "INSERT INTO log_stream (id, group_id, name, created, next_sequence, dirty) VALUES (?, ?, ?, ?, 1, 0)",
+            "INSERT INTO log_stream (id, group_id, name, created, next_sequence) VALUES (?, ?, ?, ?, 1)",
             (stream.id, stream.group.id, stream.name, stream.created),
         )
     ]
@@ -166,15 +159,10 @@ def delete_stream(stream_id: int) -> list[Statement]:
     ]
 
 
-def mark_dirty(stream_id: int) -> Statement:
-    """From now on the stream's files may hold more than the catalogue says."""
-    return Statement("UPDATE log_stream SET dirty = 1 WHERE id = ?", (stream_id,))
-
-
-def mark_clean(stream_id: int, next_sequence: int, last_ingestion: int) -> Statement:
-    """The catalogue knows everything that the stream's files hold."""
+def note_stream(stream_id: int, next_sequence: int, last_ingestion: int) -> Statement:
+    """Note where a stream's numbering goes on, which its segments no longer tell once they have expired."""
     return Statement(
-        "UPDATE log_stream SET dirty = 0, next_sequence = ?, last_ingestion = ? WHERE id = ?",
+        "UPDATE log_stream SET next_sequence = ?, last_ingestion = ? WHERE id = ?",
         (next_sequence, last_ingestion, stream_id),
     )
 

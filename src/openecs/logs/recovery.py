@@ -1,7 +1,7 @@
 """Putting catalogue and segment files together at start.
 
-After an orderly stop this only compares sizes.  After a crash it reads the files of the
-streams that were being written: whole frames count (they may have been acknowledged), a torn
+After an orderly stop this only compares sizes.  After a crash it reads the files that grew
+beyond what the catalogue says of them: whole frames count (they may have been acknowledged), a torn
 end is cut off, files that belong to no stream are removed.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
-from openecs.logs.catalogue import Loaded, Statement, delete_segment, mark_clean, put_segment
+from openecs.logs.catalogue import Loaded, Statement, delete_segment, put_segment
 from openecs.logs.files import Files
 from openecs.logs.frame import scan
 from openecs.logs.records import LogStream
@@ -59,8 +59,6 @@ def recover(loaded: Loaded, files: Files) -> Recovered:
                     continue
                 statements.append(put_segment(segment))
             stream.adopt(segment)
-        if stream_id in loaded.dirty:
-            statements.append(mark_clean(stream_id, stream.next_sequence, stream.last_ingestion or 0))
     return Recovered(loaded.streams, statements)
 
 

@@ -156,8 +156,7 @@ class LogStore:
 
     async def durable(self) -> None:
         """Wait until every change of groups and streams made so far is on disk."""
-        if self._failure.done():
-            await self.wait_failed()
+        self._check()
         if self._last_change is not None and not self._last_change.done():
             await asyncio.shield(self._last_change)
 
@@ -169,8 +168,7 @@ class LogStore:
         ``timestamps`` (epoch milliseconds) ascend and are as many as ``messages``, at least one.
         Raises ``OSError`` when the disk refused the batch, ``StoreFailedError`` when it refused more.
         """
-        if self._failure.done():
-            await self.wait_failed()
+        self._check()
         ticket, future = self._ticket()
         first_sequence = stream.next_sequence
         stream.next_sequence += len(timestamps)
@@ -199,6 +197,7 @@ class LogStore:
 
         ``now`` in seconds since the epoch.  To be called every few minutes.
         """
+        self._check()
         milliseconds = int(now * 1000)
         self._submit(Rest(0, milliseconds - QUIET_MILLISECONDS))
         pending = []
@@ -219,6 +218,11 @@ class LogStore:
         await self.durable()
 
     # Between the event loop and the writer
+
+    def _check(self) -> None:
+        """Raise what made the store fail, if it did: nothing would ever be written."""
+        if self._failure.done():
+            self._failure.result()
 
     def _now(self) -> int:
         return round(self._clock.now() * 1000)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from openecs.logs import frame as frames
-from openecs.logs.catalogue import Catalogue, Statement, delete_segment, mark_clean, mark_dirty, put_segment
+from openecs.logs.catalogue import Catalogue, Statement, delete_segment, note_stream, put_segment
 from openecs.logs.files import Files
 from openecs.logs.frame import Frame
 from openecs.logs.records import MILLISECONDS_PER_DAY
@@ -100,7 +100,8 @@ class Writer:
         self._failed = failed
         self._segment_bytes = segment_bytes
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._dirty: set[int] = set()
+        #: Streams whose last segment is not in the catalogue as it is.
+        self._unnoted: set[int] = set()
         #: Segments that became complete, to be noted with the next round's changes.
         self._complete: dict[tuple[int, int], Segment] = {}
         self._thread = threading.Thread(target=self._run, name="logs-writer", daemon=True)
@@ -160,16 +161,12 @@ class Writer:
         for piece in work:
             if isinstance(piece, Rest):
                 statements.extend(self._rest(piece.quiet_since))
-        appended = {piece.stream_id for piece in work if isinstance(piece, Append)}
         for piece in work:
             if isinstance(piece, Change):
                 statements.extend(piece.statements)
-        # Marked before the first byte is written: a crash must know which files to read.
-        statements.extend(map(mark_dirty, appended - self._dirty))
         if statements:
             self._catalogue.apply(statements)
         self._complete.clear()
-        self._dirty |= appended
 
     def _append(self, work: list[Work]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -219,6 +216,7 @@ class Writer:
         else:
             tail.segment = segment
             tail.numbers.add(segment.number)
+            self._unnoted.add(stream_id)
             touched.add(segment.name)
             outcomes.extend(stored)
         return batches[len(stored) :]
@@ -239,12 +237,12 @@ class Writer:
         return tail
 
     def _rest(self, quiet_since: int) -> Iterable[Statement]:
-        for stream_id in list(self._dirty):
+        for stream_id in list(self._unnoted):
             tail = self._tails.get(stream_id)
             if tail is not None and tail.segment.event_count and tail.segment.last_ingestion <= quiet_since:
                 yield put_segment(tail.segment)
-                yield mark_clean(stream_id, tail.segment.last_sequence + 1, tail.segment.last_ingestion)
-                self._dirty.discard(stream_id)
+                yield note_stream(stream_id, tail.segment.last_sequence + 1, tail.segment.last_ingestion)
+                self._unnoted.discard(stream_id)
 
     def _remove(self, piece: Remove) -> bool:
         tail = self._tails.get(piece.stream_id)
@@ -264,7 +262,7 @@ class Writer:
     def _drop(self, stream_ids: Iterable[int]) -> None:
         for stream_id in stream_ids:
             tail = self._tails.pop(stream_id, None)
-            self._dirty.discard(stream_id)
+            self._unnoted.discard(stream_id)
             for number in tail.numbers if tail is not None else ():
                 self._complete.pop((stream_id, number), None)
                 self._files.remove(segment_name(stream_id, number))

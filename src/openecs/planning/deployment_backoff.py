@@ -10,8 +10,10 @@ a task of the old one:
   such a loop is slowed to one round a minute at most, because a container that exits at once
   would otherwise be replaced several times a second.
 
-A failure is new when it happened after ``Deployment.updated_at``, the time up to which the
-deployment's record has seen its tasks.
+Counting is level-triggered: the number is read off the tasks that are remembered, so that a
+failure is never counted twice and never lost with a restart.  As STOPPED tasks are forgotten
+after an hour, the record keeps the highest number of a row of failures.  What happened before
+``Deployment.updated_at``, the last change by a caller, does not count: an update starts anew.
 """
 
 from __future__ import annotations
@@ -40,28 +42,24 @@ class StartRecord(NamedTuple):
     #: Consecutive tasks that never reached RUNNING.
     failed_tasks: int
     first_running_at: float | None
-    #: Whether anything happened that the deployment's record did not know.
-    changed: bool
 
 
 def account(deployment: Deployment, tasks: Iterable[Task]) -> StartRecord:
-    """``deployment``'s counters, brought up to date with what its tasks did since."""
-    seen = deployment.updated_at
+    """``deployment``'s counters as its remembered tasks give them."""
     first_running_at = deployment.first_running_at
-    happened: list[tuple[float, bool]] = []
+    last_start = (0.0, 0.0)
+    failures: list[tuple[float, float]] = []
     for task in tasks:
         if task.started_at is not None:
             if first_running_at is None or task.started_at < first_running_at:
                 first_running_at = task.started_at
-            if task.started_at > seen:
-                happened.append((task.started_at, True))
-        elif failed_to_start(task) and (task.stopped_at or 0.0) > seen:
-            happened.append((task.stopped_at or 0.0, False))
-    failed = deployment.failed_tasks
-    for _, started in sorted(happened):
-        failed = 0 if started else failed + 1
-    changed = failed != deployment.failed_tasks or first_running_at != deployment.first_running_at
-    return StartRecord(failed, first_running_at, changed)
+            last_start = max(last_start, (task.started_at, task.created_at))
+        elif failed_to_start(task) and (task.stopped_at or 0.0) >= deployment.updated_at:
+            failures.append((task.stopped_at or 0.0, task.created_at))
+    failed = sum(failure > last_start for failure in failures)
+    if failed:
+        failed = max(failed, deployment.failed_tasks)
+    return StartRecord(failed, first_running_at)
 
 
 def failed_to_start(task: Task) -> bool:
@@ -74,12 +72,15 @@ def rounds(failed_tasks: int, desired: int) -> int:
     return -(-failed_tasks // max(desired, 1))
 
 
-def not_before(failed_tasks: int, desired: int, tasks: Iterable[Task], now: float) -> float:
-    """The time (epoch seconds) before which a deployment with these tasks starts no other."""
+def not_before(deployment: Deployment, desired: int, tasks: Iterable[Task], now: float) -> float:
+    """The time (epoch seconds) before which a deployment with these tasks starts no other.
+
+    ``deployment`` has its counters up to date.
+    """
     last_failure = last_crash = 0.0
     crashes = 0
     for task in tasks:
-        if not task.stopped or task.stopped_at is None:
+        if not task.stopped or task.stopped_at is None or task.stopped_at < deployment.updated_at:
             continue
         if failed_to_start(task):
             last_failure = max(last_failure, task.stopped_at)
@@ -87,8 +88,8 @@ def not_before(failed_tasks: int, desired: int, tasks: Iterable[Task], now: floa
             crashes += 1
             last_crash = max(last_crash, task.stopped_at)
     until = 0.0
-    if failed_tasks and last_failure:
-        until = last_failure + _delay(rounds(failed_tasks, desired), MAXIMUM_DELAY)
+    if deployment.failed_tasks and last_failure:
+        until = last_failure + _delay(rounds(deployment.failed_tasks, desired), MAXIMUM_DELAY)
     # The first crash of each wanted task is replaced at once, as AWS does.
     crash_rounds = rounds(crashes, desired) - 1
     if crash_rounds > 0:

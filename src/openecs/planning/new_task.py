@@ -62,7 +62,7 @@ def new_task(
         memory=_text((overrides.memory if overrides else None) or shape.memory or reservation.memory),
         platform_version=platform_version,
         platform_family="Linux" if fargate else None,
-        ephemeral_storage_gib=(shape.ephemeral_storage.size_in_gib if shape.ephemeral_storage else 20)
+        ephemeral_storage_gib=(shape.ephemeral_storage.size_in_gi_b if shape.ephemeral_storage else 20)
         if fargate
         else None,
     )

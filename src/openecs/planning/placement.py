@@ -56,6 +56,8 @@ class Demand:
     group: str
     resources: Resources
     required_attributes: frozenset[str] = frozenset()
+    #: ``arm64`` or ``x86_64`` when the definition's runtime platform names one.
+    architecture: str | None = None
     constraints: tuple[Expression, ...] = ()
     distinct_instance: bool = False
     strategies: tuple[Strategy, ...] = ()
@@ -136,6 +138,8 @@ def explain(demand: Demand, candidate: Candidate) -> str | None:
     if not candidate.connected:
         return "AGENT"
     if not demand.required_attributes <= candidate.facts.attributes.keys():
+        return "ATTRIBUTE"
+    if demand.architecture and candidate.facts.attributes.get("ecs.cpu-architecture") != demand.architecture:
         return "ATTRIBUTE"
     if needed.cpu > candidate.cpu:
         return "RESOURCE:CPU"

@@ -79,10 +79,9 @@ def _replicate(service: Service, census: Census, now: float) -> Plan:
     held_back: dict[str, float] = {}
     updated: dict[str, Deployment] = {}
     for group in census.groups:
-        deployment = _account(group, now)
+        deployment = _account(group)
         updated[deployment.id] = deployment
-        waits = deployment.failed_tasks > 0 or bool(group.stopped)
-        until = backoff.not_before(deployment.failed_tasks, desired, group.stopped, now) if waits else 0.0
+        until = backoff.not_before(deployment, desired, group.stopped, now)
         if until > now:
             held_back[deployment.id] = until
         impaired = impaired or (
@@ -119,14 +118,12 @@ def _replicate(service: Service, census: Census, now: float) -> Plan:
     return Plan(service, tuple(actions), _wake_at(service, census, primary, todo, held_back))
 
 
-def _account(group: Group, now: float) -> Deployment:
+def _account(group: Group) -> Deployment:
     deployment = group.deployment
-    record = backoff.account(deployment, group.known)
-    if not record.changed:
+    failed_tasks, first_running_at = backoff.account(deployment, group.known)
+    if (failed_tasks, first_running_at) == (deployment.failed_tasks, deployment.first_running_at):
         return deployment
-    return msgspec.structs.replace(
-        deployment, failed_tasks=record.failed_tasks, first_running_at=record.first_running_at, updated_at=now
-    )
+    return msgspec.structs.replace(deployment, failed_tasks=failed_tasks, first_running_at=first_running_at)
 
 
 def _wake_at(service: Service, census: Census, primary: Group, todo: Step, held_back: dict[str, float]) -> float | None:

@@ -15,10 +15,7 @@ from openecs.api.ecs.tagging import Tagging
 from openecs.api.ecs.task_definitions import TaskDefinitions
 from openecs.api.ecs.task_view import TaskViews
 from openecs.api.ecs.tasks import Tasks
-from openecs.api.logs.events import LogEvents
-from openecs.api.logs.groups import LogGroups
-from openecs.api.logs.streams import LogStreams
-from openecs.api.logs.tags import LogGroupTags
+from openecs.api.logs.service import CloudWatchLogs
 from openecs.api.sts.caller_identity import CallerIdentity
 from openecs.control.launch import Launcher, RegionNetworks
 from openecs.logs.store import LogStore
@@ -46,15 +43,9 @@ def api_services(
         Tagging(state).handlers(),
         AccountSettings(state, pagination).handlers(),
     )
-    log_handlers = _merged(
-        LogGroups(log_store, pagination).handlers(),
-        LogStreams(log_store, pagination).handlers(),
-        LogEvents(log_store).handlers(),
-        LogGroupTags(log_store).handlers(),
-    )
     return {
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
-        "logs": ServedService(logs.SERVICE, log_handlers),
+        "logs": ServedService(logs.SERVICE, CloudWatchLogs(log_store, pagination).handlers()),
         "sts": ServedService(sts.SERVICE, CallerIdentity().handlers()),
     }
 

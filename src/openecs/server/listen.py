@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 
 from openecs.errors import OperatorError
-from openecs.wire.http_reply import ASGIApp
 
 #: Connections that wait to be accepted; a burst of clients must not be refused.
 BACKLOG = 4096
@@ -21,10 +22,10 @@ class Listener(uvicorn.Server):
     Signals are the process's business, not this server's.
     """
 
-    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], sock: socket.socket) -> None:
         super().__init__(
             uvicorn.Config(
-                app,  # type: ignore[arg-type]
+                app,
                 http="httptools",
                 ws="websockets-sansio",
                 loop="none",
@@ -42,6 +43,13 @@ class Listener(uvicorn.Server):
             )
         )
         self._sock = sock
+        #: Set when connections are accepted.
+        self.answering = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept connections, and say so."""
+        await super().startup(sockets)
+        self.answering.set()
 
     async def run_until_stopped(self) -> None:
         """Serve until ``stop`` is called."""
@@ -65,5 +73,5 @@ def bind(address: str, port: int) -> socket.socket:
         raise OperatorError(
             f"OpenECS cannot listen on {address} port {port}: {error.strerror}. Choose another port with --port."
         ) from None
-    sock.setblocking(False)
+    sock.setblocking(False)  # noqa: FBT003 -- the standard library's signature
     return sock

@@ -191,7 +191,7 @@ class Routes:
                 return
             try:
                 if scope["method"] != method:
-                    raise AWSError("MethodNotAllowed", f"Use {method} for {scope['path']}.", status=405)  # noqa: TRY301
+                    raise AWSError("MethodNotAllowed", f"Use {method} for {scope['path']}.", status=405)
                 headers = header_map(scope["headers"])
                 body = await read_body(headers, receive, BODY_LIMIT)
                 self._must_be_root(scope, headers, body)

@@ -15,7 +15,8 @@ import signal
 import structlog
 
 from openecs import __version__
-from openecs.acs.gateway import AgentGateway
+from openecs.acs.gateway import ACS_PATH, AgentGateway
+from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
 from openecs.control.launch import Launcher, RegionNetworks
@@ -35,12 +36,14 @@ from openecs.state.journal.memory import MemoryJournal
 from openecs.state.journal.protocol import Journal
 from openecs.state.journal.sqlite import SqliteJournal
 from openecs.state.state import State
+from openecs.wire.call import Principal
 from openecs.wire.gateway import Gateway
+from openecs.wire.http_reply import Scope
 from openecs.wire.pagination import Pagination
 from openecs.wire.verifier import Verifier
 
 #: Seconds between two looks for log events that are past their group's retention.
-EXPIRY_INTERVAL = 3600.0
+EXPIRY_INTERVAL = 300.0
 
 
 class JournalFailedError(Exception):
@@ -88,9 +91,7 @@ class _Parts:
         self.config = config
         self.clock = clock
         self.ids = RandomIds()
-        self.journal: Journal = (
-            MemoryJournal() if config.ephemeral else SqliteJournal(layout.state / "journal.db")
-        )
+        self.journal: Journal = MemoryJournal() if config.ephemeral else SqliteJournal(layout.state / "journal.db")
         self.state = State(self.journal)
         _load(self.state)
         self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock)
@@ -101,7 +102,16 @@ class _Parts:
         )
         networks = RegionNetworks(config.account_id, DEFAULT_RANGE)
         self.launcher = Launcher(self.state, networks, random.Random())  # noqa: S311 -- placement, no secret
-        self.agents = AgentGateway(self.state, self.credentials, clock, self.ids)
+        self.agents = AgentGateway(
+            self.state,
+            authenticate=self._authenticate,
+            credentials=self.credentials,
+            subnet_gateway=networks.gateway,
+            clock=clock,
+            ids=self.ids,
+        )
+        self.agents.forget_connections()
+        self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate)
         self.services = ServiceController(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
         verifier = Verifier(self.keys.lookup)
@@ -132,9 +142,8 @@ class _Parts:
             ids=self.ids,
             barrier=self.state.store.durable,
             authorize=lambda who, service, operation: policy.allowed(who.kind, service, operation),
-            routes=routes.applications() | self.agents.applications(),
+            routes=routes.applications() | {ACS_PATH: self.agents, TCS_PATH: self.telemetry},
         )
-        self.agents.authenticate = self.gateway.authenticate
 
     async def open(self, group: asyncio.TaskGroup) -> None:
         """Start what runs beside the listener."""
@@ -160,13 +169,16 @@ class _Parts:
         group.create_task(_wait(failed))
         group.create_task(self.logs.wait_failed())
         group.create_task(self.credentials.run())
-        group.create_task(self.agents.run())
         group.create_task(self._expire_logs())
 
     async def close(self) -> None:
         """Write what is queued and let go of the files."""
         await self.logs.close()
         self.journal.close()
+
+    def _authenticate(self, scope: Scope) -> Principal:
+        """Who signed a websocket's handshake."""
+        return self.gateway.authenticate(scope)
 
     async def _expire_logs(self) -> None:
         while True:
@@ -191,14 +203,11 @@ def _load(state: State) -> None:
 
 async def _announce(parts: _Parts, listener: Listener) -> None:
     """Write ``server.json`` as soon as the listener answers."""
-    while not listener.started:
-        await asyncio.sleep(0.005)
+    await listener.answering.wait()
     config = parts.config
     write_private(
         config.layout.server_file,
-        RunningServer(
-            pid=os.getpid(), started_at=parts.clock.now(), endpoint=config.endpoint, version=__version__
-        ),
+        RunningServer(pid=os.getpid(), started_at=parts.clock.now(), endpoint=config.endpoint, version=__version__),
     )
     log = structlog.get_logger("openecs.server")
     log.info("ready", endpoint=config.endpoint, revision=parts.state.store.revision, tasks=len(parts.state.tasks))

@@ -61,7 +61,7 @@ IsolationMode = Literal["SHARED", "ISOLATED_SANDBOX", "CONFIDENTIAL_SANDBOX"]
 LaunchType = Literal["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"]
 LocalStorage = Literal["included", "required", "excluded"]
 LocalStorageType = Literal["hdd", "ssd"]
-LogDriver = Literal["json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens"]
+LogDriver = Literal["json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens", "local", "none"]
 ManagedAgentName = Literal["ExecuteCommandAgent"]
 ManagedDraining = Literal["ENABLED", "DISABLED"]
 ManagedInstancesMonitoringOptions = Literal["BASIC", "DETAILED"]
@@ -1949,8 +1949,8 @@ class SystemControl(Shape, kw_only=True, rename="camel"):
 
 
 class Tag(Shape, kw_only=True, rename="camel"):
-    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([^\\W\\d_\\s\\d_.:/=+\\-@]*))$')] | None = None
-    value: Annotated[str, Meta(max_length=256, pattern='^(?:([^\\W\\d_\\s\\d_.:/=+\\-@]*))$')] | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))$')] | None = None
+    value: Annotated[str, Meta(max_length=256, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))$')] | None = None
 
 
 class TagResourceRequest(Shape, kw_only=True, rename="camel"):
@@ -2144,7 +2144,7 @@ class Ulimit(Shape, kw_only=True, rename="camel"):
 
 class UntagResourceRequest(Shape, kw_only=True, rename="camel"):
     resource_arn: str
-    tag_keys: tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([^\\W\\d_\\s\\d_.:/=+\\-@]*))$')], ...]
+    tag_keys: tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))$')], ...]
 
 
 class UntagResourceResponse(Shape, kw_only=True, rename="camel"):

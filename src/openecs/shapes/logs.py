@@ -17,7 +17,7 @@ OrderBy = Literal["LogStreamName", "LastEventTime"]
 class CreateLogGroupRequest(Shape, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
     kms_key_id: Annotated[str, Meta(max_length=256)] | None = None
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
     log_group_class: LogGroupClass | None = None
     deletion_protection_enabled: bool | None = None
 
@@ -133,7 +133,7 @@ class ListTagsForResourceRequest(Shape, kw_only=True, rename="camel"):
 
 
 class ListTagsForResourceResponse(Shape, kw_only=True, rename="camel"):
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
 
 
 class ListTagsLogGroupRequest(Shape, kw_only=True, rename="camel"):
@@ -141,7 +141,7 @@ class ListTagsLogGroupRequest(Shape, kw_only=True, rename="camel"):
 
 
 class ListTagsLogGroupResponse(Shape, kw_only=True, rename="camel"):
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
 
 
 class LogGroup(Shape, kw_only=True, rename="camel"):
@@ -214,19 +214,19 @@ class SearchedLogStream(Shape, kw_only=True, rename="camel"):
 
 class TagLogGroupRequest(Shape, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)]
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)]
 
 
 class TagResourceRequest(Shape, kw_only=True, rename="camel"):
     resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)$')]
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)]
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)]
 
 
 class UntagLogGroupRequest(Shape, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]+)$)$')], ...], Meta(min_length=1)]
+    tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], ...], Meta(min_length=1)]
 
 
 class UntagResourceRequest(Shape, kw_only=True, rename="camel"):
     resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)$')]
-    tag_keys: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([^\\W\\d_\\s\\d_.:/=+\\-@]+)$)$')], ...], Meta(max_length=50)]
+    tag_keys: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], ...], Meta(max_length=50)]

@@ -1,4 +1,4 @@
-"""How each family of AWS services words a failed authentication.  Data only.
+"""How each family of AWS services words what fails before a handler is asked.  Data only.
 
 The services that speak JSON and those that speak Query sit behind different front ends: the
 same failure has another code and another HTTP status.  JSON services answer 400 throughout;
@@ -22,7 +22,9 @@ class AuthDialect:
     unknown_key_code: str
     mismatch_code: str
     expired_code: str
-    #: HTTP status of every failure except ``incomplete``, which is always 400.
+    denied_code: str
+    unavailable_code: str
+    #: HTTP status of every refusal except ``incomplete``, which is always 400.
     status: int
 
     def missing(self) -> AWSError:
@@ -47,6 +49,18 @@ class AuthDialect:
         text = "The security token included in the request is expired"
         return AWSError(self.expired_code, text, status=self.status)
 
+    def denied(self, arn: str, action: str) -> AWSError:
+        """A caller without permission for ``action`` (``ecs:RunTask``)."""
+        message = (
+            f"User: {arn} is not authorized to perform: {action} on resource: * "
+            f"because no identity-based policy allows the {action} action"
+        )
+        return AWSError(self.denied_code, message, status=self.status)
+
+    def unavailable(self) -> AWSError:
+        """Not now; clients try again by themselves."""
+        return AWSError(self.unavailable_code, "The service is unavailable. Try again.", status=503)
+
 
 JSON_DIALECT = AuthDialect(
     missing_code="MissingAuthenticationTokenException",
@@ -55,6 +69,8 @@ JSON_DIALECT = AuthDialect(
     unknown_key_code="UnrecognizedClientException",
     mismatch_code="InvalidSignatureException",
     expired_code="ExpiredTokenException",
+    denied_code="AccessDeniedException",
+    unavailable_code="ServiceUnavailableException",
     status=400,
 )
 
@@ -65,5 +81,7 @@ QUERY_DIALECT = AuthDialect(
     unknown_key_code="InvalidClientTokenId",
     mismatch_code="SignatureDoesNotMatch",
     expired_code="ExpiredToken",
+    denied_code="AccessDenied",
+    unavailable_code="ServiceUnavailable",
     status=403,
 )

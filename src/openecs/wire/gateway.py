@@ -134,8 +134,7 @@ class Gateway:
             await self._refuse(send, error, encoder, request_id, name)
         except Retryable as cause:
             self._log.warning("not ready", operation=name, request_id=request_id, reason=str(cause))
-            busy = AWSError("ServiceUnavailableException", "The service is unavailable. Try again.", status=503)
-            await self._refuse(send, busy, encoder, request_id, name)
+            await self._refuse(send, encoder.dialect.unavailable(), encoder, request_id, name)
         except Exception:  # noqa: BLE001 -- a bug: the caller learns the request id only, the log the rest
             self._log.exception("internal error", operation=name, request_id=request_id)
             await self._refuse(send, _internal(route.model if name else None, request_id), encoder, request_id, name)
@@ -157,7 +156,7 @@ class Gateway:
         request = codec.decode(operation, body or query.encode("latin-1"))
         # 3. Authorise.
         if not self._authorize(who.principal, model.name, operation.name):
-            raise _denied(who.principal, model, operation.name)
+            raise codec.dialect.denied(who.principal.arn, f"{model.signing_name}:{operation.name}")
         # 4. Let the handler decide, and wait until what it saw is durable, refusals too.
         call = Call(
             service=model.name,
@@ -232,17 +231,6 @@ def _query(scope: Scope) -> str:
 def _endpoint(scope: Scope, headers: dict[bytes, bytes]) -> str:
     host = headers.get(b"host")
     return f"{scope.get('scheme', 'http')}://{host.decode('latin-1') if host is not None else 'localhost'}"
-
-
-def _denied(principal: Principal, model: ServiceModel, operation: str) -> AWSError:
-    action = f"{model.signing_name}:{operation}"
-    message = (
-        f"User: {principal.arn} is not authorized to perform: {action} on resource: * "
-        f"because no identity-based policy allows the {action} action"
-    )
-    if "json" in model.protocols:
-        return AWSError("AccessDeniedException", message)
-    return AWSError("AccessDenied", message, status=403)
 
 
 def _internal(model: ServiceModel | None, request_id: str) -> AWSError:

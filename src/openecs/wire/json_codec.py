@@ -11,7 +11,7 @@ import msgspec
 from openecs.errors import AWSError
 from openecs.shapes.base import Shape
 from openecs.wire.auth_errors import JSON_DIALECT, AuthDialect
-from openecs.wire.explain import explain_body, serialization_error
+from openecs.wire.explain import Explainer, serialization_error
 from openecs.wire.operation import Operation
 
 
@@ -24,6 +24,7 @@ class JsonCodec:
         self.content_type = f"application/x-amz-json-{version}".encode()
         self._decoders: dict[str, msgspec.json.Decoder[Shape]] = {}
         self._encoder = msgspec.json.Encoder()
+        self._explainer = Explainer()
 
     def decode(self, operation: Operation, body: bytes) -> Shape | None:
         """The typed input; ``None`` when the operation has none.
@@ -42,7 +43,7 @@ class JsonCodec:
         except RecursionError:
             raise serialization_error("The request body is nested too deeply.") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise explain_body(operation, body, str(error)) from None
+            raise self._explainer.body(operation, body, str(error)) from None
 
     def encode(self, operation: Operation, output: Shape | None, request_id: str) -> bytes:
         """The reply's body; empty for an operation without output."""

@@ -7,7 +7,7 @@ import msgspec
 from openecs.errors import AWSError
 from openecs.shapes.base import Shape
 from openecs.wire.auth_errors import QUERY_DIALECT, AuthDialect
-from openecs.wire.explain import explain_data
+from openecs.wire.explain import Explainer
 from openecs.wire.form import Reader, compile_reader, parse_form, tree
 from openecs.wire.operation import Operation
 from openecs.wire.xml_writer import Writer, compile_writer, escape
@@ -23,6 +23,7 @@ class QueryCodec:
         self._xmlns = f' xmlns="{escape(xml_namespace)}"' if xml_namespace else ""
         self._readers: dict[str, Reader] = {}
         self._writers: dict[str, Writer] = {}
+        self._explainer = Explainer(constraint_code="ValidationError")
 
     def decode(self, operation: Operation, body: bytes) -> Shape | None:
         """The typed input from a form (a body, or the query string of a GET).
@@ -38,7 +39,7 @@ class QueryCodec:
         try:
             return msgspec.convert(data, operation.input)
         except msgspec.ValidationError as error:
-            raise explain_data(operation, data, str(error), constraint_code="ValidationError") from None
+            raise self._explainer.data(operation, data, str(error)) from None
 
     def encode(self, operation: Operation, output: Shape | None, request_id: str) -> bytes:
         """The reply's body, result and metadata included."""

@@ -7,23 +7,19 @@ key may do.  The derived keys are cached in the instance, which is what makes a 
 
 from __future__ import annotations
 
-import base64
 import calendar
 import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 from openecs.wire.auth_errors import AuthDialect
 from openecs.wire.call import Principal
+from openecs.wire.claim import Claim, claim_of_header, claim_of_query
 from openecs.wire.sigv4 import (
-    ALGORITHM,
     EMPTY_SHA256,
-    TERMINATOR,
     amz_date,
     canonical_path,
     canonical_query,
@@ -34,8 +30,6 @@ from openecs.wire.sigv4 import (
 
 #: Seconds by which a client's clock may differ from ours.
 SKEW = 900.0
-#: Longest life of a presigned URL in seconds, one week.
-LONGEST_EXPIRY = 604_800
 CACHED_KEYS = 4096
 
 MISMATCH = (
@@ -75,22 +69,6 @@ class Signed(NamedTuple):
     body: bytes
 
 
-class _Claim(NamedTuple):
-    """What a request says about its own signature."""
-
-    access_key_id: str
-    scope: str
-    date_of_scope: str
-    region: str
-    service: str
-    signed_headers: str
-    signature: str
-    date: str
-    token: str | None
-    #: Life of a presigned URL in seconds; ``None`` for the header form.
-    expires: int | None
-
-
 class Verifier:
     """Verifies requests against the keys that ``lookup`` finds."""
 
@@ -116,9 +94,9 @@ class Verifier:
         """
         authorization = request.headers.get(b"authorization")
         if authorization is not None:
-            claim = _claim_of_header(authorization.decode("latin-1"), request.headers, dialect)
+            claim = claim_of_header(authorization.decode("latin-1"), request.headers, dialect)
         elif "X-Amz-" in request.query:
-            claim = _claim_of_query(request.query, dialect)
+            claim = claim_of_query(request.query, dialect)
         else:
             raise dialect.missing()
         key = self._lookup(claim.access_key_id)
@@ -132,7 +110,7 @@ class Verifier:
             raise dialect.mismatch(MISMATCH)
         return Verified(key.principal, claim.region, claim.service)
 
-    def _signature(self, request: Signed, claim: _Claim, secret: str, dialect: AuthDialect) -> str:
+    def _signature(self, request: Signed, claim: Claim, secret: str, dialect: AuthDialect) -> str:
         """The signature that the request should carry."""
         headers = request.headers
         lines = [
@@ -168,7 +146,7 @@ class Verifier:
             return b"UNSIGNED-PAYLOAD"
         return (hashlib.sha256(request.body).hexdigest() if request.body else EMPTY_SHA256).encode()
 
-    def _key(self, secret: str, claim: _Claim) -> bytes:
+    def _key(self, secret: str, claim: Claim) -> bytes:
         at = (secret, claim.date_of_scope, claim.region, claim.service)
         key = self._keys.get(at)
         if key is None:
@@ -178,7 +156,7 @@ class Verifier:
             self._keys[at] = key
         return key
 
-    def _check_time(self, claim: _Claim, now: float, dialect: AuthDialect) -> None:
+    def _check_time(self, claim: Claim, now: float, dialect: AuthDialect) -> None:
         text, signed_at = self._date
         if text != claim.date:
             signed_at = _epoch(claim.date, dialect)
@@ -196,96 +174,7 @@ class Verifier:
             )
 
 
-def _claim_of_header(header: str, headers: Mapping[bytes, bytes], dialect: AuthDialect) -> _Claim:
-    algorithm, _, rest = header.partition(" ")
-    fields: dict[str, str] = {}
-    if algorithm == ALGORITHM:
-        for part in rest.split(","):
-            name, equals, value = part.strip().partition("=")
-            if not equals or not name:
-                # The header may hold a key that was pasted wrongly, so it is not repeated.
-                raise dialect.incomplete(
-                    f"Invalid key=value pair (missing equal-sign) in Authorization header {_hashed(header)}"
-                )
-            fields[name] = value
-    raw_date = headers.get(b"x-amz-date") or headers.get(b"date")
-    complaints = [
-        f"Authorization header requires '{name}' parameter."
-        for name in ("Credential", "Signature", "SignedHeaders")
-        if not fields.get(name)
-    ]
-    if raw_date is None:
-        complaints.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
-    if complaints or raw_date is None:
-        raise dialect.incomplete(f"{' '.join(complaints)} {_hashed(header)}")
-    token = headers.get(b"x-amz-security-token")
-    return _claim(
-        fields["Credential"],
-        fields["SignedHeaders"],
-        fields["Signature"],
-        _basic_date(raw_date.decode("latin-1")),
-        None if token is None else token.decode("latin-1"),
-        None,
-        dialect,
-    )
-
-
-def _claim_of_query(query: str, dialect: AuthDialect) -> _Claim:
-    # What comes from a repeated parameter is as the first says; the signature covers them all.
-    fields: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        fields.setdefault(name, value)
-    for name in ("Algorithm", "Credential", "Signature", "SignedHeaders", "Date", "Expires"):
-        if not fields.get(f"X-Amz-{name}"):
-            raise dialect.incomplete(
-                f"AWS query-string parameters must include 'X-Amz-{name}'. Re-examine the query-string parameters."
-            )
-    if fields["X-Amz-Algorithm"] != ALGORITHM:
-        raise dialect.incomplete(f"Unsupported AWS 'algorithm': '{fields['X-Amz-Algorithm'][:64]}'.")
-    expires = fields["X-Amz-Expires"]
-    if not (expires.isascii() and expires.isdigit()):
-        raise dialect.incomplete("X-Amz-Expires should be a number")
-    if len(expires) > 9 or int(expires) > LONGEST_EXPIRY:
-        raise dialect.incomplete(
-            "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than "
-            f"{LONGEST_EXPIRY} seconds"
-        )
-    return _claim(
-        fields["X-Amz-Credential"],
-        fields["X-Amz-SignedHeaders"],
-        fields["X-Amz-Signature"],
-        fields["X-Amz-Date"],
-        fields.get("X-Amz-Security-Token"),
-        int(expires),
-        dialect,
-    )
-
-
-def _claim(
-    credential: str,
-    signed_headers: str,
-    proof: str,
-    date: str,
-    token: str | None,
-    expires: int | None,
-    dialect: AuthDialect,
-) -> _Claim:
-    parts = credential.split("/")
-    if len(parts) != 5:
-        raise dialect.incomplete(
-            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
-            f"got '{credential[:128]}'"
-        )
-    access_key_id, day, region, service, terminator = parts
-    if terminator != TERMINATOR:
-        raise dialect.mismatch(
-            f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{terminator[:64]}'."
-        )
-    scope = credential[len(access_key_id) + 1 :]
-    return _Claim(access_key_id, scope, day, region, service, signed_headers, proof, date, token, expires)
-
-
-def _check_scope(claim: _Claim, service: str | None, dialect: AuthDialect) -> None:
+def _check_scope(claim: Claim, service: str | None, dialect: AuthDialect) -> None:
     complaints = ""
     if not claim.region:
         complaints = "Credential should be scoped to a valid region. "
@@ -300,16 +189,6 @@ def _check_scope(claim: _Claim, service: str | None, dialect: AuthDialect) -> No
         )
 
 
-def _basic_date(text: str) -> str:
-    """A ``Date`` header in the usual HTTP form as ISO 8601 basic; anything else unchanged."""
-    if "," not in text:
-        return text
-    try:
-        return amz_date(parsedate_to_datetime(text).timestamp())
-    except (ValueError, TypeError, OverflowError, OSError):
-        return text
-
-
 def _epoch(date: str, dialect: AuthDialect) -> float:
     try:
         return float(calendar.timegm(time.strptime(date, "%Y%m%dT%H%M%SZ")))
@@ -321,11 +200,6 @@ def _epoch(date: str, dialect: AuthDialect) -> float:
 
 def _span(seconds: float) -> str:
     return f"{int(seconds // 60)} min." if seconds % 60 == 0 else f"{int(seconds)} sec."
-
-
-def _hashed(header: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(header.encode("latin-1", "replace")).digest()).decode()
-    return f"(Hashed with SHA-256 and encoded with Base64) Authorization={digest}"
 
 
 def _same(expected: str, given: str) -> bool:

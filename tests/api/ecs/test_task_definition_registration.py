@@ -266,7 +266,7 @@ def test_every_fargate_size_is_registered_and_its_neighbours_are_not() -> None:
         (body(placementConstraints=[{"type": "memberOf"}]), "placementConstraints.expression"),
         (body(placementConstraints=[{"type": "memberOf", "expression": "attribute:x =="}]), "placementConstraints"),
         (body(networkMode="awsvpc", requiresCompatibilities=["EXTERNAL"]), "networkMode awsvpc"),
-        (body(requiresCompatibilities=["FARGATE"]), "Fargate only supports network mode ‘awsvpc’."),
+        (body(requiresCompatibilities=["FARGATE"]), "Fargate only supports network mode \u2018awsvpc\u2019."),
         (fargate_body(cpu=None), "Fargate requires that 'cpu' be defined at the task level."),
         (fargate_body(memory=None), "Fargate requires that 'memory' be defined at the task level."),
         (fargate_body(ipcMode="host"), "Tasks using the Fargate launch type do not support ipcMode."),
@@ -276,11 +276,11 @@ def test_every_fargate_size_is_registered_and_its_neighbours_are_not() -> None:
         (fargate_body(container(memory=None, stopTimeout=121)), "container stop timeout of less than 120 seconds."),
         (fargate_body(container(memory=None, logConfiguration={"logDriver": "json-file"})), "logDriver json-file"),
         (
-            fargate_body(container(memory=None, image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/a"), executionRoleArn=None),
+            fargate_body(container(image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/a"), executionRoleArn=None),
             "to have execution role ARN (executionRoleArn) to support ECR images.",
         ),
     ],
-)  # fmt: skip
+)
 def test_refusals(data: dict[str, Any], words: str) -> None:
     assert words in refusal(data)
 

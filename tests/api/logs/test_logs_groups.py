@@ -12,7 +12,9 @@ async def names(logs, **members):
 
 
 async def test_a_group_is_described_as_aws_does(logs):
-    assert await logs.CreateLogGroup(log_group_name="/ecs/web", tags={"team": "blue"}, log_group_class="STANDARD") is None
+    assert (
+        await logs.CreateLogGroup(log_group_name="/ecs/web", tags={"team": "blue"}, log_group_class="STANDARD") is None
+    )
     (group,) = (await logs.DescribeLogGroups()).log_groups
     assert group == shapes.LogGroup(
         log_group_name="/ecs/web",
@@ -154,6 +156,9 @@ async def test_tagging_refuses(logs):
     assert await logs.refusal("ListTagsLogGroup", log_group_name="x") == NO_GROUP
     code, _ = await logs.refusal("ListTagsForResource", resource_arn="g")
     assert code == "InvalidParameterException"
-    for other in ("arn:aws:logs:us-east-1:123456789012:log-group:g", "arn:aws:logs:eu-west-1:123456789012:destination:d"):
+    for other in (
+        "arn:aws:logs:us-east-1:123456789012:log-group:g",
+        "arn:aws:logs:eu-west-1:123456789012:destination:d",
+    ):
         code, _ = await logs.refusal("ListTagsForResource", resource_arn=other)
         assert code == "ResourceNotFoundException"

@@ -105,7 +105,9 @@ async def test_events_too_old_or_too_new_are_rejected_the_others_kept(stream):
 async def test_a_batch_of_which_nothing_is_kept_is_still_answered(stream, offset):
     reply = await stream.put("g", "s", (stream.now + offset, "x"))
     info = reply.rejected_log_events_info
-    assert (info.too_old_log_event_end_index, info.too_new_log_event_start_index) == ((1, None) if offset < 0 else (None, 0))
+    assert (info.too_old_log_event_end_index, info.too_new_log_event_start_index) == (
+        (1, None) if offset < 0 else (None, 0)
+    )
     assert await stored(stream) == []
 
 

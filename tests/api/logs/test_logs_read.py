@@ -4,9 +4,9 @@ import re
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import Logs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logs_client import Logs
 
 from openecs.clock import ManualClock
 from openecs.logs.store import LogStore
@@ -17,7 +17,7 @@ TOKEN = re.compile(r"[fb]/[0-9]{56}/s")
 @asynccontextmanager
 async def group_of(streams: list[list[list[int]]]):
     """Group ``g`` with streams ``s0``…; each a list of batches, each a list of offsets to now in milliseconds."""
-    clock = ManualClock()
+    clock = ManualClock(1_800_000_000.0)
     store = LogStore(None, clock, segment_bytes=300)
     await store.open()
     logs = Logs(store, clock)
@@ -83,7 +83,9 @@ async def test_get_pages_give_every_event_once_in_both_directions(batches, limit
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(batches, min_size=1, max_size=4), st.integers(1, 7), st.booleans(), st.integers(0, 6), st.integers(6, 12))
+@given(
+    st.lists(batches, min_size=1, max_size=4), st.integers(1, 7), st.booleans(), st.integers(0, 6), st.integers(6, 12)
+)
 async def test_filter_pages_interleave_the_streams_and_give_every_event_once(streams, limit, descending, low, high):
     events = [message for offset, message in expected(streams) if low <= offset <= high]
     async with group_of(streams) as logs:

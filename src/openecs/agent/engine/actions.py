@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from openecs.acs.messages import TaskPayload
 from openecs.agent.engine import container_body, names, volumes
 from openecs.agent.engine import facts as f
-from openecs.agent.engine.images import CannotPull
+from openecs.agent.engine.images import PullError
 from openecs.agent.engine.limits import LimitsError
-from openecs.agent.engine.ports import BIND_IP, NoPorts
+from openecs.agent.engine.ports import BIND_IP, PortsError
 from openecs.agent.engine.settings import EngineParts
 from openecs.agent.engine.task_state import ContainerState, TaskState
 from openecs.agent.network.driver import NetworkError
@@ -67,7 +67,7 @@ class Actions:
         """What the engine says of a container; nothing when it was never made."""
         container_id = container.container_id
         if container_id is None:
-            marks = self._labels(container.name)
+            marks = self.labels(container.name)
             wanted = [f"{key}={marks[key]}" for key in (names.LABEL_TASK_ARN, names.LABEL_CONTAINER)]
             found = await self._parts.runtime.list(wanted)
             if not found:
@@ -118,7 +118,7 @@ class Actions:
             await parts.limits.make(self._payload)
             mode = None
             if self._awsvpc:
-                mode = await parts.network.attach(self._payload, self._labels(names.PAUSE))
+                mode = await parts.network.attach(self._payload, self.labels(names.PAUSE))
         except (volumes.VolumeError, LimitsError) as error:
             return f.PrepareFailed(reason=f"ResourceInitializationError: {error}")
         except NetworkError as error:
@@ -148,7 +148,7 @@ class Actions:
     async def _fetch(self, name: str) -> f.Fact:
         try:
             image = await self._parts.images.ensure(self._by_name[name].image)
-        except CannotPull as error:
+        except PullError as error:
             return f.Failed(name=name, reason=str(error))
         return f.Fetched(
             name=name,
@@ -173,7 +173,7 @@ class Actions:
                 self._payload,
                 container,
                 container_body.BodyInputs(
-                    labels=self._labels(name),
+                    labels=self.labels(name),
                     environment=self._environment(state.container(name)),
                     image_env=image.env,
                     bindings=bindings if self._payload.network_mode == "bridge" else (),
@@ -185,9 +185,9 @@ class Actions:
             )
             async with asyncio.timeout(settings.create_deadline):
                 container_id = await self._create_from(container.image, names.container_name(self._payload, name), body)
-        except CannotPull as error:
+        except PullError as error:
             return f.Failed(name=name, reason=str(error))
-        except (NoPorts, container_body.BadDockerConfig) as error:
+        except (PortsError, container_body.DockerConfigError) as error:
             return f.Failed(name=name, reason=f"CannotCreateContainerError: {error}")
         except EngineError as error:
             return f.Failed(
@@ -223,10 +223,10 @@ class Actions:
             return [f.Failed(name=container.name, reason=_timed_out("started", settings.start_deadline))]
         return [f.Started(name=container.name, at=self._parts.clock.now())]
 
-    async def _stop(self, container: ContainerState, timeout: int) -> list[f.Fact]:
+    async def _stop(self, container: ContainerState, grace: int) -> list[f.Fact]:
         container_id = container.container_id or ""
         try:
-            await self._parts.runtime.stop(container_id, timeout)
+            await self._parts.runtime.stop(container_id, grace)
         except NoSuchContainer:
             return [f.Vanished(name=container.name)]
         except EngineError as error:
@@ -264,13 +264,13 @@ class Actions:
             base, token = settings.metadata_url, container.token
             environment["ECS_CONTAINER_METADATA_URI"] = f"{base}/v3/{token}"
             environment["ECS_CONTAINER_METADATA_URI_V4"] = f"{base}/v4/{token}"
-            environment["ECS_AGENT_URI"] = f"{base}/api/{token}"
             role = self._payload.role_credentials
             if role is not None:
                 environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = f"/v2/credentials/{role.credentials_id}"
         return environment
 
-    def _labels(self, name: str) -> dict[str, str]:
+    def labels(self, name: str) -> dict[str, str]:
+        """The labels of a container of this task."""
         return names.labels(self._payload, name, self._cluster, self._parts.settings.node_id)
 
     def _observed(self, name: str, info: ContainerInfo) -> f.Observed:
@@ -304,5 +304,3 @@ class Actions:
 def _timed_out(what: str, seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     return f"DockerTimeoutError: Could not transition to {what}; timed out after waiting {minutes}m{rest}s"
-
-

@@ -22,7 +22,7 @@ MINIMUM_MEMORY = 4 * MIB
 MINIMUM_SHARES, MAXIMUM_SHARES = 2, 262144
 
 
-class BadDockerConfig(Exception):
+class DockerConfigError(Exception):
     """The payload's Config or HostConfig is no JSON object."""
 
 
@@ -47,7 +47,7 @@ class BodyInputs(msgspec.Struct, frozen=True, kw_only=True):
 def build(task: TaskPayload, container: ContainerPayload, inputs: BodyInputs) -> dict[str, Any]:
     """The body for ``POST /containers/create``.
 
-    Raises ``BadDockerConfig``.
+    Raises ``DockerConfigError``.
     """
     config = _config(container, inputs)
     host = _host_config(task, container, inputs)
@@ -82,7 +82,7 @@ def _config(container: ContainerPayload, inputs: BodyInputs) -> dict[str, Any]:
         config["Cmd"] = list(command)
     if container.entry_point is not None:
         config["Entrypoint"] = list(container.entry_point)
-    exposed = {port: {} for port in _published(inputs.bindings)}
+    exposed: dict[str, dict[str, str]] = {port: {} for port in _published(inputs.bindings)}
     if exposed:
         config["ExposedPorts"] = exposed
     return config
@@ -162,7 +162,7 @@ def _overlay(text: str, what: str) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(text or "{}")
     except msgspec.DecodeError as error:
-        raise BadDockerConfig(f"unable to decode {what}: {error}") from None
+        raise DockerConfigError(f"unable to decode {what}: {error}") from None
     if not isinstance(value, dict):
-        raise BadDockerConfig(f"unable to decode {what}: not an object")
+        raise DockerConfigError(f"unable to decode {what}: not an object")
     return value

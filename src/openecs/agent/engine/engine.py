@@ -7,7 +7,7 @@ may be acknowledged.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 import structlog
 
@@ -107,7 +107,7 @@ class TaskEngine:
         self._spawn(self._live(worker, recover=recover))
         return worker
 
-    def _spawn(self, coroutine: asyncio.Coroutine[object, object, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[object, object, None]) -> None:
         if self._group is None:
             raise RuntimeError("the task engine does not run")
         self._group.create_task(coroutine)
@@ -146,8 +146,8 @@ class TaskEngine:
         if event.action in ("die", "destroy"):
             worker.look_again(name)
         elif event.action == "health_status" and event.health in ("healthy", "unhealthy"):
-            health = "HEALTHY" if event.health == "healthy" else "UNHEALTHY"
-            worker.post(f.HealthChanged(name=name, health=health, at=event.time))
+            healthy = event.health == "healthy"
+            worker.post(f.HealthChanged(name=name, health="HEALTHY" if healthy else "UNHEALTHY", at=event.time))
 
     async def _remove_orphans(self, listed: frozenset[str]) -> None:
         """Containers of ours that belong to no task here and that the control plane does not want."""

@@ -17,45 +17,45 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True):
     pass
 
 
-class Begin(_Value):
+class Begin(_Value, frozen=True, kw_only=True):
     """The owner is ready: decide what is to be done."""
 
 
-class Tick(_Value):
+class Tick(_Value, frozen=True, kw_only=True):
     """A deadline has come."""
 
 
-class StopRequested(_Value):
+class StopRequested(_Value, frozen=True, kw_only=True):
     """The control plane wants the task stopped."""
 
 
-class Resend(_Value):
+class Resend(_Value, frozen=True, kw_only=True):
     """The control plane seems not to know the task's state: report it again."""
 
 
-class Prepared(_Value):
+class Prepared(_Value, frozen=True, kw_only=True):
     """Volumes, limits and network are there."""
 
     network_mode: str | None = None
 
 
-class PrepareFailed(_Value):
+class PrepareFailed(_Value, frozen=True, kw_only=True):
     """They cannot be made; ``reason`` becomes the task's."""
 
     reason: str
 
 
-class SandboxLost(_Value):
+class SandboxLost(_Value, frozen=True, kw_only=True):
     """The task's network is gone under its running containers."""
 
     reason: str
 
 
-class Released(_Value):
+class Released(_Value, frozen=True, kw_only=True):
     """Limits and network are taken down."""
 
 
-class Fetched(_Value):
+class Fetched(_Value, frozen=True, kw_only=True):
     """The image is local."""
 
     name: str
@@ -66,7 +66,7 @@ class Fetched(_Value):
     pull_stopped_at: float | None = None
 
 
-class Created(_Value):
+class Created(_Value, frozen=True, kw_only=True):
     """The container exists."""
 
     name: str
@@ -74,14 +74,14 @@ class Created(_Value):
     bindings: tuple[ecs.NetworkBinding, ...] = ()
 
 
-class Started(_Value):
+class Started(_Value, frozen=True, kw_only=True):
     """The engine says that it started the container."""
 
     name: str
     at: float
 
 
-class Failed(_Value):
+class Failed(_Value, frozen=True, kw_only=True):
     """An action on a container failed for good; ``reason`` is ``<ErrorName>: <message>``."""
 
     name: str
@@ -90,7 +90,7 @@ class Failed(_Value):
     exit_code: int | None = None
 
 
-class Observed(_Value):
+class Observed(_Value, frozen=True, kw_only=True):
     """What inspecting a container told."""
 
     name: str
@@ -104,13 +104,13 @@ class Observed(_Value):
     bindings: tuple[ecs.NetworkBinding, ...] | None = None
 
 
-class Vanished(_Value):
+class Vanished(_Value, frozen=True, kw_only=True):
     """The engine does not know the container."""
 
     name: str
 
 
-class HealthChanged(_Value):
+class HealthChanged(_Value, frozen=True, kw_only=True):
     """A container's health check came to another result."""
 
     name: str
@@ -120,13 +120,13 @@ class HealthChanged(_Value):
     output: str = ""
 
 
-class Delivered(_Value):
+class Delivered(_Value, frozen=True, kw_only=True):
     """The control plane has taken (or refused for good) the oldest ``count`` reports."""
 
     count: int
 
 
-class Cleaned(_Value):
+class Cleaned(_Value, frozen=True, kw_only=True):
     """Containers and volumes of the stopped task are removed; ``left`` says what could not be."""
 
     left: str = ""
@@ -153,46 +153,46 @@ Fact = (
 )
 
 
-class Prepare(_Value):
+class Prepare(_Value, frozen=True, kw_only=True):
     """Make volumes, limits and network."""
 
 
-class Release(_Value):
+class Release(_Value, frozen=True, kw_only=True):
     """Take network and limits down; all containers have stopped."""
 
 
-class Fetch(_Value):
+class Fetch(_Value, frozen=True, kw_only=True):
     """Make the container's image local."""
 
     name: str
 
 
-class CancelFetch(_Value):
+class CancelFetch(_Value, frozen=True, kw_only=True):
     """Nobody needs the image any more."""
 
     name: str
 
 
-class Create(_Value):
+class Create(_Value, frozen=True, kw_only=True):
     """Create the container."""
 
     name: str
 
 
-class Start(_Value):
+class Start(_Value, frozen=True, kw_only=True):
     """Start the created (or, by its restart policy, ended) container."""
 
     name: str
 
 
-class Stop(_Value):
+class Stop(_Value, frozen=True, kw_only=True):
     """Send the stop signal, then SIGKILL after ``timeout`` seconds."""
 
     name: str
     timeout: int
 
 
-class Cleanup(_Value):
+class Cleanup(_Value, frozen=True, kw_only=True):
     """Remove containers and volumes of the stopped task."""
 
 

@@ -95,9 +95,7 @@ class Graph:
         return "failed to resolve {prefix} because dependency will never start"
 
     def _word(self, complaint: str, dependency: ContainerState, target: ContainerState) -> str:
-        prefix = (
-            f"container ordering dependency [{self._describe(dependency)}] for target [{self._describe(target)}]"
-        )
+        prefix = f"container ordering dependency [{self._describe(dependency)}] for target [{self._describe(target)}]"
         return "dependency graph: " + complaint.format(prefix=prefix)
 
     def _describe(self, state: ContainerState) -> str:

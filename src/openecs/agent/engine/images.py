@@ -34,7 +34,7 @@ class LocalImage(msgspec.Struct, frozen=True, kw_only=True):
     pull_stopped_at: float | None = None
 
 
-class CannotPull(Exception):
+class PullError(Exception):
     """The image is neither local nor to be had; the text is ``<ErrorName>: <message>``."""
 
 
@@ -59,7 +59,7 @@ class Images:
     async def ensure(self, reference: str) -> LocalImage:
         """The local image of that name, pulled if need be.
 
-        Raises ``CannotPull`` and ``EngineUnavailable``.
+        Raises ``PullError`` and ``EngineUnavailable``.
         """
         while True:
             known = self._known.get(reference)
@@ -78,7 +78,7 @@ class Images:
         self._flights[reference] = flight
         try:
             image = await self._settle(reference)
-        except CannotPull as error:
+        except PullError as error:
             flight.set_exception(error)
             flight.exception()  # The caller gets it below; nobody else may be waiting.
             raise
@@ -98,14 +98,14 @@ class Images:
             await self._runtime.pull(reference)
         except EngineError as error:
             if local is None or self._behavior in ("always", "once"):
-                raise CannotPull(f"CannotPullContainerError: Error response from daemon: {error.message}") from None
+                raise PullError(f"CannotPullContainerError: Error response from daemon: {error.message}") from None
             _log.info("image not pulled, local one used", image=reference, error=error.message)
             return self._remember(reference, local, keep=False)
         stopped = self._clock.now()
         self._pulled.add(reference)
         local = await self._runtime.inspect_image(reference)
         if local is None:
-            raise CannotPull(f"CannotPullContainerError: the engine pulled {reference} but does not have it")
+            raise PullError(f"CannotPullContainerError: the engine pulled {reference} but does not have it")
         image = self._remember(reference, local, keep=self._behavior in ("once", "prefer-cached"))
         return msgspec.structs.replace(image, pull_started_at=started, pull_stopped_at=stopped)
 

@@ -18,7 +18,7 @@ FALLBACK_RANGE = (32768, 60999)
 BIND_IP = "0.0.0.0"  # noqa: S104 -- published ports are reachable from outside, as on ECS
 
 
-class NoPorts(Exception):
+class PortsError(Exception):
     """No (contiguous) host ports are left; the text is the one the ECS agent uses."""
 
 
@@ -40,18 +40,15 @@ class PortPool:
     def assign(self, owner: str, mappings: Sequence[PortMapping]) -> tuple[ecs.NetworkBinding, ...]:
         """Host ports for all mappings of a container; ``owner`` is the task's ARN.
 
-        Raises ``NoPorts``, then nothing is taken for this call.
+        Raises ``PortsError``, then nothing is taken for this call.
         """
-        bindings: list[ecs.NetworkBinding] = []
         taken: list[tuple[int, str]] = []
         try:
-            for mapping in mappings:
-                bindings.append(self._assign_one(owner, mapping, taken))
-        except NoPorts:
+            return tuple([self._assign_one(owner, mapping, taken) for mapping in mappings])
+        except PortsError:
             for key in taken:
                 self._taken.pop(key, None)
             raise
-        return tuple(bindings)
 
     def adopt(self, owner: str, bindings: Sequence[ecs.NetworkBinding]) -> None:
         """Remember ports that a task holds already (after a restart of the agent)."""
@@ -106,8 +103,8 @@ class PortPool:
                 self._next = port + 1 if port < self._high else self._low
                 return port - count + 1
         if count == 1:
-            raise NoPorts("a host port is unavailable")
-        raise NoPorts(f"{count} contiguous host ports are unavailable")
+            raise PortsError("a host port is unavailable")
+        raise PortsError(f"{count} contiguous host ports are unavailable")
 
     def _usable(self, port: int, protocol: str) -> bool:
         return (port, protocol) not in self._taken and port not in self._reserved and self._is_free(port, protocol)

@@ -137,18 +137,20 @@ class _Draft:
             case f.Begin() | f.Tick():
                 pass
 
-    def apply_to_container(
-        self, fact: f.Fetched | f.Created | f.Started | f.Failed | f.Observed | f.Vanished
-    ) -> None:
+    def apply_to_container(self, fact: f.Fetched | f.Created | f.Started | f.Failed | f.Observed | f.Vanished) -> None:
         name = fact.name
         match fact:
             case f.Fetched():
+                if self.containers[name].status != "NONE":
+                    return
                 self.put(name, doing="", status="PULLED", image_id=fact.image_id, image_digest=fact.digest)
                 if fact.pull_started_at is not None:
                     starts = [t for t in (self.get("pull_started_at"), fact.pull_started_at) if t is not None]
                     ends = [t for t in (self.get("pull_stopped_at"), fact.pull_stopped_at) if t is not None]
                     self.task |= {"pull_started_at": min(starts), "pull_stopped_at": max(ends)}
             case f.Created(container_id=container_id, bindings=bindings):
+                if self.containers[name].status not in ("NONE", "PULLED"):
+                    return
                 self.put(name, doing="", status="CREATED", container_id=container_id, bindings=bindings)
             case f.Started(at=at):
                 if self.containers[name].doing == "start":
@@ -191,7 +193,11 @@ class _Draft:
         if container.status == "RUNNING":
             return
         container = self.put(
-            name, status="RUNNING", has_run=True, started_at=at, doing="" if container.doing == "start" else container.doing
+            name,
+            status="RUNNING",
+            has_run=True,
+            started_at=at,
+            doing="" if container.doing == "start" else container.doing,
         )
         self.changes.append(_change(container))
         self.advance_task()
@@ -316,7 +322,9 @@ class _Draft:
                 if all(self.containers[d].stopped for d in self.plan.graph.dependents[name]):
                     timeout = self.plan.containers[name].stop_timeout
                     self.put(name, doing="stop")
-                    self.actions.append(f.Stop(name=name, timeout=self.plan.stop_timeout if timeout is None else timeout))
+                    self.actions.append(
+                        f.Stop(name=name, timeout=self.plan.stop_timeout if timeout is None else timeout)
+                    )
                 continue
             if container.doing == "fetch":
                 self.actions.append(f.CancelFetch(name=name))
@@ -338,7 +346,9 @@ class _Draft:
         if self.get("status") != "NONE":
             return
         states = self.containers.values()
-        if not all(c.status in ("RUNNING", "STOPPED") for c in states) or not any(c.status == "RUNNING" for c in states):
+        if not all(c.status in ("RUNNING", "STOPPED") for c in states) or not any(
+            c.status == "RUNNING" for c in states
+        ):
             return
         if any(c.stopped and self.essential(c.name) for c in states):
             return

@@ -53,21 +53,19 @@ class RoutedNetwork:
             plan = wiring.plan(task)
             await self._ensure_image()
             container_id, pid = await self._pause(task, plan, labels)
-        except wiring.BadInterface as error:
+        except wiring.InterfaceError as error:
             raise NetworkError(str(error)) from None
         except EngineError as error:
             raise NetworkError(f"container resource provisioning: {error.message}") from None
         await self._host_once(plan.subnet)
         try:
-            if not Path(f"/sys/class/net/{plan.host_end}").exists():
+            if not _exists(plan.host_end):
                 await _run(("ip", "-batch", "-"), wiring.make_pair(plan, pid))
             await _run(("ip", "-batch", "-"), wiring.connect_host(plan))
             await _run(("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"), wiring.connect_task(plan))
             _sysctl(f"net/ipv4/conf/{plan.host_end}/rp_filter", "1")
         except NetworkError as error:
-            raise NetworkError(
-                f"container resource provisioning: failed to setup network namespace: {error}"
-            ) from None
+            raise NetworkError(f"container resource provisioning: failed to setup network namespace: {error}") from None
         return f"container:{container_id}"
 
     async def detach(self, task: TaskPayload) -> None:
@@ -76,9 +74,9 @@ class RoutedNetwork:
             await self._runtime.remove(container_id)
         try:
             plan = wiring.plan(task)
-        except wiring.BadInterface:
+        except wiring.InterfaceError:
             return
-        if Path(f"/sys/class/net/{plan.host_end}").exists():
+        if _exists(plan.host_end):
             try:
                 await _run(("ip", "link", "delete", plan.host_end), "")
             except NetworkError as error:
@@ -91,9 +89,7 @@ class RoutedNetwork:
                 return
             if await self._runtime.inspect_image(pause_image.REFERENCE) is None:
                 change = f'ENTRYPOINT ["{pause_image.ENTRYPOINT}"]'
-                await self._importer.import_image(
-                    pause_image.REFERENCE, pause_image.tar(self._architecture), (change,)
-                )
+                await self._importer.import_image(pause_image.REFERENCE, pause_image.tar(self._architecture), (change,))
             self._have_image = True
 
     async def _pause(self, task: TaskPayload, plan: wiring.Wiring, labels: Mapping[str, str]) -> tuple[str, int]:
@@ -156,6 +152,10 @@ def _host_resolvers() -> tuple[str, ...]:
         return wiring.resolvers(Path("/etc/resolv.conf").read_text())
     except OSError:
         return ()
+
+
+def _exists(interface: str) -> bool:
+    return Path(f"/sys/class/net/{interface}").exists()
 
 
 def _sysctl(name: str, value: str) -> None:

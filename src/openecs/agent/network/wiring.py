@@ -18,7 +18,7 @@ NFT_TABLE = "openecs_agent"
 PREFIX = "eni"
 
 
-class BadInterface(Exception):
+class InterfaceError(Exception):
     """The payload's network interface cannot be used; the text says why."""
 
 
@@ -37,20 +37,20 @@ class Wiring(NamedTuple):
 
 
 def plan(task: TaskPayload) -> Wiring:
-    """What the task's interface needs.  Raises ``BadInterface``."""
+    """What the task's interface needs.  Raises ``InterfaceError``."""
     if not task.elastic_network_interfaces:
-        raise BadInterface("an awsvpc task came without an elastic network interface")
+        raise InterfaceError("an awsvpc task came without an elastic network interface")
     eni = task.elastic_network_interfaces[0]
     primary = next((a for a in eni.ipv4_addresses if a.primary), None)
     if primary is None:
-        raise BadInterface("eni message validation: no primary address")
+        raise InterfaceError("eni message validation: no primary address")
     try:
         address = ipaddress.IPv4Address(primary.private_address)
         gateway = ipaddress.IPv4Interface(eni.subnet_gateway_ipv4_address)
     except ValueError as error:
-        raise BadInterface(f"eni message validation: {error}") from None
+        raise InterfaceError(f"eni message validation: {error}") from None
     if "/" not in eni.subnet_gateway_ipv4_address or address not in gateway.network:
-        raise BadInterface("eni message validation: the address is not in the gateway's subnet")
+        raise InterfaceError("eni message validation: the address is not in the gateway's subnet")
     return Wiring(
         address=str(address),
         mac=eni.mac_address,

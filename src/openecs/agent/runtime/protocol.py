@@ -7,7 +7,7 @@ Podman both take; a runtime of another kind translates.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -180,11 +180,12 @@ class Runtime(Protocol):
         (``key`` or ``key=value``)."""
         ...
 
-    def events(self, since: float | None = None) -> AsyncIterator[Event]:
+    def events(self, since: float | None = None) -> AsyncGenerator[Event, None]:
         """Container events as they happen, starting with those at or after ``since``.
 
         One at ``since`` itself may be repeated: better twice than never.  Listening begins with
         the first event that is asked for, so callers that then list pass the time before.
+        Who stops before the end closes the generator (``contextlib.aclosing``).
         Ends with ``EngineUnavailable`` when the engine goes away; the caller then lists and
         inspects, because events may be lost.
         """

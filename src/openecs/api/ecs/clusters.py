@@ -74,7 +74,7 @@ class Clusters:
         references = request.clusters or ("default",)
         if len(references) > MAX_DESCRIBED:
             raise invalid_parameter(f"Clusters can have at most {MAX_DESCRIBED} items.")
-        include = set(request.include or ())
+        include: set[str] = set(request.include or ())
         clusters: list[ecs.Cluster] = []
         failures: list[ecs.Failure] = []
         for reference in dict.fromkeys(references):

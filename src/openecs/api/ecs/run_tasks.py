@@ -108,7 +108,9 @@ class RunTasks:
         overrides = run_validation.check_overrides(request.overrides, shape, launch_type)
         network = self._networks.of(call.region)
         network_configuration.check(shape.network_mode, request.network_configuration, network)
-        platform, constraints, strategies = None, (), ()
+        platform: str | None = None
+        constraints: tuple[ecs.PlacementConstraint, ...] = ()
+        strategies: tuple[ecs.PlacementStrategy, ...] = ()
         if isinstance(request, ecs.RunTaskRequest):
             platform = network_configuration.platform_version(request.platform_version, launch_type)
             constraints = request.placement_constraints or ()

@@ -81,8 +81,8 @@ def _view(task: Task, architecture: str | None, tags: tuple[ecs.Tag, ...]) -> ec
         task_arn=task.arn,
         task_definition_arn=task.task_definition_arn,
         version=task.version,
-        ephemeral_storage=ecs.EphemeralStorage(size_in_gib=storage) if storage else None,
-        fargate_ephemeral_storage=ecs.TaskEphemeralStorage(size_in_gib=storage) if storage else None,
+        ephemeral_storage=ecs.EphemeralStorage(size_in_gi_b=storage) if storage else None,
+        fargate_ephemeral_storage=ecs.TaskEphemeralStorage(size_in_gi_b=storage) if storage else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -132,7 +132,7 @@ class DockerRuntime:
         response = await self._api.call("GET", "/containers/json", query=query)
         return [entry.id for entry in self._api.decode(_container_ids, response.body, "its containers")]
 
-    async def events(self, since: float | None = None) -> AsyncIterator[Event]:
+    async def events(self, since: float | None = None) -> AsyncGenerator[Event, None]:
         await self._api.version()
         if self._api.is_podman:
             # Podman wants every filter to match and has names of its own: we choose ourselves.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from openecs.agent.runtime.protocol import EngineUnavailable, Event
 
@@ -25,7 +25,7 @@ class EventFeed:
         for listener in self._listeners:
             listener.put_nowait(event)
 
-    async def listen(self, since: float | None) -> AsyncIterator[Event]:
+    async def listen(self, since: float | None) -> AsyncGenerator[Event, None]:
         """Events from now on, after the remembered ones at or after ``since``."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         if since is not None:

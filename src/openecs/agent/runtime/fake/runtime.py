@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal
 
 from openecs.agent.runtime.fake.container import FakeContainer, volumes
@@ -184,7 +184,7 @@ class FakeRuntime:
             )
         ]
 
-    def events(self, since: float | None = None) -> AsyncIterator[Event]:
+    def events(self, since: float | None = None) -> AsyncGenerator[Event, None]:
         self._check_up()
         return self._feed.listen(since)
 

@@ -25,6 +25,8 @@ OPTIONS: Mapping[str, frozenset[str]] = {
     )
     | _DELIVERY,
     "json-file": frozenset({"max-size", "max-file", "compress"}) | _ATTRIBUTES | _DELIVERY,
+    "local": frozenset({"max-size", "max-file", "compress"}) | _DELIVERY,
+    "none": frozenset(),
     "syslog": frozenset(
         {
             "syslog-address",

@@ -49,12 +49,12 @@ def definition(request: ecs.RegisterTaskDefinitionRequest) -> ecs.TaskDefinition
     roles.check("executionRoleArn", request.execution_role_arn)
     placement.check(request.placement_constraints or ())
     cpu, memory = parse_cpu(request.cpu), parse_memory(request.memory)
+    launch_types.check(request)
     task_volumes = volumes.completed(request.volumes or ())
     containers = tuple(_completed(container, request, task_volumes) for container in request.container_definitions)
     size.check_containers(containers, cpu, memory)
     dependencies.check(containers)
     ports.check_conflicts(containers, request.network_mode or "bridge")
-    launch_types.check(request)
     result = ecs.TaskDefinition(
         container_definitions=containers,
         family=request.family,

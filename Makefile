@@ -1,0 +1,60 @@
+# The commands of this repository.  Each sets up what it needs; all can be run again and again.
+
+PYTHON := .venv/bin/python
+OPENECS := .venv/bin/openecs
+# Everything that is checked; examples and tools included.
+CHECKED := src tests tools examples $(wildcard bench)
+
+.PHONY: help up down status test lint bench-core soak clean setup setup-dev engine
+
+help:
+	@echo 'make up          start OpenECS here, deploy the sample web service, fetch a page from it'
+	@echo 'make down        stop its tasks, then OpenECS'
+	@echo 'make test        run every check and test (starts a container engine if need be, as root)'
+	@echo 'make lint        only the static checks'
+	@echo 'make bench-core  measure against floors and peers'
+	@echo 'make soak        run the long tests'
+	@echo 'make clean       remove what these commands made in this folder'
+
+up: setup engine
+	@$(OPENECS) status >/dev/null 2>&1 && echo 'OpenECS runs already.' || $(OPENECS) up --detach
+	@echo
+	@echo 'Deploying the sample web service'
+	@$(PYTHON) examples/deploy.py
+	@echo 'Here openecs is $(OPENECS), for example: eval "$$($(OPENECS) env)"'
+
+down: setup
+	@$(OPENECS) down
+
+status: setup
+	@$(OPENECS) status
+
+setup:
+	@scripts/bootstrap.sh
+
+setup-dev:
+	@scripts/bootstrap.sh --dev
+
+engine: setup
+	@scripts/ensure_engine.sh
+
+lint: setup-dev
+	.venv/bin/ruff check $(CHECKED)
+	.venv/bin/ruff format --check $(CHECKED)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PYTHON) tools/generate_shapes.py --check
+
+test: setup-dev engine
+	@scripts/test.sh
+
+bench-core: setup-dev engine
+	@.venv-tools/bin/uv sync --quiet --frozen --inexact --dev --group bench
+	$(PYTHON) bench/core.py
+
+soak: setup-dev engine
+	.venv/bin/pytest -m soak -n 0 --timeout 3600
+
+clean:
+	rm -rf .venv .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

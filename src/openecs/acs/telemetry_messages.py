@@ -1,0 +1,94 @@
+"""The messages of TCS: what agents tell of health, instance status and metrics.
+
+Frames of official agents carry a signed header block before the JSON; ours may leave it out.
+Only members that OpenECS reads are declared.  Structures only: no I/O.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Telemetry(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of every message and its parts."""
+
+
+class ContainerHealth(Telemetry, frozen=True):
+    """The health of one container as its engine sees it."""
+
+    container_name: str = ""
+    #: HEALTHY, UNHEALTHY or UNKNOWN.
+    health_status: str = "UNKNOWN"
+    status_since: float | None = None
+
+
+class TaskHealth(Telemetry, frozen=True):
+    """The health of one task's containers."""
+
+    task_arn: str
+    containers: tuple[ContainerHealth, ...] = ()
+
+
+class PublishHealthRequest(Telemetry, frozen=True):
+    """Health of every container with a health check, every 20 seconds."""
+
+    tasks: tuple[TaskHealth, ...] = ()
+
+
+class InstanceStatus(Telemetry, frozen=True):
+    """How one part of the host does; ``type`` is ``ContainerRuntime``."""
+
+    type: str = ""
+    status: str = ""
+    status_reason: str | None = None
+    last_updated: float | None = None
+    last_status_change: float | None = None
+
+
+class PublishInstanceStatusRequest(Telemetry, frozen=True):
+    """The result of the agent's checks of its host, after each heartbeat on ACS."""
+
+    statuses: tuple[InstanceStatus, ...] = ()
+
+
+class PublishMetricsRequest(Telemetry, frozen=True):
+    """Resource usage.  Acknowledged and dropped: OpenECS keeps no metrics yet."""
+
+
+FROM_AGENT: dict[str, type[Telemetry]] = {
+    kind.__name__: kind for kind in (PublishHealthRequest, PublishInstanceStatusRequest, PublishMetricsRequest)
+}
+#: The acknowledgement that resets the agent's inactivity timer.
+ACKNOWLEDGEMENTS = {
+    "PublishHealthRequest": "AckPublishHealth",
+    "PublishInstanceStatusRequest": "AckPublishInstanceStatus",
+    "PublishMetricsRequest": "AckPublishMetric",
+}
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    type: str
+    message: msgspec.Raw
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def decode(frame: str | bytes) -> Telemetry | None:
+    """The message of a frame, ``None`` for a type that is not known.
+
+    Raises ``msgspec.DecodeError`` for what is no message.
+    """
+    raw = frame.encode() if isinstance(frame, str) else frame
+    if not raw.lstrip().startswith(b"{"):
+        _, _, raw = raw.partition(b"\r\n\r\n")
+    envelope = _decode_envelope(raw)
+    kind = FROM_AGENT.get(envelope.type)
+    return None if kind is None else msgspec.json.decode(envelope.message, type=kind)
+
+
+def encode(kind: str, **members: Any) -> str:
+    """The text frame of a message to an agent."""
+    return msgspec.json.encode({"type": kind, "message": members}).decode()

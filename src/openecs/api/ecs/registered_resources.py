@@ -1,0 +1,108 @@
+"""What RegisterContainerInstance says of a host's capacity and identity: read and checked.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from openecs.errors import AWSError, invalid_parameter
+from openecs.model.resources import Resources
+from openecs.shapes import ecs
+
+MAX_AMOUNT = 2**31 - 1
+MAX_RESERVED_PORTS = 100
+#: Attributes by which OpenECS's own agent says more than AWS's protocol has a place for.
+NODE_ID, FARGATE, LEND_TO = "openecs.node-id", "openecs.fargate", "openecs.lend-to"
+#: Names that agents and the service give; nobody may put or delete such attributes.
+RESERVED_PREFIXES = ("ecs.", "com.amazonaws.", "openecs.")
+MAX_NAME = MAX_VALUE = 128
+
+
+class Identity(msgspec.Struct, frozen=True, rename="camel"):
+    """The members that count of an EC2 instance identity document."""
+
+    instance_id: str | None = None
+    instance_type: str | None = None
+    availability_zone: str | None = None
+    image_id: str | None = None
+
+
+class Capacity(msgspec.Struct, frozen=True):
+    """A host's resources as its agent registered them."""
+
+    total: Resources
+    reserved_ports: tuple[int, ...]
+    reserved_ports_udp: tuple[int, ...]
+
+
+def capacity(request: ecs.RegisterContainerInstanceRequest) -> Capacity:
+    """The registered amounts; ``InvalidParameterException`` for what cannot be."""
+    by_name: dict[str, ecs.Resource] = {}
+    for resource in request.total_resources or ():
+        if not resource.name or resource.name in by_name:
+            raise invalid_parameter(f"Resource names must be given and different: {resource.name or ''}")
+        by_name[resource.name] = resource
+    return Capacity(
+        total=Resources(
+            cpu=_amount(by_name, "CPU"), memory=_amount(by_name, "MEMORY"), gpus=len(request.platform_devices or ())
+        ),
+        reserved_ports=_ports(by_name, "PORTS"),
+        reserved_ports_udp=_ports(by_name, "PORTS_UDP"),
+    )
+
+
+def identity(document: str | None) -> Identity:
+    """What the identity document says; nothing when there is none.
+
+    Its signature is not checked: the caller is known by its own key, and nothing is granted
+    for what the document says.
+    """
+    if not document:
+        return Identity()
+    try:
+        return msgspec.json.decode(document, type=Identity)
+    except (msgspec.DecodeError, UnicodeError):
+        raise invalid_parameter("The instance identity document could not be read.") from None
+
+
+def attributes(given: Iterable[ecs.Attribute]) -> dict[str, str | None]:
+    """The agent's attributes by name, in their order."""
+    by_name: dict[str, str | None] = {}
+    for attribute in given:
+        if not attribute.name or len(attribute.name) > MAX_NAME:
+            raise invalid_parameter(f"Attribute names must have between 1 and {MAX_NAME} characters.")
+        if attribute.name in by_name:
+            raise invalid_parameter(f"Duplicate attribute: {attribute.name}")
+        if len(attribute.value or "") > MAX_VALUE and not attribute.name.startswith("openecs."):
+            raise invalid_parameter(f"Attribute values can have at most {MAX_VALUE} characters: {attribute.name}")
+        by_name[attribute.name] = attribute.value
+    return by_name
+
+
+def _amount(by_name: dict[str, ecs.Resource], name: str) -> int:
+    resource = by_name.get(name)
+    value = resource.integer_value if resource else None
+    if value is None:
+        raise invalid_parameter(f"Resource {name} must be given with an integerValue.")
+    if not 0 <= value <= MAX_AMOUNT:
+        raise invalid_parameter(f"Resource {name} is out of range: {value}")
+    return value
+
+
+def _ports(by_name: dict[str, ecs.Resource], name: str) -> tuple[int, ...]:
+    resource = by_name.get(name)
+    texts = resource.string_set_value if resource else None
+    ports: dict[int, None] = {}
+    for text in texts or ():
+        if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65535):
+            raise invalid_parameter(f"Resource {name} holds '{text}', which is no port.")
+        ports[int(text)] = None
+    if len(ports) > MAX_RESERVED_PORTS:
+        raise invalid_parameter(f"Resource {name} can hold at most {MAX_RESERVED_PORTS} ports.")
+    return tuple(ports)
+
+
+def instance_type_changed() -> AWSError:
+    """The refusal of a re-registration from another type of machine; agents know the text."""
+    return AWSError("ClientException", "Container instance type changes are not supported.")
