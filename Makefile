@@ -21,7 +21,6 @@ up: setup engine
 	@echo
 	@echo 'Deploying the sample web service'
 	@$(PYTHON) examples/deploy.py
-	@echo 'Here openecs is $(OPENECS), for example: eval "$$($(OPENECS) env)"'
 
 down: setup
 	@$(OPENECS) down

@@ -65,7 +65,7 @@ def deploy(installation: Installation, timeout: float) -> None:
         f'Credentials: eval "$({installation.command("env")})"\n\n'
         "Next:\n"
         f"  aws ecs describe-services --services {name}\n"
-        f"  aws logs tail /examples/{name}\n"
+        f"  aws logs filter-log-events --log-group-name /examples/{name}\n"
         f"  aws ecs update-service --service {name} --desired-count 3"
     )
 

@@ -61,8 +61,11 @@ def load_model(folder: str) -> dict[str, Any]:
     newest = sorted(p for p in base.iterdir() if p.is_dir())[-1]
     packed = newest / "service-2.json.gz"
     if packed.exists():
-        return json.loads(gzip.decompress(packed.read_bytes()))
-    return json.loads((newest / "service-2.json").read_text())
+        raw = gzip.decompress(packed.read_bytes())
+    else:
+        raw = (newest / "service-2.json").read_bytes()
+    model: dict[str, Any] = json.loads(raw)
+    return model
 
 
 def camel(name: str) -> str:
@@ -125,7 +128,9 @@ class Service:
                 return name
             return self._constrained("str", shape, "min_length", "max_length")
         if kind in ("integer", "long"):
-            return self._constrained("int", shape, "ge", "le")
+            bits = 31 if kind == "integer" else 63
+            limits = {"min": -(2**bits), "max": 2**bits - 1}
+            return self._constrained("int", limits | {k: v for k, v in shape.items() if v is not None}, "ge", "le")
         if kind in ("float", "double"):
             return self._constrained("float", shape, "ge", "le")
         return {"boolean": "bool", "timestamp": "float", "blob": "bytes"}[kind]
@@ -145,8 +150,8 @@ class Service:
             except re.error:
                 pattern = None
         if pattern:
-            # AWS matches the whole value; msgspec searches.  A value may span lines.
-            limits.append(f"pattern={f'^(?:{pattern})$'!r}")
+            # AWS matches the whole value; msgspec searches.
+            limits.append(f"pattern={f'^(?:{pattern}){chr(92)}Z'!r}")
         return f"Annotated[{inner}, Meta({', '.join(limits)})]" if limits else inner
 
     def struct(self, name: str) -> list[str]:
@@ -155,7 +160,7 @@ class Service:
         members = shape["members"]
         upper = sum(member[:1].isupper() for member in members)
         rename, style = ("pascal", pascal) if upper * 2 > len(members) else ("camel", camel)
-        lines = [f'class {name}(Shape, kw_only=True, rename="{rename}"):']
+        lines = [f'class {name}(Shape, frozen=True, kw_only=True, rename="{rename}"):']
         required = set(shape.get("required", ()))
         for member, ref in members.items():
             attribute = xform_name(member)
@@ -219,9 +224,9 @@ class Service:
         ]
         for name in self.served:
             operation = self.model["operations"][name]
-            roles = []
-            for role in ("input", "output"):
-                roles.append(f"shapes.{operation[role]['shape']}" if role in operation else "None")
+            roles = [
+                f"shapes.{operation[role]['shape']}" if role in operation else "None" for role in ("input", "output")
+            ]
             wrapper = operation.get("output", {}).get("resultWrapper")
             errors = tuple(ref["shape"] for ref in operation.get("errors", ()))
             http = operation["http"]

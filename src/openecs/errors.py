@@ -36,7 +36,7 @@ class AWSError(Exception):
         return f"AWSError({self.code!r}, {self.message!r}, status={self.status})"
 
 
-class Retryable(Exception):
+class Retryable(Exception):  # noqa: N818 -- a state of the world, not an error
     """The operation may succeed later without anybody changing anything."""
 
 

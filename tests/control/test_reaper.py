@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from control_kit import PREFIX, REGION, World, definition, running_loop
-from test_service_controller import new_service
+from control_kit import PREFIX, REGION, World, definition, new_service, running_loop
 
 from openecs.control.reaper import Reaper
 from openecs.control.virtual_time import VirtualTime

@@ -6,45 +6,13 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from control_kit import CLUSTER, PREFIX, REGION, World, definition, running_loop
+from control_kit import CLUSTER, PREFIX, REGION, World, definition, deployment, new_service, running_loop
 
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.resources import Resources
-from openecs.model.service import Deployment, Service
 from openecs.model.tags import ResourceTags
 from openecs.model.task import Task
-from openecs.planning.service_plan import rollout_in_progress
 from openecs.shapes import ecs
-
-
-def deployment(number: int, now: float, **changes: object) -> Deployment:
-    identifier = f"ecs-svc/{number}"
-    base = Deployment(
-        id=identifier,
-        status="PRIMARY",
-        task_definition_arn=f"{PREFIX}:task-definition/web:{number}",
-        created_at=now,
-        updated_at=now,
-        rollout_state="IN_PROGRESS",
-        rollout_state_reason=rollout_in_progress(identifier),
-        launch_type="EC2",
-    )
-    return msgspec.structs.replace(base, **changes)
-
-
-def new_service(world: World, desired: int, **changes: object) -> Service:
-    base = Service(
-        arn=f"{PREFIX}:service/default/web",
-        name="web",
-        cluster_arn=CLUSTER,
-        region=REGION,
-        status="ACTIVE",
-        desired_count=desired,
-        created_at=world.clock.now(),
-        deployments=(deployment(1, world.clock.now()),),
-        deployment_configuration=ecs.DeploymentConfiguration(maximum_percent=200, minimum_healthy_percent=100),
-    )
-    return msgspec.structs.replace(base, **changes)
 
 
 def standalone_task(node: str, *, memory: int) -> Task:
@@ -243,6 +211,14 @@ async def test_fargate_tasks_that_find_no_pool_say_so(world: World, time: Virtua
         world.put(service)
         await time.run_until(lambda: bool(world.events()))
     assert world.events()[0].startswith("(service web) was unable to place a task. Reason: Capacity is unavailable")
+
+
+async def test_a_large_service_starts_in_several_steps(world: World, time: VirtualTime):
+    world.add_node("a", memory=100_000)
+    async with controlled(world, time):
+        world.put(new_service(world, 600))
+        await steady(world, time)
+    assert len(world.running()) == 600
 
 
 async def test_a_restart_goes_on_where_it_was(world: World, time: VirtualTime):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from runtime_subject import OBEDIENT, PROBE_READY, STUBBORN, Subject
 
@@ -67,6 +69,31 @@ async def test_creating_twice_gives_the_same_container(subject: Subject) -> None
         await subject.create("a", "sleep", "60", labels={"task": "2"})
     assert conflict.value.status == 409
     assert await subject.runtime.list([f"openecs.test.run={subject.run}"]) == [first]
+
+
+async def test_many_at_once_create_one(subject: Subject) -> None:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(subject.create("a", "sleep", "60")) for _ in range(8)]
+    [only] = {task.result() for task in tasks}
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(subject.runtime.start(only))
+    assert (await subject.runtime.inspect(only)).status == "running"
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(subject.runtime.remove(only))
+    assert await subject.runtime.list([f"openecs.test.run={subject.run}"]) == []
+
+
+async def test_a_call_given_up_does_not_disturb_the_next(subject: Subject) -> None:
+    container_id = await subject.create("a", "sh", "-c", STUBBORN)
+    await subject.runtime.start(container_id)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await subject.runtime.stop(container_id, 60)
+    assert (await subject.runtime.inspect(container_id)).status == "running"
+    await subject.runtime.remove(container_id)
+    assert await subject.runtime.list([f"openecs.test.run={subject.run}"]) == []
 
 
 async def test_a_process_that_ends_leaves_its_code(subject: Subject) -> None:

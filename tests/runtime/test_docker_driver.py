@@ -12,7 +12,7 @@ import pytest
 from scripted_engine import DOCKER_PING, PODMAN_PING, answer, scripted, stream
 
 from openecs.agent.runtime.docker import DockerRuntime
-from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, NoSuchContainer, RegistryAuth
+from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, RegistryAuth
 from openecs.http import HttpClient, UnixAddress
 
 
@@ -102,15 +102,18 @@ async def test_a_registrys_refusal_is_told_in_its_words(tmp_path: Path) -> None:
         assert failure.value.status == 500
 
 
-async def test_a_name_that_was_freed_meanwhile_is_still_a_conflict(tmp_path: Path) -> None:
-    answers = {
-        "POST /containers/create": answer(409, '{"message":"Conflict. The container name \\"/a\\" is in use"}'),
-        "GET /containers/a/json": answer(404, '{"message":"No such container: a"}'),
-    }
-    async with scripted(tmp_path, answers) as (runtime, _):
+async def test_a_name_that_is_taken_before_its_container_is_there_is_waited_for(tmp_path: Path) -> None:
+    taken = answer(409, '{"message":"Conflict. The container name \\"/a\\" is already in use"}')
+    absent = answer(404, '{"message":"No such container: a"}')
+    answers = {"POST /containers/create": [taken, taken, answer(201, '{"Id":"c2"}')], "GET /containers/a/json": absent}
+    async with scripted(tmp_path, answers) as (runtime, engine):
+        assert await runtime.create("a", {"Image": "x"}) == "c2"
+        engine.answers["POST /containers/create"] = [taken]
+        impatient = DockerRuntime(HttpClient(UnixAddress(str(tmp_path / "engine.sock"))), creation_pauses=(0, 0))
         with pytest.raises(EngineError, match="Conflict") as failure:
-            await runtime.create("a", {"Image": "x"})
-        assert not isinstance(failure.value, NoSuchContainer)
+            await impatient.create("a", {"Image": "x"})
+        assert failure.value.status == 409
+        await impatient.close()
 
 
 async def test_a_removal_by_somebody_else_is_waited_for(tmp_path: Path) -> None:

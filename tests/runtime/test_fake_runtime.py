@@ -83,9 +83,7 @@ async def test_the_stubborn_are_killed_after_the_grace_period(runtime: FakeRunti
     assert (info.exit_code, info.finished_at) == (137, START + 30)
 
 
-async def test_the_stubborn_may_end_while_being_stopped(
-    runtime: FakeRuntime, timers: ManualTimers
-) -> None:
+async def test_the_stubborn_may_end_while_being_stopped(runtime: FakeRuntime, timers: ManualTimers) -> None:
     container_id = await _started(runtime, "ignore-term")
     async with asyncio.TaskGroup() as group:
         group.create_task(runtime.stop(container_id, 30))

@@ -68,8 +68,13 @@ def _value(kind: inspect.Type, rng: random.Random, depth: int) -> Any:
         high = min(kind.max_length or 3, low + 2)
         return [_value(kind.item_type, rng, depth + 1) for _ in range(rng.randint(low, high))]
     if isinstance(kind, inspect.DictType):
+        data: dict[str, Any] = {}
         count = rng.randint(kind.min_length or 0, 3)
-        return {f"{_value(kind.key_type, rng, depth)}": _value(kind.value_type, rng, depth + 1) for _ in range(count)}
+        while len(data) < count:
+            # Few texts may fit the key's constraints, so a key that is taken gets a number.
+            key = _value(kind.key_type, rng, depth)
+            data[f"{key}{len(data)}" if key in data else key] = _value(kind.value_type, rng, depth + 1)
+        return data
     if isinstance(kind, inspect.LiteralType):
         return rng.choice(kind.values)
     if isinstance(kind, inspect.BoolType):

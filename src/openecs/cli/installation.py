@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,8 +129,8 @@ class Installation:
 
     def command(self, words: str) -> str:
         """An ``openecs`` command line for this installation, to be shown to people."""
-        default = Installation.locate(None, os.environ).home
-        return f"openecs {words}" if self.home == default else f"openecs {words} --data-dir {self.home}"
+        named = [] if self.home == Installation.locate(None, os.environ).home else ["--data-dir", str(self.home)]
+        return " ".join([_program(), words, *map(shlex.quote, named)])
 
     def clear_run(self) -> None:
         """Remove what only a running installation needs; durable state stays.
@@ -167,3 +169,12 @@ class Installation:
             f"Stop it:     {self.command('down')}\n"
             "Run another: openecs up --data-dir DIR --port PORT"
         )
+
+
+def _program() -> str:
+    """How the person at the shell can call this program: by name, else by path."""
+    if shutil.which("openecs") is not None:
+        return "openecs"
+    path = Path(sys.executable).with_name("openecs")
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

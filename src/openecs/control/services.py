@@ -41,6 +41,10 @@ logger = structlog.get_logger("openecs.control")
 #: What LATEST means for FARGATE tasks.
 LATEST_PLATFORM_VERSION = "1.4.0"
 
+#: Tasks that one step starts at most: others get their turn before the next step, which
+#: the step's own changes bring about.
+MAX_STARTS = 250
+
 
 class Launches(Protocol):
     """What services need of ``openecs.control.launch.Launcher``."""
@@ -117,7 +121,7 @@ class ServiceController:
         definition = self._state.task_definitions.get(deployment.task_definition_arn)
         if cluster is None or definition is None:
             raise LookupError(f"{service.arn} needs {service.cluster_arn} and {deployment.task_definition_arn}")
-        spec = self._spec(service, deployment, cluster, definition, start.count)
+        spec = self._spec(service, deployment, cluster, definition, min(start.count, MAX_STARTS))
         try:
             launched = self._launcher.launch(tx, spec, now=now, ids=self._ids)
         except AWSError as refusal:

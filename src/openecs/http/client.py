@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from openecs.http.address import Address, UnixAddress
+from openecs.http.address import Address, TcpAddress, UnixAddress
 from openecs.http.connection import Connection
 from openecs.http.errors import HttpTimeout, HttpUnavailable, HttpUpgradeError, StaleConnection
 from openecs.http.response import Response, ResponseHead, StreamingResponse, UpgradedStream
@@ -44,7 +44,7 @@ class HttpClient:
         self.address = address
         #: The ``Host`` header that is sent unless a request brings its own; signers need it.
         self.host_header = address.host_header
-        self._tls = tls
+        self._tls = (tls or ssl.create_default_context()) if isinstance(address, TcpAddress) and address.tls else None
         self._timeout = timeout
         self._max_idle = max_idle
         self._max_body = max_body
@@ -224,9 +224,8 @@ class HttpClient:
             if isinstance(address, UnixAddress):
                 _, connection = await loop.create_unix_connection(lambda: Connection(peer), address.path)
             else:
-                context = (self._tls or ssl.create_default_context()) if address.tls else None
                 _, connection = await loop.create_connection(
-                    lambda: Connection(peer), address.host, address.port, ssl=context
+                    lambda: Connection(peer), address.host, address.port, ssl=self._tls
                 )
         except OSError as error:
             raise HttpUnavailable(f"cannot connect to {peer}: {error.strerror or error}") from error

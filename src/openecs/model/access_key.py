@@ -7,7 +7,7 @@ from typing import Literal
 from openecs.model.record import Record
 
 
-class AccessKey(Record):
+class AccessKey(Record, frozen=True, kw_only=True):
     """One key pair.  The secret is sealed; only the key ring can open it.
 
     ``kind`` decides what the key may do: ``root`` everything, ``agent`` the agent's own

@@ -10,7 +10,7 @@ from openecs.shapes import ecs
 ClusterStatus = Literal["ACTIVE", "INACTIVE"]
 
 
-class Cluster(Record):
+class Cluster(Record, frozen=True, kw_only=True):
     """One cluster of one region.  INACTIVE clusters stay describable for a while."""
 
     arn: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from openecs.model.record import Record
 
 
-class ClientToken(Record):
+class ClientToken(Record, frozen=True, kw_only=True):
     """One used ``clientToken`` of RunTask or StartTask in one cluster."""
 
     cluster_arn: str

@@ -19,7 +19,7 @@ DEFAULT_RANGE = "10.208.0.0/16"
 RESERVED_ADDRESSES = 4
 
 
-class Subnet(Record):
+class Subnet(Record, frozen=True, kw_only=True):
     """One subnet; ``cidr`` like ``10.208.0.0/18``."""
 
     id: str
@@ -33,7 +33,7 @@ class Subnet(Record):
         return f"{network.network_address + 1}/{network.prefixlen}"
 
 
-class RegionNetwork(Record):
+class RegionNetwork(Record, frozen=True, kw_only=True):
     """The default network of one region."""
 
     vpc_id: str

@@ -16,7 +16,7 @@ from openecs.shapes import ecs
 ContainerInstanceStatus = Literal["ACTIVE", "DRAINING", "INACTIVE"]
 
 
-class Node(Record):
+class Node(Record, frozen=True, kw_only=True):
     """One host.  ``id`` is what its agent calls itself, or its first container instance's id."""
 
     id: str
@@ -45,7 +45,7 @@ class Node(Record):
         return self.id
 
 
-class ContainerInstance(Record):
+class ContainerInstance(Record, frozen=True, kw_only=True):
     """A node as one cluster sees it."""
 
     arn: str

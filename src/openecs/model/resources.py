@@ -5,7 +5,7 @@ from __future__ import annotations
 from openecs.model.record import Record
 
 
-class Resources(Record):
+class Resources(Record, frozen=True, kw_only=True):
     """An amount of capacity.  Ports are the host ports taken, never how many are free."""
 
     cpu: int = 0

@@ -8,7 +8,7 @@ from openecs.model.record import Record
 from openecs.shapes import ecs
 
 
-class Deployment(Record):
+class Deployment(Record, frozen=True, kw_only=True):
     """One deployment: a revision of the service's settings and how its roll-out goes.
 
     The settings that a deployment replaces tasks for live here; what applies to the whole
@@ -33,7 +33,7 @@ class Deployment(Record):
     first_running_at: float | None = None
 
 
-class Service(Record):
+class Service(Record, frozen=True, kw_only=True):
     """One service of one cluster."""
 
     arn: str
@@ -75,7 +75,7 @@ class Service(Record):
         return next((d for d in self.deployments if d.status == "PRIMARY"), None)
 
 
-class ServiceEvents(Record):
+class ServiceEvents(Record, frozen=True, kw_only=True):
     """The newest events of a service, newest first, at most 100."""
 
     service_arn: str

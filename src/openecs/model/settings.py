@@ -5,7 +5,7 @@ from __future__ import annotations
 from openecs.model.record import Record
 
 
-class AccountSetting(Record):
+class AccountSetting(Record, frozen=True, kw_only=True):
     """One stored setting.  ``principal_arn`` is empty for the account's default."""
 
     region: str

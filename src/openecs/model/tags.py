@@ -6,7 +6,7 @@ from openecs.model.record import Record
 from openecs.shapes import ecs
 
 
-class ResourceTags(Record):
+class ResourceTags(Record, frozen=True, kw_only=True):
     """The tags of one resource, in the order in which they were set."""
 
     arn: str

@@ -38,7 +38,7 @@ STATUS_ORDER: dict[str, int] = {
 }
 
 
-class TaskContainer(Record):
+class TaskContainer(Record, frozen=True, kw_only=True):
     """One container of a task: what was asked and what was observed of it."""
 
     arn: str
@@ -59,7 +59,7 @@ class TaskContainer(Record):
     memory_reservation: str | None = None
 
 
-class NetworkInterface(Record):
+class NetworkInterface(Record, frozen=True, kw_only=True):
     """The elastic network interface of an awsvpc task."""
 
     attachment_id: str
@@ -73,7 +73,7 @@ class NetworkInterface(Record):
     status: Literal["PRECREATED", "ATTACHED", "DELETED"] = "PRECREATED"
 
 
-class Task(Record):
+class Task(Record, frozen=True, kw_only=True):
     """One task, from RunTask (or a service's decision) until it is forgotten."""
 
     arn: str

@@ -10,7 +10,7 @@ from openecs.shapes import ecs
 TaskDefinitionStatus = Literal["ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS"]
 
 
-class TaskDefinition(Record):
+class TaskDefinition(Record, frozen=True, kw_only=True):
     """One revision.  ``definition`` is immutable once registered: exactly what
     DescribeTaskDefinition answers, defaults filled in, save for ``status``."""
 
@@ -28,7 +28,7 @@ class TaskDefinition(Record):
         return self.arn
 
 
-class TaskDefinitionFamily(Record):
+class TaskDefinitionFamily(Record, frozen=True, kw_only=True):
     """The revision counter of a family; it never goes back, whatever is deleted."""
 
     region: str

@@ -120,10 +120,13 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
         group = groups.get(task.deployment_id or "", census.orphans)
         if task.last_status in _DOWN:
             group.stopped.append(task)
-        elif task.desired_status == "STOPPED" or task.last_status in _GOING_DOWN:
+            continue
+        if task.desired_status == "STOPPED" or task.last_status in _GOING_DOWN:
             # A task that goes down by itself will report STOPPED; it counts for nothing any more.
             group.stopping.append(task)
-        elif is_unhealthy(task):
+            continue
+        health = health_of(task)
+        if health == "UNHEALTHY":
             grace_ends_at = (task.started_at or now) + grace
             if grace_ends_at <= now:
                 group.unhealthy.append(task)
@@ -131,29 +134,29 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
                 group.starting.append(task)
                 census.grace_ends_at = min(census.grace_ends_at or grace_ends_at, grace_ends_at)
         elif task.container_instance_arn in draining:
-            (group.leaving if is_healthy(task) else group.stranded).append(task)
-        elif is_healthy(task):
+            (group.leaving if health == "HEALTHY" else group.stranded).append(task)
+        elif health == "HEALTHY":
             group.healthy.append(task)
         else:
             group.starting.append(task)
     return census
 
 
-def is_running(task: Task) -> bool:
-    """Whether the engine said that the task runs."""
-    return task.last_status == "RUNNING"
-
-
-def is_unhealthy(task: Task) -> bool:
-    """Whether a running task fails its container health checks."""
-    return is_running(task) and has_health_check(task) and task.health_status == "UNHEALTHY"
+def health_of(task: Task) -> str:
+    """What a task that nobody told to stop counts as: HEALTHY, UNHEALTHY or UNKNOWN."""
+    if task.last_status != "RUNNING":
+        return "UNKNOWN"
+    return task.health_status if has_health_check(task) else "HEALTHY"
 
 
 def is_healthy(task: Task) -> bool:
     """Whether a task counts towards ``minimumHealthyPercent``."""
-    return is_running(task) and (not has_health_check(task) or task.health_status == "HEALTHY")
+    return health_of(task) == "HEALTHY"
 
 
 def has_health_check(task: Task) -> bool:
     """Whether an essential container has a health check: others do not decide about the task."""
-    return any(container.essential and container.has_health_check for container in task.containers)
+    for container in task.containers:  # noqa: SIM110 -- half the time of any(), for every task of every plan
+        if container.has_health_check and container.essential:
+            return True
+    return False

@@ -24,7 +24,7 @@ from openecs.model.task_state import request_stop
 from openecs.server.keys import Keys
 from openecs.state.state import State
 from openecs.wire.auth_errors import JSON_DIALECT
-from openecs.wire.http_reply import ASGIApp, Receive, Scope, Send, header_map, read_body, reply
+from openecs.wire.http_reply import ASGIApp, DisconnectedError, Receive, Scope, Send, header_map, read_body, reply
 from openecs.wire.verifier import Signed, Verifier
 
 #: Bodies of these routes are empty or a few settings.
@@ -197,6 +197,8 @@ class Routes:
                 self._must_be_root(scope, headers, body)
                 answer = await action()
                 await self._state.store.durable()
+            except DisconnectedError:
+                return
             except AWSError as error:
                 await self._send(send, error.status, {"__type": error.code, "message": error.message})
             else:

@@ -110,76 +110,76 @@ UlimitName = Literal["core", "cpu", "data", "fsize", "locks", "memlock", "msgque
 VersionConsistency = Literal["enabled", "disabled"]
 
 
-class AcceleratorCountRequest(Shape, kw_only=True, rename="camel"):
-    min: int | None = None
-    max: int | None = None
+class AcceleratorCountRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    min: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    max: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class AcceleratorTotalMemoryMiBRequest(Shape, kw_only=True, rename="camel"):
-    min: int | None = None
-    max: int | None = None
+class AcceleratorTotalMemoryMiBRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    min: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    max: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class AdvancedConfiguration(Shape, kw_only=True, rename="camel"):
+class AdvancedConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     alternate_target_group_arn: str | None = None
     production_listener_rule: str | None = None
     test_listener_rule: str | None = None
     role_arn: str | None = None
 
 
-class Attachment(Shape, kw_only=True, rename="camel"):
+class Attachment(Shape, frozen=True, kw_only=True, rename="camel"):
     id: str | None = None
     type: str | None = None
     status: str | None = None
     details: tuple[KeyValuePair, ...] | None = None
 
 
-class AttachmentStateChange(Shape, kw_only=True, rename="camel"):
+class AttachmentStateChange(Shape, frozen=True, kw_only=True, rename="camel"):
     attachment_arn: str
     status: str
 
 
-class Attribute(Shape, kw_only=True, rename="camel"):
+class Attribute(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str
     value: str | None = None
     target_type: TargetType | None = None
     target_id: str | None = None
 
 
-class AutoRepairConfiguration(Shape, kw_only=True, rename="camel"):
+class AutoRepairConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     actions_status: AutoRepairActionsStatus | None = None
 
 
-class AutoScalingGroupProvider(Shape, kw_only=True, rename="camel"):
+class AutoScalingGroupProvider(Shape, frozen=True, kw_only=True, rename="camel"):
     auto_scaling_group_arn: str
     managed_scaling: ManagedScaling | None = None
     managed_termination_protection: ManagedTerminationProtection | None = None
     managed_draining: ManagedDraining | None = None
 
 
-class AutoScalingGroupProviderUpdate(Shape, kw_only=True, rename="camel"):
+class AutoScalingGroupProviderUpdate(Shape, frozen=True, kw_only=True, rename="camel"):
     managed_scaling: ManagedScaling | None = None
     managed_termination_protection: ManagedTerminationProtection | None = None
     managed_draining: ManagedDraining | None = None
 
 
-class AwsVpcConfiguration(Shape, kw_only=True, rename="camel"):
+class AwsVpcConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     subnets: tuple[str, ...]
     security_groups: tuple[str, ...] | None = None
     assign_public_ip: AssignPublicIp | None = None
 
 
-class BaselineEbsBandwidthMbpsRequest(Shape, kw_only=True, rename="camel"):
-    min: int | None = None
-    max: int | None = None
+class BaselineEbsBandwidthMbpsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    min: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    max: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class CanaryConfiguration(Shape, kw_only=True, rename="camel"):
+class CanaryConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     canary_percent: float | None = None
-    canary_bake_time_in_minutes: int | None = None
+    canary_bake_time_in_minutes: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class CapacityProvider(Shape, kw_only=True, rename="camel"):
+class CapacityProvider(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_provider_arn: str | None = None
     name: str | None = None
     cluster: str | None = None
@@ -192,26 +192,26 @@ class CapacityProvider(Shape, kw_only=True, rename="camel"):
     type: CapacityProviderType | None = None
 
 
-class CapacityProviderStrategyItem(Shape, kw_only=True, rename="camel"):
+class CapacityProviderStrategyItem(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_provider: str
     weight: Annotated[int, Meta(ge=0, le=1000)] | None = None
     base: Annotated[int, Meta(ge=0, le=100000)] | None = None
 
 
-class CapacityReservationRequest(Shape, kw_only=True, rename="camel"):
+class CapacityReservationRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     reservation_group_arn: str | None = None
     reservation_preference: CapacityReservationPreference | None = None
 
 
-class Cluster(Shape, kw_only=True, rename="camel"):
+class Cluster(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster_arn: str | None = None
     cluster_name: str | None = None
     configuration: ClusterConfiguration | None = None
     status: str | None = None
-    registered_container_instances_count: int | None = None
-    running_tasks_count: int | None = None
-    pending_tasks_count: int | None = None
-    active_services_count: int | None = None
+    registered_container_instances_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    running_tasks_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    pending_tasks_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    active_services_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     statistics: tuple[KeyValuePair, ...] | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
     settings: tuple[ClusterSetting, ...] | None = None
@@ -222,25 +222,25 @@ class Cluster(Shape, kw_only=True, rename="camel"):
     service_connect_defaults: ClusterServiceConnectDefaults | None = None
 
 
-class ClusterConfiguration(Shape, kw_only=True, rename="camel"):
+class ClusterConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     execute_command_configuration: ExecuteCommandConfiguration | None = None
     managed_storage_configuration: ManagedStorageConfiguration | None = None
 
 
-class ClusterServiceConnectDefaults(Shape, kw_only=True, rename="camel"):
+class ClusterServiceConnectDefaults(Shape, frozen=True, kw_only=True, rename="camel"):
     namespace: str | None = None
 
 
-class ClusterServiceConnectDefaultsRequest(Shape, kw_only=True, rename="camel"):
+class ClusterServiceConnectDefaultsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     namespace: str
 
 
-class ClusterSetting(Shape, kw_only=True, rename="camel"):
+class ClusterSetting(Shape, frozen=True, kw_only=True, rename="camel"):
     name: ClusterSettingName | None = None
     value: str | None = None
 
 
-class Container(Shape, kw_only=True, rename="camel"):
+class Container(Shape, frozen=True, kw_only=True, rename="camel"):
     container_arn: str | None = None
     task_arn: str | None = None
     name: str | None = None
@@ -248,7 +248,7 @@ class Container(Shape, kw_only=True, rename="camel"):
     image_digest: str | None = None
     runtime_id: str | None = None
     last_status: str | None = None
-    exit_code: int | None = None
+    exit_code: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     reason: str | None = None
     network_bindings: tuple[NetworkBinding, ...] | None = None
     network_interfaces: tuple[NetworkInterface, ...] | None = None
@@ -262,13 +262,13 @@ class Container(Shape, kw_only=True, rename="camel"):
     gpu_sharing_strategy: SharingStrategy | None = None
 
 
-class ContainerDefinition(Shape, kw_only=True, rename="camel"):
+class ContainerDefinition(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str | None = None
     image: str | None = None
     repository_credentials: RepositoryCredentials | None = None
-    cpu: int | None = None
-    memory: int | None = None
-    memory_reservation: int | None = None
+    cpu: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    memory: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    memory_reservation: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     links: tuple[str, ...] | None = None
     port_mappings: tuple[PortMapping, ...] | None = None
     essential: bool | None = None
@@ -282,8 +282,8 @@ class ContainerDefinition(Shape, kw_only=True, rename="camel"):
     linux_parameters: LinuxParameters | None = None
     secrets: tuple[Secret, ...] | None = None
     depends_on: tuple[ContainerDependency, ...] | None = None
-    start_timeout: int | None = None
-    stop_timeout: int | None = None
+    start_timeout: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    stop_timeout: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     version_consistency: VersionConsistency | None = None
     hostname: str | None = None
     user: str | None = None
@@ -307,30 +307,30 @@ class ContainerDefinition(Shape, kw_only=True, rename="camel"):
     credential_specs: tuple[str, ...] | None = None
 
 
-class ContainerDependency(Shape, kw_only=True, rename="camel"):
+class ContainerDependency(Shape, frozen=True, kw_only=True, rename="camel"):
     container_name: str
     condition: ContainerCondition
 
 
-class ContainerImage(Shape, kw_only=True, rename="camel"):
+class ContainerImage(Shape, frozen=True, kw_only=True, rename="camel"):
     container_name: str | None = None
     image_digest: str | None = None
     image: str | None = None
 
 
-class ContainerInstance(Shape, kw_only=True, rename="camel"):
+class ContainerInstance(Shape, frozen=True, kw_only=True, rename="camel"):
     container_instance_arn: str | None = None
     ec2_instance_id: str | None = None
     capacity_provider_name: str | None = None
-    version: int | None = None
+    version: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
     version_info: VersionInfo | None = None
     remaining_resources: tuple[Resource, ...] | None = None
     registered_resources: tuple[Resource, ...] | None = None
     status: str | None = None
     status_reason: str | None = None
     agent_connected: bool | None = None
-    running_tasks_count: int | None = None
-    pending_tasks_count: int | None = None
+    running_tasks_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    pending_tasks_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     agent_update_status: AgentUpdateStatus | None = None
     attributes: tuple[Attribute, ...] | None = None
     registered_at: float | None = None
@@ -340,49 +340,49 @@ class ContainerInstance(Shape, kw_only=True, rename="camel"):
     gpu_devices: tuple[GpuDevice, ...] | None = None
 
 
-class ContainerInstanceHealthStatus(Shape, kw_only=True, rename="camel"):
+class ContainerInstanceHealthStatus(Shape, frozen=True, kw_only=True, rename="camel"):
     overall_status: InstanceHealthCheckState | None = None
     details: tuple[InstanceHealthCheckResult, ...] | None = None
 
 
-class ContainerOverride(Shape, kw_only=True, rename="camel"):
+class ContainerOverride(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str | None = None
     command: tuple[str, ...] | None = None
     environment: tuple[KeyValuePair, ...] | None = None
     environment_files: tuple[EnvironmentFile, ...] | None = None
-    cpu: int | None = None
-    memory: int | None = None
-    memory_reservation: int | None = None
+    cpu: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    memory: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    memory_reservation: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     resource_requirements: tuple[ResourceRequirement, ...] | None = None
 
 
-class ContainerRestartPolicy(Shape, kw_only=True, rename="camel"):
+class ContainerRestartPolicy(Shape, frozen=True, kw_only=True, rename="camel"):
     enabled: bool
-    ignored_exit_codes: tuple[int, ...] | None = None
-    restart_attempt_period: int | None = None
+    ignored_exit_codes: tuple[Annotated[int, Meta(ge=-2147483648, le=2147483647)], ...] | None = None
+    restart_attempt_period: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ContainerStateChange(Shape, kw_only=True, rename="camel"):
+class ContainerStateChange(Shape, frozen=True, kw_only=True, rename="camel"):
     container_name: str | None = None
     image_digest: str | None = None
     runtime_id: str | None = None
-    exit_code: int | None = None
+    exit_code: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     network_bindings: tuple[NetworkBinding, ...] | None = None
     reason: str | None = None
     status: str | None = None
 
 
-class ContinueServiceDeploymentRequest(Shape, kw_only=True, rename="camel"):
+class ContinueServiceDeploymentRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployment_arn: str
     hook_id: str
     action: DeploymentLifecycleHookAction | None = None
 
 
-class ContinueServiceDeploymentResponse(Shape, kw_only=True, rename="camel"):
+class ContinueServiceDeploymentResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployment_arn: str | None = None
 
 
-class CreateCapacityProviderRequest(Shape, kw_only=True, rename="camel"):
+class CreateCapacityProviderRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str
     cluster: str | None = None
     auto_scaling_group_provider: AutoScalingGroupProvider | None = None
@@ -390,11 +390,11 @@ class CreateCapacityProviderRequest(Shape, kw_only=True, rename="camel"):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
 
 
-class CreateCapacityProviderResponse(Shape, kw_only=True, rename="camel"):
+class CreateCapacityProviderResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_provider: CapacityProvider | None = None
 
 
-class CreateClusterRequest(Shape, kw_only=True, rename="camel"):
+class CreateClusterRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster_name: str | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
     settings: tuple[ClusterSetting, ...] | None = None
@@ -404,11 +404,11 @@ class CreateClusterRequest(Shape, kw_only=True, rename="camel"):
     service_connect_defaults: ClusterServiceConnectDefaultsRequest | None = None
 
 
-class CreateClusterResponse(Shape, kw_only=True, rename="camel"):
+class CreateClusterResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: Cluster | None = None
 
 
-class CreateManagedInstancesProviderConfiguration(Shape, kw_only=True, rename="camel"):
+class CreateManagedInstancesProviderConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     infrastructure_role_arn: str
     instance_launch_template: InstanceLaunchTemplate
     propagate_tags: PropagateMITags | None = None
@@ -416,14 +416,14 @@ class CreateManagedInstancesProviderConfiguration(Shape, kw_only=True, rename="c
     auto_repair_configuration: AutoRepairConfiguration | None = None
 
 
-class CreateServiceRequest(Shape, kw_only=True, rename="camel"):
+class CreateServiceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     service_name: str
     task_definition: str | None = None
     availability_zone_rebalancing: AvailabilityZoneRebalancing | None = None
     load_balancers: tuple[LoadBalancer, ...] | None = None
     service_registries: tuple[ServiceRegistry, ...] | None = None
-    desired_count: int | None = None
+    desired_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     client_token: str | None = None
     launch_type: LaunchType | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
@@ -433,7 +433,7 @@ class CreateServiceRequest(Shape, kw_only=True, rename="camel"):
     placement_constraints: tuple[PlacementConstraint, ...] | None = None
     placement_strategy: tuple[PlacementStrategy, ...] | None = None
     network_configuration: NetworkConfiguration | None = None
-    health_check_grace_period_seconds: int | None = None
+    health_check_grace_period_seconds: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     scheduling_strategy: SchedulingStrategy | None = None
     deployment_controller: DeploymentController | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
@@ -447,11 +447,11 @@ class CreateServiceRequest(Shape, kw_only=True, rename="camel"):
     monitoring: MonitoringConfiguration | None = None
 
 
-class CreateServiceResponse(Shape, kw_only=True, rename="camel"):
+class CreateServiceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service: Service | None = None
 
 
-class CreateTaskSetRequest(Shape, kw_only=True, rename="camel"):
+class CreateTaskSetRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     service: str
     cluster: str
     external_id: str | None = None
@@ -467,88 +467,88 @@ class CreateTaskSetRequest(Shape, kw_only=True, rename="camel"):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
 
 
-class CreateTaskSetResponse(Shape, kw_only=True, rename="camel"):
+class CreateTaskSetResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_set: TaskSet | None = None
 
 
-class CreatedAt(Shape, kw_only=True, rename="camel"):
+class CreatedAt(Shape, frozen=True, kw_only=True, rename="camel"):
     before: float | None = None
     after: float | None = None
 
 
-class DeleteAccountSettingRequest(Shape, kw_only=True, rename="camel"):
+class DeleteAccountSettingRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     name: SettingName
     principal_arn: str | None = None
 
 
-class DeleteAccountSettingResponse(Shape, kw_only=True, rename="camel"):
+class DeleteAccountSettingResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     setting: Setting | None = None
 
 
-class DeleteAttributesRequest(Shape, kw_only=True, rename="camel"):
+class DeleteAttributesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     attributes: tuple[Attribute, ...]
 
 
-class DeleteAttributesResponse(Shape, kw_only=True, rename="camel"):
+class DeleteAttributesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     attributes: tuple[Attribute, ...] | None = None
 
 
-class DeleteCapacityProviderRequest(Shape, kw_only=True, rename="camel"):
+class DeleteCapacityProviderRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_provider: str
     cluster: str | None = None
 
 
-class DeleteCapacityProviderResponse(Shape, kw_only=True, rename="camel"):
+class DeleteCapacityProviderResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_provider: CapacityProvider | None = None
 
 
-class DeleteClusterRequest(Shape, kw_only=True, rename="camel"):
+class DeleteClusterRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
 
 
-class DeleteClusterResponse(Shape, kw_only=True, rename="camel"):
+class DeleteClusterResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: Cluster | None = None
 
 
-class DeleteServiceRequest(Shape, kw_only=True, rename="camel"):
+class DeleteServiceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     service: str
     force: bool | None = None
 
 
-class DeleteServiceResponse(Shape, kw_only=True, rename="camel"):
+class DeleteServiceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service: Service | None = None
 
 
-class DeleteTaskDefinitionsRequest(Shape, kw_only=True, rename="camel"):
+class DeleteTaskDefinitionsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definitions: tuple[str, ...]
 
 
-class DeleteTaskDefinitionsResponse(Shape, kw_only=True, rename="camel"):
+class DeleteTaskDefinitionsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definitions: tuple[TaskDefinition, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class DeleteTaskSetRequest(Shape, kw_only=True, rename="camel"):
+class DeleteTaskSetRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     service: str
     task_set: str
     force: bool | None = None
 
 
-class DeleteTaskSetResponse(Shape, kw_only=True, rename="camel"):
+class DeleteTaskSetResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_set: TaskSet | None = None
 
 
-class Deployment(Shape, kw_only=True, rename="camel"):
+class Deployment(Shape, frozen=True, kw_only=True, rename="camel"):
     id: str | None = None
     status: str | None = None
     task_definition: str | None = None
-    desired_count: int | None = None
-    pending_count: int | None = None
-    running_count: int | None = None
-    failed_tasks: int | None = None
+    desired_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    pending_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    running_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    failed_tasks: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     created_at: float | None = None
     updated_at: float | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
@@ -565,47 +565,47 @@ class Deployment(Shape, kw_only=True, rename="camel"):
     vpc_lattice_configurations: tuple[VpcLatticeConfiguration, ...] | None = None
 
 
-class DeploymentAlarms(Shape, kw_only=True, rename="camel"):
+class DeploymentAlarms(Shape, frozen=True, kw_only=True, rename="camel"):
     alarm_names: tuple[str, ...]
     rollback: bool
     enable: bool
 
 
-class DeploymentCircuitBreaker(Shape, kw_only=True, rename="camel"):
+class DeploymentCircuitBreaker(Shape, frozen=True, kw_only=True, rename="camel"):
     enable: bool
     rollback: bool
     reset_on_healthy_task: bool | None = None
     threshold_configuration: ThresholdConfiguration | None = None
 
 
-class DeploymentConfiguration(Shape, kw_only=True, rename="camel"):
+class DeploymentConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     deployment_circuit_breaker: DeploymentCircuitBreaker | None = None
-    maximum_percent: int | None = None
-    minimum_healthy_percent: int | None = None
+    maximum_percent: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    minimum_healthy_percent: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     alarms: DeploymentAlarms | None = None
     strategy: DeploymentStrategy | None = None
-    bake_time_in_minutes: int | None = None
+    bake_time_in_minutes: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     lifecycle_hooks: tuple[DeploymentLifecycleHook, ...] | None = None
     linear_configuration: LinearConfiguration | None = None
     canary_configuration: CanaryConfiguration | None = None
     early_success_criteria: DeploymentEarlySuccessCriteria | None = None
 
 
-class DeploymentController(Shape, kw_only=True, rename="camel"):
+class DeploymentController(Shape, frozen=True, kw_only=True, rename="camel"):
     type: DeploymentControllerType
 
 
-class DeploymentEarlySuccessCriteria(Shape, kw_only=True, rename="camel"):
+class DeploymentEarlySuccessCriteria(Shape, frozen=True, kw_only=True, rename="camel"):
     enable: bool
     healthy_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
     source_service_revision_cleanup: ServiceRevisionCleanup | None = None
 
 
-class DeploymentEphemeralStorage(Shape, kw_only=True, rename="camel"):
+class DeploymentEphemeralStorage(Shape, frozen=True, kw_only=True, rename="camel"):
     kms_key_id: str | None = None
 
 
-class DeploymentLifecycleHook(Shape, kw_only=True, rename="camel"):
+class DeploymentLifecycleHook(Shape, frozen=True, kw_only=True, rename="camel"):
     target_type: DeploymentLifecycleHookTargetType | None = None
     hook_target_arn: str | None = None
     role_arn: str | None = None
@@ -614,7 +614,7 @@ class DeploymentLifecycleHook(Shape, kw_only=True, rename="camel"):
     timeout_configuration: DeploymentLifecycleHookTimeoutConfiguration | None = None
 
 
-class DeploymentLifecycleHookDetail(Shape, kw_only=True, rename="camel"):
+class DeploymentLifecycleHookDetail(Shape, frozen=True, kw_only=True, rename="camel"):
     hook_id: str | None = None
     target_type: DeploymentLifecycleHookTargetType | None = None
     target_arn: str | None = None
@@ -623,144 +623,144 @@ class DeploymentLifecycleHookDetail(Shape, kw_only=True, rename="camel"):
     timeout_action: DeploymentLifecycleHookAction | None = None
 
 
-class DeploymentLifecycleHookTimeoutConfiguration(Shape, kw_only=True, rename="camel"):
+class DeploymentLifecycleHookTimeoutConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     timeout_in_minutes: Annotated[int, Meta(ge=1, le=20160)] | None = None
     action: DeploymentLifecycleHookAction | None = None
 
 
-class DeregisterContainerInstanceRequest(Shape, kw_only=True, rename="camel"):
+class DeregisterContainerInstanceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     container_instance: str
     force: bool | None = None
 
 
-class DeregisterContainerInstanceResponse(Shape, kw_only=True, rename="camel"):
+class DeregisterContainerInstanceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     container_instance: ContainerInstance | None = None
 
 
-class DeregisterTaskDefinitionRequest(Shape, kw_only=True, rename="camel"):
+class DeregisterTaskDefinitionRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definition: str
 
 
-class DeregisterTaskDefinitionResponse(Shape, kw_only=True, rename="camel"):
+class DeregisterTaskDefinitionResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definition: TaskDefinition | None = None
 
 
-class DescribeCapacityProvidersRequest(Shape, kw_only=True, rename="camel"):
+class DescribeCapacityProvidersRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_providers: tuple[str, ...] | None = None
     cluster: str | None = None
     include: tuple[CapacityProviderField, ...] | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     next_token: str | None = None
 
 
-class DescribeCapacityProvidersResponse(Shape, kw_only=True, rename="camel"):
+class DescribeCapacityProvidersResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_providers: tuple[CapacityProvider, ...] | None = None
     failures: tuple[Failure, ...] | None = None
     next_token: str | None = None
 
 
-class DescribeClustersRequest(Shape, kw_only=True, rename="camel"):
+class DescribeClustersRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     clusters: tuple[str, ...] | None = None
     include: tuple[ClusterField, ...] | None = None
 
 
-class DescribeClustersResponse(Shape, kw_only=True, rename="camel"):
+class DescribeClustersResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     clusters: tuple[Cluster, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class DescribeContainerInstancesRequest(Shape, kw_only=True, rename="camel"):
+class DescribeContainerInstancesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     container_instances: tuple[str, ...]
     include: tuple[ContainerInstanceField, ...] | None = None
 
 
-class DescribeContainerInstancesResponse(Shape, kw_only=True, rename="camel"):
+class DescribeContainerInstancesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     container_instances: tuple[ContainerInstance, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class DescribeServiceDeploymentsRequest(Shape, kw_only=True, rename="camel"):
+class DescribeServiceDeploymentsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployment_arns: tuple[str, ...]
 
 
-class DescribeServiceDeploymentsResponse(Shape, kw_only=True, rename="camel"):
+class DescribeServiceDeploymentsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployments: tuple[ServiceDeployment, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class DescribeServiceRevisionsRequest(Shape, kw_only=True, rename="camel"):
+class DescribeServiceRevisionsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     service_revision_arns: tuple[str, ...]
 
 
-class DescribeServiceRevisionsResponse(Shape, kw_only=True, rename="camel"):
+class DescribeServiceRevisionsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service_revisions: tuple[ServiceRevision, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class DescribeServicesRequest(Shape, kw_only=True, rename="camel"):
+class DescribeServicesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     services: tuple[str, ...]
     include: tuple[ServiceField, ...] | None = None
 
 
-class DescribeServicesResponse(Shape, kw_only=True, rename="camel"):
+class DescribeServicesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     services: tuple[Service, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class DescribeTaskDefinitionRequest(Shape, kw_only=True, rename="camel"):
+class DescribeTaskDefinitionRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definition: str
     include: tuple[TaskDefinitionField, ...] | None = None
 
 
-class DescribeTaskDefinitionResponse(Shape, kw_only=True, rename="camel"):
+class DescribeTaskDefinitionResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definition: TaskDefinition | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
 
 
-class DescribeTaskSetsRequest(Shape, kw_only=True, rename="camel"):
+class DescribeTaskSetsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     service: str
     task_sets: tuple[str, ...] | None = None
     include: tuple[TaskSetField, ...] | None = None
 
 
-class DescribeTaskSetsResponse(Shape, kw_only=True, rename="camel"):
+class DescribeTaskSetsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_sets: tuple[TaskSet, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class DescribeTasksRequest(Shape, kw_only=True, rename="camel"):
+class DescribeTasksRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     tasks: tuple[str, ...]
     include: tuple[TaskField, ...] | None = None
 
 
-class DescribeTasksResponse(Shape, kw_only=True, rename="camel"):
+class DescribeTasksResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     tasks: tuple[Task, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class Device(Shape, kw_only=True, rename="camel"):
+class Device(Shape, frozen=True, kw_only=True, rename="camel"):
     host_path: str
     container_path: str | None = None
     permissions: tuple[DeviceCgroupPermission, ...] | None = None
 
 
-class DiscoverPollEndpointRequest(Shape, kw_only=True, rename="camel"):
+class DiscoverPollEndpointRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     container_instance: str | None = None
     cluster: str | None = None
 
 
-class DiscoverPollEndpointResponse(Shape, kw_only=True, rename="camel"):
+class DiscoverPollEndpointResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     endpoint: str | None = None
     telemetry_endpoint: str | None = None
     service_connect_endpoint: str | None = None
 
 
-class DockerVolumeConfiguration(Shape, kw_only=True, rename="camel"):
+class DockerVolumeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     scope: Scope | None = None
     autoprovision: bool | None = None
     driver: str | None = None
@@ -768,13 +768,13 @@ class DockerVolumeConfiguration(Shape, kw_only=True, rename="camel"):
     labels: dict[str, str] | None = None
 
 
-class EBSTagSpecification(Shape, kw_only=True, rename="camel"):
+class EBSTagSpecification(Shape, frozen=True, kw_only=True, rename="camel"):
     resource_type: EBSResourceType
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
     propagate_tags: PropagateTags | None = None
 
 
-class ECSManagedResources(Shape, kw_only=True, rename="camel"):
+class ECSManagedResources(Shape, frozen=True, kw_only=True, rename="camel"):
     ingress_paths: tuple[ManagedIngressPath, ...] | None = None
     auto_scaling: ManagedAutoScaling | None = None
     metric_alarms: tuple[ManagedMetricAlarm, ...] | None = None
@@ -783,35 +783,35 @@ class ECSManagedResources(Shape, kw_only=True, rename="camel"):
     gateway_connections: Annotated[tuple[GatewayConnection, ...], Meta(max_length=5)] | None = None
 
 
-class EFSAuthorizationConfig(Shape, kw_only=True, rename="camel"):
+class EFSAuthorizationConfig(Shape, frozen=True, kw_only=True, rename="camel"):
     access_point_id: str | None = None
     iam: EFSAuthorizationConfigIAM | None = None
 
 
-class EFSVolumeConfiguration(Shape, kw_only=True, rename="camel"):
+class EFSVolumeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     file_system_id: str
     root_directory: str | None = None
     transit_encryption: EFSTransitEncryption | None = None
-    transit_encryption_port: int | None = None
+    transit_encryption_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     authorization_config: EFSAuthorizationConfig | None = None
 
 
-class EnvironmentFile(Shape, kw_only=True, rename="camel"):
+class EnvironmentFile(Shape, frozen=True, kw_only=True, rename="camel"):
     value: str
     type: EnvironmentFileType
 
 
-class EphemeralStorage(Shape, kw_only=True, rename="camel"):
-    size_in_gi_b: int
+class EphemeralStorage(Shape, frozen=True, kw_only=True, rename="camel"):
+    size_in_gi_b: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 
 
-class ExecuteCommandConfiguration(Shape, kw_only=True, rename="camel"):
+class ExecuteCommandConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     kms_key_id: str | None = None
     logging: ExecuteCommandLogging | None = None
     log_configuration: ExecuteCommandLogConfiguration | None = None
 
 
-class ExecuteCommandLogConfiguration(Shape, kw_only=True, rename="camel"):
+class ExecuteCommandLogConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     cloud_watch_log_group_name: str | None = None
     cloud_watch_encryption_enabled: bool | None = None
     s3_bucket_name: str | None = None
@@ -819,7 +819,7 @@ class ExecuteCommandLogConfiguration(Shape, kw_only=True, rename="camel"):
     s3_key_prefix: str | None = None
 
 
-class ExecuteCommandRequest(Shape, kw_only=True, rename="camel"):
+class ExecuteCommandRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     container: str | None = None
     command: str
@@ -827,7 +827,7 @@ class ExecuteCommandRequest(Shape, kw_only=True, rename="camel"):
     task: str
 
 
-class ExecuteCommandResponse(Shape, kw_only=True, rename="camel"):
+class ExecuteCommandResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster_arn: str | None = None
     container_arn: str | None = None
     container_name: str | None = None
@@ -836,29 +836,29 @@ class ExecuteCommandResponse(Shape, kw_only=True, rename="camel"):
     task_arn: str | None = None
 
 
-class FSxWindowsFileServerAuthorizationConfig(Shape, kw_only=True, rename="camel"):
+class FSxWindowsFileServerAuthorizationConfig(Shape, frozen=True, kw_only=True, rename="camel"):
     credentials_parameter: str
     domain: str
 
 
-class FSxWindowsFileServerVolumeConfiguration(Shape, kw_only=True, rename="camel"):
+class FSxWindowsFileServerVolumeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     file_system_id: str
     root_directory: str
     authorization_config: FSxWindowsFileServerAuthorizationConfig
 
 
-class Failure(Shape, kw_only=True, rename="camel"):
+class Failure(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     reason: str | None = None
     detail: str | None = None
 
 
-class FirelensConfiguration(Shape, kw_only=True, rename="camel"):
+class FirelensConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     type: FirelensConfigurationType
     options: dict[str, str] | None = None
 
 
-class GatewayConnection(Shape, kw_only=True, rename="camel"):
+class GatewayConnection(Shape, frozen=True, kw_only=True, rename="camel"):
     gateway_arn: str | None = None
     gateway_route_arn: str | None = None
     port_name: str | None = None
@@ -868,7 +868,7 @@ class GatewayConnection(Shape, kw_only=True, rename="camel"):
     resources: GatewayConnectionResources | None = None
 
 
-class GatewayConnectionAlbResources(Shape, kw_only=True, rename="camel"):
+class GatewayConnectionAlbResources(Shape, frozen=True, kw_only=True, rename="camel"):
     acm_certificate_arn: str | None = None
     load_balancer_arn: str | None = None
     load_balancer_security_group_arns: tuple[str, ...] | None = None
@@ -879,95 +879,95 @@ class GatewayConnectionAlbResources(Shape, kw_only=True, rename="camel"):
     alternate_target_group_arn: str | None = None
 
 
-class GatewayConnectionResources(Shape, kw_only=True, rename="camel"):
+class GatewayConnectionResources(Shape, frozen=True, kw_only=True, rename="camel"):
     host_shared_alb: Annotated[tuple[GatewayConnectionAlbResources, ...], Meta(max_length=1)] | None = None
 
 
-class GatewayConnector(Shape, kw_only=True, rename="camel"):
+class GatewayConnector(Shape, frozen=True, kw_only=True, rename="camel"):
     port_name: str
     health_check: GatewayConnectorHealthCheck | None = None
     filters: GatewayConnectorFilters | None = None
     deregistration_delay: GatewayConnectorDeregistrationDelay | None = None
 
 
-class GatewayConnectorDeregistrationDelay(Shape, kw_only=True, rename="camel"):
+class GatewayConnectorDeregistrationDelay(Shape, frozen=True, kw_only=True, rename="camel"):
     timeout_seconds: Annotated[int, Meta(ge=0, le=3600)] | None = None
 
 
-class GatewayConnectorFilters(Shape, kw_only=True, rename="camel"):
+class GatewayConnectorFilters(Shape, frozen=True, kw_only=True, rename="camel"):
     access_types: Annotated[tuple[AccessType, ...], Meta(max_length=2)] | None = None
 
 
-class GatewayConnectorHealthCheck(Shape, kw_only=True, rename="camel"):
+class GatewayConnectorHealthCheck(Shape, frozen=True, kw_only=True, rename="camel"):
     health_check_protocol: GatewayConnectorHealthCheckProtocol | None = None
-    health_check_port: int | None = None
+    health_check_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     health_check_path: str | None = None
-    health_check_timeout_seconds: int | None = None
-    health_check_interval_seconds: int | None = None
-    healthy_threshold_count: int | None = None
-    unhealthy_threshold_count: int | None = None
+    health_check_timeout_seconds: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    health_check_interval_seconds: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    healthy_threshold_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    unhealthy_threshold_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     matcher: GatewayConnectorHealthCheckMatcher | None = None
 
 
-class GatewayConnectorHealthCheckMatcher(Shape, kw_only=True, rename="camel"):
+class GatewayConnectorHealthCheckMatcher(Shape, frozen=True, kw_only=True, rename="camel"):
     http_code: str | None = None
     grpc_code: str | None = None
 
 
-class GetTaskProtectionRequest(Shape, kw_only=True, rename="camel"):
+class GetTaskProtectionRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     tasks: tuple[str, ...] | None = None
 
 
-class GetTaskProtectionResponse(Shape, kw_only=True, rename="camel"):
+class GetTaskProtectionResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     protected_tasks: tuple[ProtectedTask, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class GpuDevice(Shape, kw_only=True, rename="camel"):
+class GpuDevice(Shape, frozen=True, kw_only=True, rename="camel"):
     gpu_id: str | None = None
     sharing_mode: GpuSharingMode | None = None
-    total_memory_in_mi_b: int | None = None
-    remaining_memory_in_mi_b: int | None = None
-    container_count: int | None = None
+    total_memory_in_mi_b: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    remaining_memory_in_mi_b: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    container_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class HealthCheck(Shape, kw_only=True, rename="camel"):
+class HealthCheck(Shape, frozen=True, kw_only=True, rename="camel"):
     command: tuple[str, ...]
-    interval: int | None = None
-    timeout: int | None = None
-    retries: int | None = None
-    start_period: int | None = None
+    interval: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    timeout: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    retries: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    start_period: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class HookDetails(Shape, kw_only=True, rename="camel"):
+class HookDetails(Shape, frozen=True, kw_only=True, rename="camel"):
     pass
 
 
-class HostEntry(Shape, kw_only=True, rename="camel"):
+class HostEntry(Shape, frozen=True, kw_only=True, rename="camel"):
     hostname: str
     ip_address: str
 
 
-class HostVolumeProperties(Shape, kw_only=True, rename="camel"):
+class HostVolumeProperties(Shape, frozen=True, kw_only=True, rename="camel"):
     source_path: str | None = None
 
 
-class InferenceAccelerator(Shape, kw_only=True, rename="camel"):
+class InferenceAccelerator(Shape, frozen=True, kw_only=True, rename="camel"):
     device_name: str
     device_type: str
 
 
-class InferenceAcceleratorOverride(Shape, kw_only=True, rename="camel"):
+class InferenceAcceleratorOverride(Shape, frozen=True, kw_only=True, rename="camel"):
     device_name: str | None = None
     device_type: str | None = None
 
 
-class InfrastructureOptimization(Shape, kw_only=True, rename="camel"):
-    scale_in_after: int | None = None
+class InfrastructureOptimization(Shape, frozen=True, kw_only=True, rename="camel"):
+    scale_in_after: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class InstanceHealthCheckResult(Shape, kw_only=True, rename="camel"):
+class InstanceHealthCheckResult(Shape, frozen=True, kw_only=True, rename="camel"):
     type: InstanceHealthCheckType | None = None
     status: InstanceHealthCheckState | None = None
     status_reason: str | None = None
@@ -975,7 +975,7 @@ class InstanceHealthCheckResult(Shape, kw_only=True, rename="camel"):
     last_status_change: float | None = None
 
 
-class InstanceLaunchTemplate(Shape, kw_only=True, rename="camel"):
+class InstanceLaunchTemplate(Shape, frozen=True, kw_only=True, rename="camel"):
     ec2_instance_profile_arn: str
     network_configuration: ManagedInstancesNetworkConfiguration
     storage_configuration: ManagedInstancesStorageConfiguration | None = None
@@ -989,7 +989,7 @@ class InstanceLaunchTemplate(Shape, kw_only=True, rename="camel"):
     nitro_enclaves_enabled: bool | None = None
 
 
-class InstanceLaunchTemplateUpdate(Shape, kw_only=True, rename="camel"):
+class InstanceLaunchTemplateUpdate(Shape, frozen=True, kw_only=True, rename="camel"):
     ec2_instance_profile_arn: str | None = None
     network_configuration: ManagedInstancesNetworkConfiguration | None = None
     storage_configuration: ManagedInstancesStorageConfiguration | None = None
@@ -1000,15 +1000,15 @@ class InstanceLaunchTemplateUpdate(Shape, kw_only=True, rename="camel"):
     capacity_reservations: CapacityReservationRequest | None = None
 
 
-class InstanceRequirementsRequest(Shape, kw_only=True, rename="camel"):
+class InstanceRequirementsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     v_cpu_count: VCpuCountRangeRequest
     memory_mi_b: MemoryMiBRequest
     cpu_manufacturers: tuple[CpuManufacturer, ...] | None = None
     memory_gi_b_per_v_cpu: MemoryGiBPerVCpuRequest | None = None
-    excluded_instance_types: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=30, pattern='^(?:[a-zA-Z0-9\\.\\*\\-]+)$')], ...], Meta(max_length=400)] | None = None
+    excluded_instance_types: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=30, pattern='^(?:[a-zA-Z0-9\\.\\*\\-]+)\\Z')], ...], Meta(max_length=400)] | None = None
     instance_generations: tuple[InstanceGeneration, ...] | None = None
-    spot_max_price_percentage_over_lowest_price: int | None = None
-    on_demand_max_price_percentage_over_lowest_price: int | None = None
+    spot_max_price_percentage_over_lowest_price: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    on_demand_max_price_percentage_over_lowest_price: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     bare_metal: BareMetal | None = None
     burstable_performance: BurstablePerformance | None = None
     require_hibernate_support: bool | None = None
@@ -1023,164 +1023,164 @@ class InstanceRequirementsRequest(Shape, kw_only=True, rename="camel"):
     accelerator_names: tuple[AcceleratorName, ...] | None = None
     accelerator_total_memory_mi_b: AcceleratorTotalMemoryMiBRequest | None = None
     network_bandwidth_gbps: NetworkBandwidthGbpsRequest | None = None
-    allowed_instance_types: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=30, pattern='^(?:[a-zA-Z0-9\\.\\*\\-]+)$')], ...], Meta(max_length=400)] | None = None
-    max_spot_price_as_percentage_of_optimal_on_demand_price: int | None = None
+    allowed_instance_types: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=30, pattern='^(?:[a-zA-Z0-9\\.\\*\\-]+)\\Z')], ...], Meta(max_length=400)] | None = None
+    max_spot_price_as_percentage_of_optimal_on_demand_price: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class KernelCapabilities(Shape, kw_only=True, rename="camel"):
+class KernelCapabilities(Shape, frozen=True, kw_only=True, rename="camel"):
     add: tuple[str, ...] | None = None
     drop: tuple[str, ...] | None = None
 
 
-class KeyValuePair(Shape, kw_only=True, rename="camel"):
+class KeyValuePair(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str | None = None
     value: str | None = None
 
 
-class LinearConfiguration(Shape, kw_only=True, rename="camel"):
+class LinearConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     step_percent: float | None = None
-    step_bake_time_in_minutes: int | None = None
+    step_bake_time_in_minutes: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class LinuxParameters(Shape, kw_only=True, rename="camel"):
+class LinuxParameters(Shape, frozen=True, kw_only=True, rename="camel"):
     capabilities: KernelCapabilities | None = None
     devices: tuple[Device, ...] | None = None
     init_process_enabled: bool | None = None
-    shared_memory_size: int | None = None
+    shared_memory_size: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     tmpfs: tuple[Tmpfs, ...] | None = None
-    max_swap: int | None = None
-    swappiness: int | None = None
+    max_swap: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    swappiness: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ListAccountSettingsRequest(Shape, kw_only=True, rename="camel"):
+class ListAccountSettingsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     name: SettingName | None = None
     value: str | None = None
     principal_arn: str | None = None
     effective_settings: bool | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ListAccountSettingsResponse(Shape, kw_only=True, rename="camel"):
+class ListAccountSettingsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     settings: tuple[Setting, ...] | None = None
     next_token: str | None = None
 
 
-class ListAttributesRequest(Shape, kw_only=True, rename="camel"):
+class ListAttributesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     target_type: TargetType
     attribute_name: str | None = None
     attribute_value: str | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ListAttributesResponse(Shape, kw_only=True, rename="camel"):
+class ListAttributesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     attributes: tuple[Attribute, ...] | None = None
     next_token: str | None = None
 
 
-class ListClustersRequest(Shape, kw_only=True, rename="camel"):
+class ListClustersRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ListClustersResponse(Shape, kw_only=True, rename="camel"):
+class ListClustersResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster_arns: tuple[str, ...] | None = None
     next_token: str | None = None
 
 
-class ListContainerInstancesRequest(Shape, kw_only=True, rename="camel"):
+class ListContainerInstancesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     filter: str | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     status: ContainerInstanceStatus | None = None
 
 
-class ListContainerInstancesResponse(Shape, kw_only=True, rename="camel"):
+class ListContainerInstancesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     container_instance_arns: tuple[str, ...] | None = None
     next_token: str | None = None
 
 
-class ListServiceDeploymentsRequest(Shape, kw_only=True, rename="camel"):
+class ListServiceDeploymentsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     service: str
     cluster: str | None = None
     status: tuple[ServiceDeploymentStatus, ...] | None = None
     created_at: CreatedAt | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ListServiceDeploymentsResponse(Shape, kw_only=True, rename="camel"):
+class ListServiceDeploymentsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployments: tuple[ServiceDeploymentBrief, ...] | None = None
     next_token: str | None = None
 
 
-class ListServicesByNamespaceRequest(Shape, kw_only=True, rename="camel"):
+class ListServicesByNamespaceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     namespace: str
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ListServicesByNamespaceResponse(Shape, kw_only=True, rename="camel"):
+class ListServicesByNamespaceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service_arns: tuple[str, ...] | None = None
     next_token: str | None = None
 
 
-class ListServicesRequest(Shape, kw_only=True, rename="camel"):
+class ListServicesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     launch_type: LaunchType | None = None
     scheduling_strategy: SchedulingStrategy | None = None
     resource_management_type: ResourceManagementType | None = None
 
 
-class ListServicesResponse(Shape, kw_only=True, rename="camel"):
+class ListServicesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service_arns: tuple[str, ...] | None = None
     next_token: str | None = None
 
 
-class ListTagsForResourceRequest(Shape, kw_only=True, rename="camel"):
+class ListTagsForResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     resource_arn: str
 
 
-class ListTagsForResourceResponse(Shape, kw_only=True, rename="camel"):
+class ListTagsForResourceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
 
 
-class ListTaskDefinitionFamiliesRequest(Shape, kw_only=True, rename="camel"):
+class ListTaskDefinitionFamiliesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     family_prefix: str | None = None
     status: TaskDefinitionFamilyStatus | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ListTaskDefinitionFamiliesResponse(Shape, kw_only=True, rename="camel"):
+class ListTaskDefinitionFamiliesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     families: tuple[str, ...] | None = None
     next_token: str | None = None
 
 
-class ListTaskDefinitionsRequest(Shape, kw_only=True, rename="camel"):
+class ListTaskDefinitionsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     family_prefix: str | None = None
     status: TaskDefinitionStatus | None = None
     sort: SortOrder | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ListTaskDefinitionsResponse(Shape, kw_only=True, rename="camel"):
+class ListTaskDefinitionsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definition_arns: tuple[str, ...] | None = None
     next_token: str | None = None
 
 
-class ListTasksRequest(Shape, kw_only=True, rename="camel"):
+class ListTasksRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     container_instance: str | None = None
     family: str | None = None
     next_token: str | None = None
-    max_results: int | None = None
+    max_results: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     started_by: str | None = None
     service_name: str | None = None
     desired_status: DesiredStatus | None = None
@@ -1188,40 +1188,40 @@ class ListTasksRequest(Shape, kw_only=True, rename="camel"):
     daemon_name: str | None = None
 
 
-class ListTasksResponse(Shape, kw_only=True, rename="camel"):
+class ListTasksResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_arns: tuple[str, ...] | None = None
     next_token: str | None = None
 
 
-class LoadBalancer(Shape, kw_only=True, rename="camel"):
+class LoadBalancer(Shape, frozen=True, kw_only=True, rename="camel"):
     target_group_arn: str | None = None
     load_balancer_name: str | None = None
     container_name: str | None = None
-    container_port: int | None = None
+    container_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     advanced_configuration: AdvancedConfiguration | None = None
 
 
-class LogConfiguration(Shape, kw_only=True, rename="camel"):
+class LogConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     log_driver: LogDriver
     options: dict[str, str] | None = None
     secret_options: tuple[Secret, ...] | None = None
 
 
-class ManagedAgent(Shape, kw_only=True, rename="camel"):
+class ManagedAgent(Shape, frozen=True, kw_only=True, rename="camel"):
     last_started_at: float | None = None
     name: ManagedAgentName | None = None
     reason: str | None = None
     last_status: str | None = None
 
 
-class ManagedAgentStateChange(Shape, kw_only=True, rename="camel"):
+class ManagedAgentStateChange(Shape, frozen=True, kw_only=True, rename="camel"):
     container_name: str
     managed_agent_name: ManagedAgentName
     status: str
     reason: str | None = None
 
 
-class ManagedApplicationAutoScalingPolicy(Shape, kw_only=True, rename="camel"):
+class ManagedApplicationAutoScalingPolicy(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
@@ -1231,12 +1231,12 @@ class ManagedApplicationAutoScalingPolicy(Shape, kw_only=True, rename="camel"):
     metric: str
 
 
-class ManagedAutoScaling(Shape, kw_only=True, rename="camel"):
+class ManagedAutoScaling(Shape, frozen=True, kw_only=True, rename="camel"):
     scalable_target: ManagedScalableTarget | None = None
     application_auto_scaling_policies: tuple[ManagedApplicationAutoScalingPolicy, ...] | None = None
 
 
-class ManagedCertificate(Shape, kw_only=True, rename="camel"):
+class ManagedCertificate(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
@@ -1244,7 +1244,7 @@ class ManagedCertificate(Shape, kw_only=True, rename="camel"):
     domain_name: str
 
 
-class ManagedIngressPath(Shape, kw_only=True, rename="camel"):
+class ManagedIngressPath(Shape, frozen=True, kw_only=True, rename="camel"):
     access_type: AccessType
     endpoint: str
     load_balancer: ManagedLoadBalancer | None = None
@@ -1255,16 +1255,16 @@ class ManagedIngressPath(Shape, kw_only=True, rename="camel"):
     target_groups: tuple[ManagedTargetGroup, ...] | None = None
 
 
-class ManagedInstancesLocalStorageConfiguration(Shape, kw_only=True, rename="camel"):
+class ManagedInstancesLocalStorageConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     use_local_storage: bool | None = None
 
 
-class ManagedInstancesNetworkConfiguration(Shape, kw_only=True, rename="camel"):
+class ManagedInstancesNetworkConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     subnets: tuple[str, ...] | None = None
     security_groups: tuple[str, ...] | None = None
 
 
-class ManagedInstancesProvider(Shape, kw_only=True, rename="camel"):
+class ManagedInstancesProvider(Shape, frozen=True, kw_only=True, rename="camel"):
     infrastructure_role_arn: str | None = None
     instance_launch_template: InstanceLaunchTemplate | None = None
     propagate_tags: PropagateMITags | None = None
@@ -1272,25 +1272,25 @@ class ManagedInstancesProvider(Shape, kw_only=True, rename="camel"):
     auto_repair_configuration: AutoRepairConfiguration | None = None
 
 
-class ManagedInstancesStorageConfiguration(Shape, kw_only=True, rename="camel"):
-    storage_size_gi_b: Annotated[int, Meta(ge=1)] | None = None
+class ManagedInstancesStorageConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
+    storage_size_gi_b: Annotated[int, Meta(ge=1, le=2147483647)] | None = None
 
 
-class ManagedListener(Shape, kw_only=True, rename="camel"):
+class ManagedListener(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
     updated_at: float
 
 
-class ManagedListenerRule(Shape, kw_only=True, rename="camel"):
+class ManagedListenerRule(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
     updated_at: float
 
 
-class ManagedLoadBalancer(Shape, kw_only=True, rename="camel"):
+class ManagedLoadBalancer(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
@@ -1300,7 +1300,7 @@ class ManagedLoadBalancer(Shape, kw_only=True, rename="camel"):
     security_group_ids: tuple[str, ...] | None = None
 
 
-class ManagedLogGroup(Shape, kw_only=True, rename="camel"):
+class ManagedLogGroup(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
@@ -1308,23 +1308,23 @@ class ManagedLogGroup(Shape, kw_only=True, rename="camel"):
     log_group_name: str
 
 
-class ManagedMetricAlarm(Shape, kw_only=True, rename="camel"):
+class ManagedMetricAlarm(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
     updated_at: float
 
 
-class ManagedScalableTarget(Shape, kw_only=True, rename="camel"):
+class ManagedScalableTarget(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
     updated_at: float
-    min_capacity: int
-    max_capacity: int
+    min_capacity: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+    max_capacity: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 
 
-class ManagedScaling(Shape, kw_only=True, rename="camel"):
+class ManagedScaling(Shape, frozen=True, kw_only=True, rename="camel"):
     status: ManagedScalingStatus | None = None
     target_capacity: Annotated[int, Meta(ge=1, le=100)] | None = None
     minimum_scaling_step_size: Annotated[int, Meta(ge=1, le=10000)] | None = None
@@ -1332,162 +1332,162 @@ class ManagedScaling(Shape, kw_only=True, rename="camel"):
     instance_warmup_period: Annotated[int, Meta(ge=0, le=10000)] | None = None
 
 
-class ManagedSecurityGroup(Shape, kw_only=True, rename="camel"):
+class ManagedSecurityGroup(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
     updated_at: float
 
 
-class ManagedStorageConfiguration(Shape, kw_only=True, rename="camel"):
+class ManagedStorageConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     kms_key_id: str | None = None
     fargate_ephemeral_storage_kms_key_id: str | None = None
 
 
-class ManagedTargetGroup(Shape, kw_only=True, rename="camel"):
+class ManagedTargetGroup(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
     status: ManagedResourceStatus
     status_reason: str | None = None
     updated_at: float
     health_check_path: str
-    health_check_port: int
-    port: int
+    health_check_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+    port: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 
 
-class MemoryGiBPerVCpuRequest(Shape, kw_only=True, rename="camel"):
+class MemoryGiBPerVCpuRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     min: float | None = None
     max: float | None = None
 
 
-class MemoryMiBRequest(Shape, kw_only=True, rename="camel"):
-    min: int
-    max: int | None = None
+class MemoryMiBRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    min: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+    max: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class MetricConfiguration(Shape, kw_only=True, rename="camel"):
+class MetricConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     metric_names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...], Meta(min_length=1, max_length=5)]
     resolution_seconds: Annotated[int, Meta(ge=20, le=60)]
 
 
-class MonitoringConfiguration(Shape, kw_only=True, rename="camel"):
+class MonitoringConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     metric_configurations: Annotated[tuple[MetricConfiguration, ...], Meta(max_length=5)] | None = None
 
 
-class MountPoint(Shape, kw_only=True, rename="camel"):
+class MountPoint(Shape, frozen=True, kw_only=True, rename="camel"):
     source_volume: str | None = None
     container_path: str | None = None
     read_only: bool | None = None
 
 
-class NetworkBandwidthGbpsRequest(Shape, kw_only=True, rename="camel"):
+class NetworkBandwidthGbpsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     min: float | None = None
     max: float | None = None
 
 
-class NetworkBinding(Shape, kw_only=True, rename="camel"):
+class NetworkBinding(Shape, frozen=True, kw_only=True, rename="camel"):
     bind_ip: str | None = field(name="bindIP", default=None)
-    container_port: int | None = None
-    host_port: int | None = None
+    container_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    host_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     protocol: TransportProtocol | None = None
     container_port_range: str | None = None
     host_port_range: str | None = None
 
 
-class NetworkConfiguration(Shape, kw_only=True, rename="camel"):
+class NetworkConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     awsvpc_configuration: AwsVpcConfiguration | None = None
 
 
-class NetworkInterface(Shape, kw_only=True, rename="camel"):
+class NetworkInterface(Shape, frozen=True, kw_only=True, rename="camel"):
     attachment_id: str | None = None
     private_ipv4_address: str | None = None
     ipv6_address: str | None = None
 
 
-class NetworkInterfaceCountRequest(Shape, kw_only=True, rename="camel"):
-    min: int | None = None
-    max: int | None = None
+class NetworkInterfaceCountRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    min: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    max: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class NvidiaMpsAllocation(Shape, kw_only=True, rename="camel"):
-    memory: Annotated[int, Meta(ge=1)]
+class NvidiaMpsAllocation(Shape, frozen=True, kw_only=True, rename="camel"):
+    memory: Annotated[int, Meta(ge=1, le=2147483647)]
     max_compute_percent: Annotated[int, Meta(ge=1, le=100)] | None = None
 
 
-class PlacementConstraint(Shape, kw_only=True, rename="camel"):
+class PlacementConstraint(Shape, frozen=True, kw_only=True, rename="camel"):
     type: PlacementConstraintType | None = None
     expression: str | None = None
 
 
-class PlacementStrategy(Shape, kw_only=True, rename="camel"):
+class PlacementStrategy(Shape, frozen=True, kw_only=True, rename="camel"):
     type: PlacementStrategyType | None = None
     field: str | None = None
 
 
-class PlatformDevice(Shape, kw_only=True, rename="camel"):
+class PlatformDevice(Shape, frozen=True, kw_only=True, rename="camel"):
     id: str
     type: PlatformDeviceType
 
 
-class PortMapping(Shape, kw_only=True, rename="camel"):
-    container_port: int | None = None
-    host_port: int | None = None
+class PortMapping(Shape, frozen=True, kw_only=True, rename="camel"):
+    container_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    host_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     protocol: TransportProtocol | None = None
     name: str | None = None
     app_protocol: ApplicationProtocol | None = None
     container_port_range: str | None = None
 
 
-class ProtectedTask(Shape, kw_only=True, rename="camel"):
+class ProtectedTask(Shape, frozen=True, kw_only=True, rename="camel"):
     task_arn: str | None = None
     protection_enabled: bool | None = None
     expiration_date: float | None = None
 
 
-class ProxyConfiguration(Shape, kw_only=True, rename="camel"):
+class ProxyConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     type: ProxyConfigurationType | None = None
     container_name: str
     properties: tuple[KeyValuePair, ...] | None = None
 
 
-class PutAccountSettingDefaultRequest(Shape, kw_only=True, rename="camel"):
+class PutAccountSettingDefaultRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     name: SettingName
     value: str
 
 
-class PutAccountSettingDefaultResponse(Shape, kw_only=True, rename="camel"):
+class PutAccountSettingDefaultResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     setting: Setting | None = None
 
 
-class PutAccountSettingRequest(Shape, kw_only=True, rename="camel"):
+class PutAccountSettingRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     name: SettingName
     value: str
     principal_arn: str | None = None
 
 
-class PutAccountSettingResponse(Shape, kw_only=True, rename="camel"):
+class PutAccountSettingResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     setting: Setting | None = None
 
 
-class PutAttributesRequest(Shape, kw_only=True, rename="camel"):
+class PutAttributesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     attributes: tuple[Attribute, ...]
 
 
-class PutAttributesResponse(Shape, kw_only=True, rename="camel"):
+class PutAttributesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     attributes: tuple[Attribute, ...] | None = None
 
 
-class PutClusterCapacityProvidersRequest(Shape, kw_only=True, rename="camel"):
+class PutClusterCapacityProvidersRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     capacity_providers: tuple[str, ...]
     default_capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...]
 
 
-class PutClusterCapacityProvidersResponse(Shape, kw_only=True, rename="camel"):
+class PutClusterCapacityProvidersResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: Cluster | None = None
 
 
-class RegisterContainerInstanceRequest(Shape, kw_only=True, rename="camel"):
+class RegisterContainerInstanceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     instance_identity_document: str | None = None
     instance_identity_document_signature: str | None = None
@@ -1499,11 +1499,11 @@ class RegisterContainerInstanceRequest(Shape, kw_only=True, rename="camel"):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
 
 
-class RegisterContainerInstanceResponse(Shape, kw_only=True, rename="camel"):
+class RegisterContainerInstanceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     container_instance: ContainerInstance | None = None
 
 
-class RegisterTaskDefinitionRequest(Shape, kw_only=True, rename="camel"):
+class RegisterTaskDefinitionRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     family: str
     task_role_arn: str | None = None
     execution_role_arn: str | None = None
@@ -1525,45 +1525,45 @@ class RegisterTaskDefinitionRequest(Shape, kw_only=True, rename="camel"):
     trusted_execution_configuration: TrustedExecutionConfiguration | None = None
 
 
-class RegisterTaskDefinitionResponse(Shape, kw_only=True, rename="camel"):
+class RegisterTaskDefinitionResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definition: TaskDefinition | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
 
 
-class RepositoryCredentials(Shape, kw_only=True, rename="camel"):
+class RepositoryCredentials(Shape, frozen=True, kw_only=True, rename="camel"):
     credentials_parameter: str
 
 
-class ResolvedConfiguration(Shape, kw_only=True, rename="camel"):
+class ResolvedConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     load_balancers: tuple[ServiceRevisionLoadBalancer, ...] | None = None
     vpc_lattice_configurations: tuple[ServiceRevisionVpcLatticeConfiguration, ...] | None = None
 
 
-class Resource(Shape, kw_only=True, rename="camel"):
+class Resource(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str | None = None
     type: str | None = None
     double_value: float | None = None
-    long_value: int | None = None
-    integer_value: int | None = None
+    long_value: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
+    integer_value: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     string_set_value: tuple[str, ...] | None = None
 
 
-class ResourceRequirement(Shape, kw_only=True, rename="camel"):
+class ResourceRequirement(Shape, frozen=True, kw_only=True, rename="camel"):
     value: str | None = None
     type: ResourceType
     sharing_strategy: SharingStrategy | None = None
 
 
-class Rollback(Shape, kw_only=True, rename="camel"):
+class Rollback(Shape, frozen=True, kw_only=True, rename="camel"):
     reason: str | None = None
     started_at: float | None = None
     service_revision_arn: str | None = None
 
 
-class RunTaskRequest(Shape, kw_only=True, rename="camel"):
+class RunTaskRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
     cluster: str | None = None
-    count: int | None = None
+    count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     enable_ecs_managed_tags: bool | None = field(name="enableECSManagedTags", default=None)
     enable_execute_command: bool | None = None
     group: str | None = None
@@ -1582,47 +1582,47 @@ class RunTaskRequest(Shape, kw_only=True, rename="camel"):
     volume_configurations: tuple[TaskVolumeConfiguration, ...] | None = None
 
 
-class RunTaskResponse(Shape, kw_only=True, rename="camel"):
+class RunTaskResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     tasks: tuple[Task, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class RuntimePlatform(Shape, kw_only=True, rename="camel"):
+class RuntimePlatform(Shape, frozen=True, kw_only=True, rename="camel"):
     cpu_architecture: CPUArchitecture | None = None
     operating_system_family: OSFamily | None = None
 
 
-class RuntimePlatformOverride(Shape, kw_only=True, rename="camel"):
+class RuntimePlatformOverride(Shape, frozen=True, kw_only=True, rename="camel"):
     cpu_architecture: str | None = None
 
 
-class S3FilesVolumeConfiguration(Shape, kw_only=True, rename="camel"):
+class S3FilesVolumeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     file_system_arn: str
     root_directory: str | None = None
-    transit_encryption_port: int | None = None
+    transit_encryption_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     access_point_arn: str | None = None
 
 
-class Scale(Shape, kw_only=True, rename="camel"):
+class Scale(Shape, frozen=True, kw_only=True, rename="camel"):
     value: float | None = None
     unit: ScaleUnit | None = None
 
 
-class Secret(Shape, kw_only=True, rename="camel"):
+class Secret(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str
     value_from: str
 
 
-class Service(Shape, kw_only=True, rename="camel"):
+class Service(Shape, frozen=True, kw_only=True, rename="camel"):
     service_arn: str | None = None
     service_name: str | None = None
     cluster_arn: str | None = None
     load_balancers: tuple[LoadBalancer, ...] | None = None
     service_registries: tuple[ServiceRegistry, ...] | None = None
     status: str | None = None
-    desired_count: int | None = None
-    running_count: int | None = None
-    pending_count: int | None = None
+    desired_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    running_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    pending_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     launch_type: LaunchType | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
     platform_version: str | None = None
@@ -1639,7 +1639,7 @@ class Service(Shape, kw_only=True, rename="camel"):
     placement_constraints: tuple[PlacementConstraint, ...] | None = None
     placement_strategy: tuple[PlacementStrategy, ...] | None = None
     network_configuration: NetworkConfiguration | None = None
-    health_check_grace_period_seconds: int | None = None
+    health_check_grace_period_seconds: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     scheduling_strategy: SchedulingStrategy | None = None
     deployment_controller: DeploymentController | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
@@ -1651,18 +1651,18 @@ class Service(Shape, kw_only=True, rename="camel"):
     resource_management_type: ResourceManagementType | None = None
 
 
-class ServiceConnectAccessLogConfiguration(Shape, kw_only=True, rename="camel"):
+class ServiceConnectAccessLogConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     format: ServiceConnectAccessLoggingFormat
     include_query_parameters: ServiceConnectIncludeQueryParameters | None = None
 
 
-class ServiceConnectClientAlias(Shape, kw_only=True, rename="camel"):
+class ServiceConnectClientAlias(Shape, frozen=True, kw_only=True, rename="camel"):
     port: Annotated[int, Meta(ge=0, le=65535)]
     dns_name: str | None = None
     test_traffic_rules: ServiceConnectTestTrafficRules | None = None
 
 
-class ServiceConnectConfiguration(Shape, kw_only=True, rename="camel"):
+class ServiceConnectConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     enabled: bool
     namespace: str | None = None
     services: tuple[ServiceConnectService, ...] | None = None
@@ -1671,11 +1671,11 @@ class ServiceConnectConfiguration(Shape, kw_only=True, rename="camel"):
     container_configurations: Annotated[tuple[ServiceConnectContainerConfiguration, ...], Meta(max_length=10)] | None = None
 
 
-class ServiceConnectContainerConfiguration(Shape, kw_only=True, rename="camel"):
+class ServiceConnectContainerConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     log_level: ServiceConnectContainerLogLevel | None = None
 
 
-class ServiceConnectService(Shape, kw_only=True, rename="camel"):
+class ServiceConnectService(Shape, frozen=True, kw_only=True, rename="camel"):
     port_name: str
     discovery_name: str | None = None
     client_aliases: tuple[ServiceConnectClientAlias, ...] | None = None
@@ -1684,42 +1684,42 @@ class ServiceConnectService(Shape, kw_only=True, rename="camel"):
     tls: ServiceConnectTlsConfiguration | None = None
 
 
-class ServiceConnectServiceResource(Shape, kw_only=True, rename="camel"):
+class ServiceConnectServiceResource(Shape, frozen=True, kw_only=True, rename="camel"):
     discovery_name: str | None = None
     discovery_arn: str | None = None
 
 
-class ServiceConnectTestTrafficHeaderMatchRules(Shape, kw_only=True, rename="camel"):
+class ServiceConnectTestTrafficHeaderMatchRules(Shape, frozen=True, kw_only=True, rename="camel"):
     exact: str
 
 
-class ServiceConnectTestTrafficHeaderRules(Shape, kw_only=True, rename="camel"):
+class ServiceConnectTestTrafficHeaderRules(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str
     value: ServiceConnectTestTrafficHeaderMatchRules | None = None
 
 
-class ServiceConnectTestTrafficRules(Shape, kw_only=True, rename="camel"):
+class ServiceConnectTestTrafficRules(Shape, frozen=True, kw_only=True, rename="camel"):
     header: ServiceConnectTestTrafficHeaderRules
 
 
-class ServiceConnectTlsCertificateAuthority(Shape, kw_only=True, rename="camel"):
+class ServiceConnectTlsCertificateAuthority(Shape, frozen=True, kw_only=True, rename="camel"):
     aws_pca_authority_arn: str | None = None
 
 
-class ServiceConnectTlsConfiguration(Shape, kw_only=True, rename="camel"):
+class ServiceConnectTlsConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     issuer_certificate_authority: ServiceConnectTlsCertificateAuthority
     kms_key: str | None = None
     role_arn: str | None = None
 
 
-class ServiceCurrentRevisionSummary(Shape, kw_only=True, rename="camel"):
+class ServiceCurrentRevisionSummary(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
-    requested_task_count: int | None = None
-    running_task_count: int | None = None
-    pending_task_count: int | None = None
+    requested_task_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    running_task_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    pending_task_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ServiceDeployment(Shape, kw_only=True, rename="camel"):
+class ServiceDeployment(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployment_arn: str | None = None
     service_arn: str | None = None
     cluster_arn: str | None = None
@@ -1740,13 +1740,13 @@ class ServiceDeployment(Shape, kw_only=True, rename="camel"):
     alarms: ServiceDeploymentAlarms | None = None
 
 
-class ServiceDeploymentAlarms(Shape, kw_only=True, rename="camel"):
+class ServiceDeploymentAlarms(Shape, frozen=True, kw_only=True, rename="camel"):
     status: ServiceDeploymentRollbackMonitorsStatus | None = None
     alarm_names: tuple[str, ...] | None = None
     triggered_alarm_names: tuple[str, ...] | None = None
 
 
-class ServiceDeploymentBrief(Shape, kw_only=True, rename="camel"):
+class ServiceDeploymentBrief(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployment_arn: str | None = None
     service_arn: str | None = None
     cluster_arn: str | None = None
@@ -1758,40 +1758,40 @@ class ServiceDeploymentBrief(Shape, kw_only=True, rename="camel"):
     status_reason: str | None = None
 
 
-class ServiceDeploymentCircuitBreaker(Shape, kw_only=True, rename="camel"):
+class ServiceDeploymentCircuitBreaker(Shape, frozen=True, kw_only=True, rename="camel"):
     status: ServiceDeploymentRollbackMonitorsStatus | None = None
-    failure_count: int | None = None
-    threshold: int | None = None
+    failure_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    threshold: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ServiceEvent(Shape, kw_only=True, rename="camel"):
+class ServiceEvent(Shape, frozen=True, kw_only=True, rename="camel"):
     id: str | None = None
     created_at: float | None = None
     message: str | None = None
 
 
-class ServiceManagedEBSVolumeConfiguration(Shape, kw_only=True, rename="camel"):
+class ServiceManagedEBSVolumeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     encrypted: bool | None = None
     kms_key_id: str | None = None
     volume_type: str | None = None
-    size_in_gi_b: int | None = None
+    size_in_gi_b: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     snapshot_id: str | None = None
-    volume_initialization_rate: int | None = None
-    iops: int | None = None
-    throughput: int | None = None
+    volume_initialization_rate: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    iops: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    throughput: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     tag_specifications: tuple[EBSTagSpecification, ...] | None = None
     role_arn: str
     filesystem_type: TaskFilesystemType | None = None
 
 
-class ServiceRegistry(Shape, kw_only=True, rename="camel"):
+class ServiceRegistry(Shape, frozen=True, kw_only=True, rename="camel"):
     registry_arn: str | None = None
-    port: int | None = None
+    port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     container_name: str | None = None
-    container_port: int | None = None
+    container_port: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class ServiceRevision(Shape, kw_only=True, rename="camel"):
+class ServiceRevision(Shape, frozen=True, kw_only=True, rename="camel"):
     service_revision_arn: str | None = None
     service_arn: str | None = None
     cluster_arn: str | None = None
@@ -1817,52 +1817,52 @@ class ServiceRevision(Shape, kw_only=True, rename="camel"):
     monitoring: MonitoringConfiguration | None = None
 
 
-class ServiceRevisionLoadBalancer(Shape, kw_only=True, rename="camel"):
+class ServiceRevisionLoadBalancer(Shape, frozen=True, kw_only=True, rename="camel"):
     target_group_arn: str | None = None
     production_listener_rule: str | None = None
 
 
-class ServiceRevisionOverrides(Shape, kw_only=True, rename="camel"):
+class ServiceRevisionOverrides(Shape, frozen=True, kw_only=True, rename="camel"):
     runtime_platform: RuntimePlatformOverride | None = None
 
 
-class ServiceRevisionSummary(Shape, kw_only=True, rename="camel"):
+class ServiceRevisionSummary(Shape, frozen=True, kw_only=True, rename="camel"):
     arn: str | None = None
-    requested_task_count: int | None = None
-    running_task_count: int | None = None
-    pending_task_count: int | None = None
+    requested_task_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    running_task_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    pending_task_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     requested_test_traffic_weight: float | None = None
     requested_production_traffic_weight: float | None = None
 
 
-class ServiceRevisionVpcLatticeConfiguration(Shape, kw_only=True, rename="camel"):
+class ServiceRevisionVpcLatticeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     target_group_arn: str | None = None
     production_listener_rule: str | None = None
 
 
-class ServiceVolumeConfiguration(Shape, kw_only=True, rename="camel"):
+class ServiceVolumeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str
     managed_ebs_volume: ServiceManagedEBSVolumeConfiguration | None = field(name="managedEBSVolume", default=None)
 
 
-class Session(Shape, kw_only=True, rename="camel"):
+class Session(Shape, frozen=True, kw_only=True, rename="camel"):
     session_id: str | None = None
     stream_url: str | None = None
     token_value: str | None = None
 
 
-class Setting(Shape, kw_only=True, rename="camel"):
+class Setting(Shape, frozen=True, kw_only=True, rename="camel"):
     name: SettingName | None = None
     value: str | None = None
     principal_arn: str | None = None
     type: SettingType | None = None
 
 
-class SharingStrategy(Shape, kw_only=True, rename="camel"):
+class SharingStrategy(Shape, frozen=True, kw_only=True, rename="camel"):
     nvidia_mps: NvidiaMpsAllocation | None = None
 
 
-class StartTaskRequest(Shape, kw_only=True, rename="camel"):
+class StartTaskRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     container_instances: tuple[str, ...]
     enable_ecs_managed_tags: bool | None = field(name="enableECSManagedTags", default=None)
@@ -1878,55 +1878,55 @@ class StartTaskRequest(Shape, kw_only=True, rename="camel"):
     volume_configurations: tuple[TaskVolumeConfiguration, ...] | None = None
 
 
-class StartTaskResponse(Shape, kw_only=True, rename="camel"):
+class StartTaskResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     tasks: tuple[Task, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class StopServiceDeploymentRequest(Shape, kw_only=True, rename="camel"):
+class StopServiceDeploymentRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployment_arn: str
     stop_type: StopServiceDeploymentStopType | None = None
 
 
-class StopServiceDeploymentResponse(Shape, kw_only=True, rename="camel"):
+class StopServiceDeploymentResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service_deployment_arn: str | None = None
 
 
-class StopTaskRequest(Shape, kw_only=True, rename="camel"):
+class StopTaskRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     task: str
     reason: str | None = None
 
 
-class StopTaskResponse(Shape, kw_only=True, rename="camel"):
+class StopTaskResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task: Task | None = None
 
 
-class SubmitAttachmentStateChangesRequest(Shape, kw_only=True, rename="camel"):
+class SubmitAttachmentStateChangesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     attachments: tuple[AttachmentStateChange, ...]
 
 
-class SubmitAttachmentStateChangesResponse(Shape, kw_only=True, rename="camel"):
+class SubmitAttachmentStateChangesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     acknowledgment: str | None = None
 
 
-class SubmitContainerStateChangeRequest(Shape, kw_only=True, rename="camel"):
+class SubmitContainerStateChangeRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     task: str | None = None
     container_name: str | None = None
     runtime_id: str | None = None
     status: str | None = None
-    exit_code: int | None = None
+    exit_code: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     reason: str | None = None
     network_bindings: tuple[NetworkBinding, ...] | None = None
 
 
-class SubmitContainerStateChangeResponse(Shape, kw_only=True, rename="camel"):
+class SubmitContainerStateChangeResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     acknowledgment: str | None = None
 
 
-class SubmitTaskStateChangeRequest(Shape, kw_only=True, rename="camel"):
+class SubmitTaskStateChangeRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     task: str | None = None
     status: str | None = None
@@ -1939,30 +1939,30 @@ class SubmitTaskStateChangeRequest(Shape, kw_only=True, rename="camel"):
     execution_stopped_at: float | None = None
 
 
-class SubmitTaskStateChangeResponse(Shape, kw_only=True, rename="camel"):
+class SubmitTaskStateChangeResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     acknowledgment: str | None = None
 
 
-class SystemControl(Shape, kw_only=True, rename="camel"):
+class SystemControl(Shape, frozen=True, kw_only=True, rename="camel"):
     namespace: str | None = None
     value: str | None = None
 
 
-class Tag(Shape, kw_only=True, rename="camel"):
-    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))$')] | None = None
-    value: Annotated[str, Meta(max_length=256, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))$')] | None = None
+class Tag(Shape, frozen=True, kw_only=True, rename="camel"):
+    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))\\Z')] | None = None
+    value: Annotated[str, Meta(max_length=256, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))\\Z')] | None = None
 
 
-class TagResourceRequest(Shape, kw_only=True, rename="camel"):
+class TagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     resource_arn: str
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)]
 
 
-class TagResourceResponse(Shape, kw_only=True, rename="camel"):
+class TagResourceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     pass
 
 
-class Task(Shape, kw_only=True, rename="camel"):
+class Task(Shape, frozen=True, kw_only=True, rename="camel"):
     attachments: tuple[Attachment, ...] | None = None
     attributes: tuple[Attribute, ...] | None = None
     availability_zone: str | None = None
@@ -1997,20 +1997,20 @@ class Task(Shape, kw_only=True, rename="camel"):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=50)] | None = None
     task_arn: str | None = None
     task_definition_arn: str | None = None
-    version: int | None = None
+    version: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
     ephemeral_storage: EphemeralStorage | None = None
     fargate_ephemeral_storage: TaskEphemeralStorage | None = None
     trusted_execution_summary: TrustedExecutionSummary | None = None
 
 
-class TaskDefinition(Shape, kw_only=True, rename="camel"):
+class TaskDefinition(Shape, frozen=True, kw_only=True, rename="camel"):
     task_definition_arn: str | None = None
     container_definitions: tuple[ContainerDefinition, ...] | None = None
     family: str | None = None
     task_role_arn: str | None = None
     execution_role_arn: str | None = None
     network_mode: NetworkMode | None = None
-    revision: int | None = None
+    revision: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     volumes: tuple[Volume, ...] | None = None
     status: TaskDefinitionStatus | None = None
     requires_attributes: tuple[Attribute, ...] | None = None
@@ -2033,36 +2033,36 @@ class TaskDefinition(Shape, kw_only=True, rename="camel"):
     trusted_execution_configuration: TrustedExecutionConfiguration | None = None
 
 
-class TaskDefinitionPlacementConstraint(Shape, kw_only=True, rename="camel"):
+class TaskDefinitionPlacementConstraint(Shape, frozen=True, kw_only=True, rename="camel"):
     type: TaskDefinitionPlacementConstraintType | None = None
     expression: str | None = None
 
 
-class TaskEphemeralStorage(Shape, kw_only=True, rename="camel"):
-    size_in_gi_b: int | None = None
+class TaskEphemeralStorage(Shape, frozen=True, kw_only=True, rename="camel"):
+    size_in_gi_b: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     kms_key_id: str | None = None
 
 
-class TaskManagedEBSVolumeConfiguration(Shape, kw_only=True, rename="camel"):
+class TaskManagedEBSVolumeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     encrypted: bool | None = None
     kms_key_id: str | None = None
     volume_type: str | None = None
-    size_in_gi_b: int | None = None
+    size_in_gi_b: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     snapshot_id: str | None = None
-    volume_initialization_rate: int | None = None
-    iops: int | None = None
-    throughput: int | None = None
+    volume_initialization_rate: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    iops: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    throughput: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     tag_specifications: tuple[EBSTagSpecification, ...] | None = None
     role_arn: str
     termination_policy: TaskManagedEBSVolumeTerminationPolicy | None = None
     filesystem_type: TaskFilesystemType | None = None
 
 
-class TaskManagedEBSVolumeTerminationPolicy(Shape, kw_only=True, rename="camel"):
+class TaskManagedEBSVolumeTerminationPolicy(Shape, frozen=True, kw_only=True, rename="camel"):
     delete_on_termination: bool
 
 
-class TaskOverride(Shape, kw_only=True, rename="camel"):
+class TaskOverride(Shape, frozen=True, kw_only=True, rename="camel"):
     container_overrides: tuple[ContainerOverride, ...] | None = None
     cpu: str | None = None
     inference_accelerator_overrides: tuple[InferenceAcceleratorOverride, ...] | None = None
@@ -2072,7 +2072,7 @@ class TaskOverride(Shape, kw_only=True, rename="camel"):
     ephemeral_storage: EphemeralStorage | None = None
 
 
-class TaskSet(Shape, kw_only=True, rename="camel"):
+class TaskSet(Shape, frozen=True, kw_only=True, rename="camel"):
     id: str | None = None
     task_set_arn: str | None = None
     service_arn: str | None = None
@@ -2081,9 +2081,9 @@ class TaskSet(Shape, kw_only=True, rename="camel"):
     external_id: str | None = None
     status: str | None = None
     task_definition: str | None = None
-    computed_desired_count: int | None = None
-    pending_count: int | None = None
-    running_count: int | None = None
+    computed_desired_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    pending_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    running_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     created_at: float | None = None
     updated_at: float | None = None
     launch_type: LaunchType | None = None
@@ -2100,109 +2100,109 @@ class TaskSet(Shape, kw_only=True, rename="camel"):
     fargate_ephemeral_storage: DeploymentEphemeralStorage | None = None
 
 
-class TaskVolumeConfiguration(Shape, kw_only=True, rename="camel"):
+class TaskVolumeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str
     managed_ebs_volume: TaskManagedEBSVolumeConfiguration | None = field(name="managedEBSVolume", default=None)
 
 
-class ThresholdConfiguration(Shape, kw_only=True, rename="camel"):
+class ThresholdConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     type: ThresholdType
-    value: int
+    value: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 
 
-class TimeoutConfiguration(Shape, kw_only=True, rename="camel"):
+class TimeoutConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     idle_timeout_seconds: Annotated[int, Meta(ge=0, le=2147483647)] | None = None
     per_request_timeout_seconds: Annotated[int, Meta(ge=0, le=2147483647)] | None = None
 
 
-class Tmpfs(Shape, kw_only=True, rename="camel"):
+class Tmpfs(Shape, frozen=True, kw_only=True, rename="camel"):
     container_path: str
-    size: int
+    size: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
     mount_options: tuple[str, ...] | None = None
 
 
-class TotalLocalStorageGBRequest(Shape, kw_only=True, rename="camel"):
+class TotalLocalStorageGBRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     min: float | None = None
     max: float | None = None
 
 
-class TrustedExecutionConfiguration(Shape, kw_only=True, rename="camel"):
+class TrustedExecutionConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     isolation_mode: IsolationMode
     attestation_policy: str | None = None
 
 
-class TrustedExecutionSummary(Shape, kw_only=True, rename="camel"):
+class TrustedExecutionSummary(Shape, frozen=True, kw_only=True, rename="camel"):
     isolation_mode: IsolationMode
     attestation_policy_status: AttestationPolicyStatus | None = None
 
 
-class Ulimit(Shape, kw_only=True, rename="camel"):
+class Ulimit(Shape, frozen=True, kw_only=True, rename="camel"):
     name: UlimitName
-    soft_limit: int
-    hard_limit: int
+    soft_limit: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+    hard_limit: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 
 
-class UntagResourceRequest(Shape, kw_only=True, rename="camel"):
+class UntagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     resource_arn: str
-    tag_keys: tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))$')], ...]
+    tag_keys: tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))\\Z')], ...]
 
 
-class UntagResourceResponse(Shape, kw_only=True, rename="camel"):
+class UntagResourceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     pass
 
 
-class UpdateCapacityProviderRequest(Shape, kw_only=True, rename="camel"):
+class UpdateCapacityProviderRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str
     cluster: str | None = None
     auto_scaling_group_provider: AutoScalingGroupProviderUpdate | None = None
     managed_instances_provider: UpdateManagedInstancesProviderConfiguration | None = None
 
 
-class UpdateCapacityProviderResponse(Shape, kw_only=True, rename="camel"):
+class UpdateCapacityProviderResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     capacity_provider: CapacityProvider | None = None
 
 
-class UpdateClusterRequest(Shape, kw_only=True, rename="camel"):
+class UpdateClusterRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     settings: tuple[ClusterSetting, ...] | None = None
     configuration: ClusterConfiguration | None = None
     service_connect_defaults: ClusterServiceConnectDefaultsRequest | None = None
 
 
-class UpdateClusterResponse(Shape, kw_only=True, rename="camel"):
+class UpdateClusterResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: Cluster | None = None
 
 
-class UpdateClusterSettingsRequest(Shape, kw_only=True, rename="camel"):
+class UpdateClusterSettingsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     settings: tuple[ClusterSetting, ...]
 
 
-class UpdateClusterSettingsResponse(Shape, kw_only=True, rename="camel"):
+class UpdateClusterSettingsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: Cluster | None = None
 
 
-class UpdateContainerAgentRequest(Shape, kw_only=True, rename="camel"):
+class UpdateContainerAgentRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     container_instance: str
 
 
-class UpdateContainerAgentResponse(Shape, kw_only=True, rename="camel"):
+class UpdateContainerAgentResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     container_instance: ContainerInstance | None = None
 
 
-class UpdateContainerInstancesStateRequest(Shape, kw_only=True, rename="camel"):
+class UpdateContainerInstancesStateRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     container_instances: tuple[str, ...]
     status: ContainerInstanceStatus
 
 
-class UpdateContainerInstancesStateResponse(Shape, kw_only=True, rename="camel"):
+class UpdateContainerInstancesStateResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     container_instances: tuple[ContainerInstance, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class UpdateManagedInstancesProviderConfiguration(Shape, kw_only=True, rename="camel"):
+class UpdateManagedInstancesProviderConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     infrastructure_role_arn: str
     instance_launch_template: InstanceLaunchTemplateUpdate
     propagate_tags: PropagateMITags | None = None
@@ -2210,20 +2210,20 @@ class UpdateManagedInstancesProviderConfiguration(Shape, kw_only=True, rename="c
     auto_repair_configuration: AutoRepairConfiguration | None = None
 
 
-class UpdateServicePrimaryTaskSetRequest(Shape, kw_only=True, rename="camel"):
+class UpdateServicePrimaryTaskSetRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     service: str
     primary_task_set: str
 
 
-class UpdateServicePrimaryTaskSetResponse(Shape, kw_only=True, rename="camel"):
+class UpdateServicePrimaryTaskSetResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_set: TaskSet | None = None
 
 
-class UpdateServiceRequest(Shape, kw_only=True, rename="camel"):
+class UpdateServiceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str | None = None
     service: str
-    desired_count: int | None = None
+    desired_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     task_definition: str | None = None
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] | None = None
     deployment_configuration: DeploymentConfiguration | None = None
@@ -2233,7 +2233,7 @@ class UpdateServiceRequest(Shape, kw_only=True, rename="camel"):
     placement_strategy: tuple[PlacementStrategy, ...] | None = None
     platform_version: str | None = None
     force_new_deployment: bool | None = None
-    health_check_grace_period_seconds: int | None = None
+    health_check_grace_period_seconds: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     deployment_controller: DeploymentController | None = None
     enable_execute_command: bool | None = None
     enable_ecs_managed_tags: bool | None = field(name="enableECSManagedTags", default=None)
@@ -2247,45 +2247,45 @@ class UpdateServiceRequest(Shape, kw_only=True, rename="camel"):
     monitoring: MonitoringConfiguration | None = None
 
 
-class UpdateServiceResponse(Shape, kw_only=True, rename="camel"):
+class UpdateServiceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     service: Service | None = None
 
 
-class UpdateTaskProtectionRequest(Shape, kw_only=True, rename="camel"):
+class UpdateTaskProtectionRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     tasks: tuple[str, ...]
     protection_enabled: bool
-    expires_in_minutes: int | None = None
+    expires_in_minutes: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class UpdateTaskProtectionResponse(Shape, kw_only=True, rename="camel"):
+class UpdateTaskProtectionResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     protected_tasks: tuple[ProtectedTask, ...] | None = None
     failures: tuple[Failure, ...] | None = None
 
 
-class UpdateTaskSetRequest(Shape, kw_only=True, rename="camel"):
+class UpdateTaskSetRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     cluster: str
     service: str
     task_set: str
     scale: Scale
 
 
-class UpdateTaskSetResponse(Shape, kw_only=True, rename="camel"):
+class UpdateTaskSetResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     task_set: TaskSet | None = None
 
 
-class VCpuCountRangeRequest(Shape, kw_only=True, rename="camel"):
-    min: int
-    max: int | None = None
+class VCpuCountRangeRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    min: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+    max: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class VersionInfo(Shape, kw_only=True, rename="camel"):
+class VersionInfo(Shape, frozen=True, kw_only=True, rename="camel"):
     agent_version: str | None = None
     agent_hash: str | None = None
     docker_version: str | None = None
 
 
-class Volume(Shape, kw_only=True, rename="camel"):
+class Volume(Shape, frozen=True, kw_only=True, rename="camel"):
     name: str | None = None
     host: HostVolumeProperties | None = None
     docker_volume_configuration: DockerVolumeConfiguration | None = None
@@ -2295,18 +2295,18 @@ class Volume(Shape, kw_only=True, rename="camel"):
     configured_at_launch: bool | None = None
 
 
-class VolumeFrom(Shape, kw_only=True, rename="camel"):
+class VolumeFrom(Shape, frozen=True, kw_only=True, rename="camel"):
     source_container: str | None = None
     read_only: bool | None = None
 
 
-class VpcLatticeAdvancedConfiguration(Shape, kw_only=True, rename="camel"):
+class VpcLatticeAdvancedConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     alternate_target_group_arn: str | None = None
     production_listener_rule: str | None = None
     test_listener_rule: str | None = None
 
 
-class VpcLatticeConfiguration(Shape, kw_only=True, rename="camel"):
+class VpcLatticeConfiguration(Shape, frozen=True, kw_only=True, rename="camel"):
     role_arn: str
     target_group_arn: str
     port_name: str

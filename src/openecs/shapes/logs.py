@@ -14,75 +14,75 @@ LogGroupClass = Literal["STANDARD", "INFREQUENT_ACCESS", "DELIVERY", "ESSENTIALS
 OrderBy = Literal["LogStreamName", "LastEventTime"]
 
 
-class CreateLogGroupRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
+class CreateLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
     kms_key_id: Annotated[str, Meta(max_length=256)] | None = None
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
     log_group_class: LogGroupClass | None = None
     deletion_protection_enabled: bool | None = None
 
 
-class CreateLogStreamRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')]
+class CreateLogStreamRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
 
 
-class DeleteLogGroupRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
+class DeleteLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
 
 
-class DeleteLogStreamRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')]
+class DeleteLogStreamRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
 
 
-class DeleteRetentionPolicyRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
+class DeleteRetentionPolicyRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
 
 
-class DescribeLogGroupsRequest(Shape, kw_only=True, rename="camel"):
-    account_identifiers: Annotated[tuple[Annotated[str, Meta(min_length=12, max_length=12, pattern='^(?:^\\d{12}$)$')], ...], Meta(max_length=20)] | None = None
-    log_group_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')] | None = None
-    log_group_name_pattern: Annotated[str, Meta(max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]*)$')] | None = None
+class DescribeLogGroupsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    account_identifiers: Annotated[tuple[Annotated[str, Meta(min_length=12, max_length=12, pattern='^(?:^\\d{12}$)\\Z')], ...], Meta(max_length=20)] | None = None
+    log_group_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    log_group_name_pattern: Annotated[str, Meta(max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]*)\\Z')] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=50)] | None = None
     include_linked_accounts: bool | None = None
     log_group_class: LogGroupClass | None = None
-    log_group_identifiers: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)$')], ...], Meta(min_length=1, max_length=50)] | None = None
+    log_group_identifiers: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')], ...], Meta(min_length=1, max_length=50)] | None = None
 
 
-class DescribeLogGroupsResponse(Shape, kw_only=True, rename="camel"):
+class DescribeLogGroupsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     log_groups: tuple[LogGroup, ...] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
 
 
-class DescribeLogStreamsRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')] | None = None
-    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)$')] | None = None
-    log_stream_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')] | None = None
+class DescribeLogStreamsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')] | None = None
+    log_stream_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
     order_by: OrderBy | None = None
     descending: bool | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=50)] | None = None
 
 
-class DescribeLogStreamsResponse(Shape, kw_only=True, rename="camel"):
+class DescribeLogStreamsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     log_streams: tuple[LogStream, ...] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
 
 
-class Entity(Shape, kw_only=True, rename="camel"):
+class Entity(Shape, frozen=True, kw_only=True, rename="camel"):
     key_attributes: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=32)], Annotated[str, Meta(min_length=1, max_length=512)]], Meta(min_length=2, max_length=4)] | None = None
     attributes: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=256)], Annotated[str, Meta(min_length=1, max_length=512)]], Meta(max_length=10)] | None = None
 
 
-class FilterLogEventsRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')] | None = None
-    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)$')] | None = None
-    log_stream_names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')], ...], Meta(min_length=1, max_length=100)] | None = None
-    log_stream_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')] | None = None
-    start_time: Annotated[int, Meta(ge=0)] | None = None
-    end_time: Annotated[int, Meta(ge=0)] | None = None
+class FilterLogEventsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')] | None = None
+    log_stream_names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')], ...], Meta(min_length=1, max_length=100)] | None = None
+    log_stream_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
+    start_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    end_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     filter_pattern: Annotated[str, Meta(max_length=1024)] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=10000)] | None = None
@@ -91,66 +91,66 @@ class FilterLogEventsRequest(Shape, kw_only=True, rename="camel"):
     unmask: bool | None = None
 
 
-class FilterLogEventsResponse(Shape, kw_only=True, rename="camel"):
+class FilterLogEventsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     events: tuple[FilteredLogEvent, ...] | None = None
     searched_log_streams: tuple[SearchedLogStream, ...] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
 
 
-class FilteredLogEvent(Shape, kw_only=True, rename="camel"):
-    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')] | None = None
-    timestamp: Annotated[int, Meta(ge=0)] | None = None
+class FilteredLogEvent(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
+    timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     message: Annotated[str, Meta(min_length=1)] | None = None
-    ingestion_time: Annotated[int, Meta(ge=0)] | None = None
+    ingestion_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     event_id: str | None = None
 
 
-class GetLogEventsRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')] | None = None
-    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)$')] | None = None
-    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')]
-    start_time: Annotated[int, Meta(ge=0)] | None = None
-    end_time: Annotated[int, Meta(ge=0)] | None = None
+class GetLogEventsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')] | None = None
+    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
+    start_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    end_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=10000)] | None = None
     start_from_head: bool | None = None
     unmask: bool | None = None
 
 
-class GetLogEventsResponse(Shape, kw_only=True, rename="camel"):
+class GetLogEventsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     events: tuple[OutputLogEvent, ...] | None = None
     next_forward_token: Annotated[str, Meta(min_length=1)] | None = None
     next_backward_token: Annotated[str, Meta(min_length=1)] | None = None
 
 
-class InputLogEvent(Shape, kw_only=True, rename="camel"):
-    timestamp: Annotated[int, Meta(ge=0)]
+class InputLogEvent(Shape, frozen=True, kw_only=True, rename="camel"):
+    timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)]
     message: Annotated[str, Meta(min_length=1)]
 
 
-class ListTagsForResourceRequest(Shape, kw_only=True, rename="camel"):
-    resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)$')]
+class ListTagsForResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)\\Z')]
 
 
-class ListTagsForResourceResponse(Shape, kw_only=True, rename="camel"):
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
+class ListTagsForResourceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
 
 
-class ListTagsLogGroupRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
+class ListTagsLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
 
 
-class ListTagsLogGroupResponse(Shape, kw_only=True, rename="camel"):
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)] | None = None
+class ListTagsLogGroupResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
 
 
-class LogGroup(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')] | None = None
-    creation_time: Annotated[int, Meta(ge=0)] | None = None
-    retention_in_days: int | None = None
-    metric_filter_count: int | None = None
+class LogGroup(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    creation_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    retention_in_days: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    metric_filter_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     arn: str | None = None
-    stored_bytes: Annotated[int, Meta(ge=0)] | None = None
+    stored_bytes: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     kms_key_id: Annotated[str, Meta(max_length=256)] | None = None
     data_protection_status: DataProtectionStatus | None = None
     inherited_properties: tuple[InheritedProperty, ...] | None = None
@@ -161,72 +161,72 @@ class LogGroup(Shape, kw_only=True, rename="camel"):
     retention_policy_name: str | None = None
 
 
-class LogStream(Shape, kw_only=True, rename="camel"):
-    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')] | None = None
-    creation_time: Annotated[int, Meta(ge=0)] | None = None
-    first_event_timestamp: Annotated[int, Meta(ge=0)] | None = None
-    last_event_timestamp: Annotated[int, Meta(ge=0)] | None = None
-    last_ingestion_time: Annotated[int, Meta(ge=0)] | None = None
+class LogStream(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
+    creation_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    first_event_timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    last_event_timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    last_ingestion_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     upload_sequence_token: Annotated[str, Meta(min_length=1)] | None = None
     arn: str | None = None
-    stored_bytes: Annotated[int, Meta(ge=0)] | None = None
+    stored_bytes: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
 
 
-class OutputLogEvent(Shape, kw_only=True, rename="camel"):
-    timestamp: Annotated[int, Meta(ge=0)] | None = None
+class OutputLogEvent(Shape, frozen=True, kw_only=True, rename="camel"):
+    timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
     message: Annotated[str, Meta(min_length=1)] | None = None
-    ingestion_time: Annotated[int, Meta(ge=0)] | None = None
+    ingestion_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
 
 
-class PutLogEventsRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')]
+class PutLogEventsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
     log_events: Annotated[tuple[InputLogEvent, ...], Meta(min_length=1, max_length=10000)]
     sequence_token: Annotated[str, Meta(min_length=1)] | None = None
     entity: Entity | None = None
 
 
-class PutLogEventsResponse(Shape, kw_only=True, rename="camel"):
+class PutLogEventsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     next_sequence_token: Annotated[str, Meta(min_length=1)] | None = None
     rejected_log_events_info: RejectedLogEventsInfo | None = None
     rejected_entity_info: RejectedEntityInfo | None = None
 
 
-class PutRetentionPolicyRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    retention_in_days: int
+class PutRetentionPolicyRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    retention_in_days: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 
 
-class RejectedEntityInfo(Shape, kw_only=True, rename="camel"):
+class RejectedEntityInfo(Shape, frozen=True, kw_only=True, rename="camel"):
     error_type: EntityRejectionErrorType
 
 
-class RejectedLogEventsInfo(Shape, kw_only=True, rename="camel"):
-    too_new_log_event_start_index: int | None = None
-    too_old_log_event_end_index: int | None = None
-    expired_log_event_end_index: int | None = None
+class RejectedLogEventsInfo(Shape, frozen=True, kw_only=True, rename="camel"):
+    too_new_log_event_start_index: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    too_old_log_event_end_index: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
+    expired_log_event_end_index: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class SearchedLogStream(Shape, kw_only=True, rename="camel"):
-    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)$')] | None = None
+class SearchedLogStream(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
     searched_completely: bool | None = None
 
 
-class TagLogGroupRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)]
+class TagLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)]
 
 
-class TagResourceRequest(Shape, kw_only=True, rename="camel"):
-    resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)$')]
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)$')]], Meta(min_length=1, max_length=50)]
+class TagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)\\Z')]
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)]
 
 
-class UntagLogGroupRequest(Shape, kw_only=True, rename="camel"):
-    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)$')]
-    tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], ...], Meta(min_length=1)]
+class UntagLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], ...], Meta(min_length=1)]
 
 
-class UntagResourceRequest(Shape, kw_only=True, rename="camel"):
-    resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)$')]
-    tag_keys: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)$')], ...], Meta(max_length=50)]
+class UntagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)\\Z')]
+    tag_keys: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], ...], Meta(max_length=50)]

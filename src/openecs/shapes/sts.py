@@ -9,11 +9,11 @@ from openecs.shapes.base import Shape
 
 
 
-class GetCallerIdentityRequest(Shape, kw_only=True, rename="camel"):
+class GetCallerIdentityRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     pass
 
 
-class GetCallerIdentityResponse(Shape, kw_only=True, rename="pascal"):
+class GetCallerIdentityResponse(Shape, frozen=True, kw_only=True, rename="pascal"):
     user_id: str | None = None
     account: str | None = None
-    arn: Annotated[str, Meta(min_length=20, max_length=2048, pattern='^(?:[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+)$')] | None = None
+    arn: Annotated[str, Meta(min_length=20, max_length=2048, pattern='^(?:[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+)\\Z')] | None = None

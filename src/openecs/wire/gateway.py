@@ -114,9 +114,7 @@ class Gateway:
             body = await read_body(headers, receive, self._body_limit)
         except DisconnectedError:
             return
-        except TooLargeError:
-            message = f"The request is larger than {self._body_limit} bytes."
-            error = AWSError("RequestEntityTooLargeException", message, status=413)
+        except TooLargeError as error:
             await self._refuse(send, error, self._json, request_id, close=True)
             return
         if method in ("GET", "HEAD") and scope["path"] == "/" and b"Action=" not in scope["query_string"]:

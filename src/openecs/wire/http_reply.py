@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from openecs.errors import AWSError
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class TooLargeError(Exception):
-    """The body is larger than allowed."""
+class TooLargeError(AWSError):
+    """The body has more than ``limit`` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        message = f"The request is larger than {limit} bytes."
+        super().__init__("RequestEntityTooLargeException", message, status=413)
 
 
 class DisconnectedError(Exception):
@@ -30,7 +36,7 @@ async def read_body(scope_headers: dict[bytes, bytes], receive: Receive, limit: 
     """
     length = scope_headers.get(b"content-length", b"")
     if length.isdigit() and int(length[:19]) > limit:
-        raise TooLargeError
+        raise TooLargeError(limit)
     message = await receive()
     body: bytes = message.get("body", b"")
     if message.get("more_body"):
@@ -41,13 +47,13 @@ async def read_body(scope_headers: dict[bytes, bytes], receive: Receive, limit: 
             part = message.get("body", b"")
             size += len(part)
             if size > limit:
-                raise TooLargeError
+                raise TooLargeError(limit)
             parts.append(part)
         body = b"".join(parts)
     if message["type"] == "http.disconnect":
         raise DisconnectedError
     if len(body) > limit:
-        raise TooLargeError
+        raise TooLargeError(limit)
     return body
 
 

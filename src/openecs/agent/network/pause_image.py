@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlencode
 
@@ -40,18 +41,19 @@ class ImageImporter(Protocol):
 
 
 class EngineImporter:
-    """Imports through the Docker Engine API."""
+    """Imports through the Docker Engine API; ``connect`` gives a client for one import."""
 
-    def __init__(self, client: HttpClient) -> None:
-        self._client = client
+    def __init__(self, connect: Callable[[], HttpClient]) -> None:
+        self._connect = connect
 
     async def import_image(self, reference: str, tar: bytes, changes: tuple[str, ...]) -> None:
         repository, _, tag = reference.rpartition(":")
         query = urlencode(
             [("fromSrc", "-"), ("repo", repository), ("tag", tag), *(("changes", change) for change in changes)]
         )
+        client = self._connect()
         try:
-            reply = await self._client.request(
+            reply = await client.request(
                 "POST",
                 f"/images/create?{query}",
                 headers=[("Content-Type", "application/x-tar")],
@@ -60,6 +62,8 @@ class EngineImporter:
             )
         except HttpUnavailable as error:
             raise EngineUnavailable(str(error)) from error
+        finally:
+            await client.close()
         if reply.status >= 400 or b'"error"' in reply.body:
             raise EngineError(reply.body.decode(errors="replace").strip(), reply.status)
 

@@ -23,5 +23,5 @@ def open_network(runtime: Runtime, architecture: str, docker_host: str | None) -
         _log.warning("awsvpc is off", reason=missing)
         return NoNetwork(missing)
     endpoint = find_endpoint(docker_host)
-    importer = EngineImporter(HttpClient(endpoint.address, tls=endpoint.tls_context()))
+    importer = EngineImporter(lambda: HttpClient(endpoint.address, tls=endpoint.tls_context()))
     return routed.RoutedNetwork(runtime, importer, architecture)

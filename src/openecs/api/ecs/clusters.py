@@ -90,7 +90,7 @@ class Clusters:
         """ARNs of the ACTIVE clusters of the region."""
         found = [c.arn for c in self._state.clusters.by("region", call.region) if c.status == "ACTIVE"]
         page, token = self._pagination.paginate(
-            found,
+            sorted(found),
             max_results=request.max_results,
             next_token=request.next_token,
             default=100,

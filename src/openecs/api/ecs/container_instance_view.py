@@ -54,8 +54,12 @@ def resources(
 ) -> tuple[ecs.Resource, ...]:
     """Amounts in AWS's order and form; of ports, those that are taken.  No GPUs, no entry."""
     gpus = tuple(gpus)
-    listed = (_integer("CPU", cpu), _integer("MEMORY", memory), _string_set("PORTS", ports))
-    listed += (_string_set("PORTS_UDP", ports_udp),)
+    listed = (
+        _integer("CPU", cpu),
+        _integer("MEMORY", memory),
+        _string_set("PORTS", ports),
+        _string_set("PORTS_UDP", ports_udp),
+    )
     return (*listed, _string_set("GPU", gpus)) if gpus else listed
 
 

@@ -70,7 +70,7 @@ class Tasks:
             and (request.service_name is None or task.service_arn is not None)
         ]
         page, token = self._pagination.paginate(
-            found,
+            sorted(found),
             max_results=request.max_results,
             next_token=request.next_token,
             default=100,

@@ -86,9 +86,10 @@ class ContainerJson(msgspec.Struct, rename="pascal"):
 
 
 class ContainerIdJson(msgspec.Struct, rename="pascal"):
-    """A list entry, or the answer to a creation."""
+    """A list entry, or the answer to a creation with what the engine left out of it."""
 
     id: str
+    warnings: list[str] | None = None
 
 
 class ImageJson(msgspec.Struct, rename="pascal"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import structlog
 
 from openecs.agent.runtime.docker import translate
 from openecs.agent.runtime.docker.engine import EngineApi
@@ -39,6 +41,11 @@ _SLOW = 300.0
 #: What the engine may need beyond a container's grace period.
 _BEYOND_GRACE = 120.0
 
+#: Seconds between looks at a name that is taken by a container which cannot be seen yet.
+_CREATION_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+_log = structlog.get_logger("openecs.agent.runtime.docker")
+
 _container = msgspec.json.Decoder(ContainerJson)
 _container_id = msgspec.json.Decoder(ContainerIdJson)
 _container_ids = msgspec.json.Decoder(list[ContainerIdJson])
@@ -52,8 +59,9 @@ _top = msgspec.json.Decoder(TopJson)
 class DockerRuntime:
     """A Docker Engine, or Podman's compatible service, at the other end of ``client``."""
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, *, creation_pauses: Sequence[float] = _CREATION_PAUSES) -> None:
         self._api = EngineApi(client)
+        self._creation_pauses = creation_pauses
 
     def __repr__(self) -> str:
         return f"DockerRuntime({self._api.address!r})"
@@ -84,21 +92,31 @@ class DockerRuntime:
                     raise EngineError(detail or progress.error)
 
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
-        response = await self._api.call(
-            "POST", "/containers/create", query={"name": name}, body=body, within=_SLOW, fine=(409,)
-        )
-        if response.status != 409:
-            return self._api.decode(_container_id, response.body, name).id
-        refusal = self._api.refusal(response)
-        try:
-            existing = await self.inspect(name)
-        except NoSuchContainer:
-            # Gone in between, or a conflict about something else than the name.
-            raise refusal from None
-        labels: Mapping[str, str] = body.get("Labels") or {}
-        # The image's own labels come on top of those that were asked for.
-        if existing.name == name and all(existing.labels.get(key) == value for key, value in labels.items()):
-            return existing.id
+        for pause in (*self._creation_pauses, None):
+            response = await self._api.call(
+                "POST", "/containers/create", query={"name": name}, body=body, within=_SLOW, fine=(409,)
+            )
+            if response.status != 409:
+                created = self._api.decode(_container_id, response.body, name)
+                for warning in created.warnings or ():
+                    # The engine drops a limit that its kernel does not know; nobody else will say so.
+                    _log.warning("engine_warning", container=name, warning=warning)
+                return created.id
+            refusal = self._api.refusal(response)
+            try:
+                existing = await self.inspect(name)
+            except NoSuchContainer:
+                # The engine takes a name before there is a container to show for it, and gives it
+                # up last: an earlier call is still at work, or a removal.
+                if pause is None:
+                    break
+                await asyncio.sleep(pause)
+                continue
+            labels: Mapping[str, str] = body.get("Labels") or {}
+            # The image's own labels come on top of those that were asked for.
+            if existing.name == name and all(existing.labels.get(key) == value for key, value in labels.items()):
+                return existing.id
+            break
         raise refusal
 
     async def start(self, container_id: str) -> None:
