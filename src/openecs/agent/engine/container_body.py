@@ -90,6 +90,8 @@ def _config(container: ContainerPayload, inputs: BodyInputs) -> dict[str, Any]:
 
 def _host_config(task: TaskPayload, container: ContainerPayload, inputs: BodyInputs) -> dict[str, Any]:
     host: dict[str, Any] = {"CpuShares": min(max(container.cpu, MINIMUM_SHARES), MAXIMUM_SHARES)}
+    if task.network_mode in ("bridge", "host", "none"):
+        host["NetworkMode"] = task.network_mode
     if container.memory:
         host["Memory"] = max(container.memory * MIB, MINIMUM_MEMORY)
     if inputs.bindings:
