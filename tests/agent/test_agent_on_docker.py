@@ -220,7 +220,9 @@ async def test_a_task_over_its_memory_limit_is_killed_and_its_cgroup_goes(
         await plane.connected()
         await plane.assign(payload)
         await plane.reaches(payload.arn, "STOPPED")
-    hog_last = [c for r in plane.reports(payload.arn) for c in r.get("containers", ()) if c["containerName"] == "hog"][-1]
+    hog_last = [c for r in plane.reports(payload.arn) for c in r.get("containers", ()) if c["containerName"] == "hog"][
+        -1
+    ]
     assert (hog_last["exitCode"], hog_last["reason"]) == (137, "OutOfMemoryError: Container killed due to memory usage")
     assert not list(Path("/sys/fs/cgroup").glob(f"*/ecs/{number}"))
 

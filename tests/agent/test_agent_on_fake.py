@@ -13,8 +13,10 @@ from agent_process import agent_config, running_agent
 
 from openecs.acs import messages as m
 from openecs.agent.engine import names
+from openecs.agent.main import run_agent
 from openecs.agent.runtime.fake import FakeRuntime
 from openecs.clock import SystemClock
+from openecs.errors import OperatorError
 from openecs.ids import RandomIds
 
 HEALTHCHECK = {"Healthcheck": {"Test": ["CMD", "true"], "Interval": 10_000_000, "Retries": 1}}
@@ -311,3 +313,33 @@ async def test_many_tasks_at_once_all_run_and_all_stop(
             await plane.stop(task_arn(number))
         await plane.until(lambda: all(plane.status(task_arn(n)) == "STOPPED" for n in numbers))
     assert len(await engine.list()) == 120
+
+
+async def test_a_refused_node_is_told_what_to_do(
+    plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path
+) -> None:
+    plane.refusals["RegisterContainerInstance"] = (400, {"__type": "AccessDeniedException", "message": "not you"})
+    with pytest.raises(OperatorError, match="not you") as raised:
+        await run_agent(agent_config(plane.endpoint, tmp_path), runtime=engine)
+    assert "key pair" in str(raised.value)
+
+
+@pytest.mark.parametrize("killing", [False, True])
+async def test_after_an_outage_of_the_engine_tasks_go_on_or_are_reported_truthfully(
+    plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path, killing: bool
+) -> None:
+    async with running_agent(agent_config(plane.endpoint, tmp_path), engine):
+        await plane.connected()
+        await plane.assign(task(number=1))
+        await plane.reaches(task_arn(1), "RUNNING")
+        engine.go_down(killing_containers=killing)
+        await plane.assign(task(number=2))
+        await plane.until(lambda: len(plane.answers("AckRequest")) == 2)
+        engine.come_back()
+        await plane.reaches(task_arn(2), "RUNNING")
+        if killing:
+            report = await plane.reaches(task_arn(1), "STOPPED")
+            assert report["containers"][0]["exitCode"] is not None
+        else:
+            await plane.stop(task_arn(1))
+            assert (await plane.reaches(task_arn(1), "STOPPED"))["containers"][0]["exitCode"] == 143

@@ -32,7 +32,9 @@ class Driven:
 
     def up(self, name: str) -> list[f.Action]:
         """Bring a container from nothing to RUNNING."""
-        return self.feed(fetched(name), f.Created(name=name, container_id=f"id-{name}"), f.Started(name=name, at=self.now))
+        return self.feed(
+            fetched(name), f.Created(name=name, container_id=f"id-{name}"), f.Started(name=name, at=self.now)
+        )
 
     def status(self, name: str) -> str:
         return self.state.container(name).status
@@ -152,9 +154,7 @@ def test_complete_takes_any_exit() -> None:
 
 
 def test_healthy_waits_for_the_health_check() -> None:
-    machine = Driven(
-        task(container("db", health_check_type="docker"), container("app", depends_on={"db": "HEALTHY"}))
-    )
+    machine = Driven(task(container("db", health_check_type="docker"), container("app", depends_on={"db": "HEALTHY"})))
     machine.feed(f.Begin(), fetched("app"))
     machine.up("db")
     assert machine.status("app") == "PULLED"

@@ -29,7 +29,7 @@ async def test_a_connection_that_the_peer_closed_is_not_used_again(tmp_path: Pat
         for _ in range(3):
             # A POST is not repeated: each must find by itself that its connection is alive.
             await client.request("POST", "/x")
-            while client._idle and client._idle[0].reusable:  # noqa: ASYNC110 -- until the peer's end arrives
+            while client._idle and client._idle[0].reusable:
                 await asyncio.sleep(0)
         assert (server.connections, len(server.requests)) == (3, 3)
 
@@ -137,7 +137,7 @@ async def test_waiting_for_a_connection_counts_as_waiting(tmp_path: Path) -> Non
     async with serving(tmp_path, script, max_connections=1) as (client, server):
         async with asyncio.TaskGroup() as group:
             hog = group.create_task(client.request("GET", "/hog"))
-            while not server.requests:  # noqa: ASYNC110 -- the server tells by its list
+            while not server.requests:
                 await asyncio.sleep(0)
             with pytest.raises(HttpTimeout):
                 await client.request("GET", "/x", within=0.05)

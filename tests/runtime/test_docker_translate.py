@@ -56,6 +56,12 @@ def test_a_failed_start_is_no_exit() -> None:
     assert (info.exit_code, info.error) == (None, "exec: not found")
 
 
+def test_nothing_ends_before_it_began() -> None:
+    times = {"StartedAt": "2026-11-22T16:00:01.000900Z", "FinishedAt": "2026-11-22T16:00:01.000100Z"}
+    info = _info({"Status": "exited", **times})
+    assert info.finished_at == info.started_at
+
+
 def test_ports_are_listed_with_both_families() -> None:
     bindings = [{"HostIp": "::", "HostPort": "32768"}, {"HostIp": "0.0.0.0", "HostPort": "32768"}]
     settings = {

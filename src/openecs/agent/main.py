@@ -65,13 +65,18 @@ async def run_agent(
     store = TaskStore(Path(config.data_dir) / "agent.db")
     credentials = Credentials(config.access_key_id, config.secret_key, None)
     api = ControlPlane(config.endpoint, config.region, credentials, clock, ca_file=config.ca_file)
+    refusals: list[BaseException] = []
     try:
         await _run(config, runtime, store, api, clock, ids, on_ready)
+    except* OperatorError as errors:
+        refusals = _leaves(errors)
     finally:
         await api.close()
         store.close()
         if opened:
             await runtime.close()
+    if refusals:
+        raise refusals[0]
 
 
 async def _run(
@@ -181,8 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_until_signalled(config))
     except* OperatorError as errors:
-        for leaf in _leaves(errors):
-            sys.stderr.write(f"{leaf}\n")
+        sys.stderr.write(f"{_leaves(errors)[0]}\n")
         code = 1
     return code
 

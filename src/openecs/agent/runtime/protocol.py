@@ -100,6 +100,8 @@ class ContainerInfo(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     #: The engine's own complaint about its last start, empty for none.
     error: str = ""
+    #: The engine's word.  Docker 20.10 on cgroup v1 forgets it now and then when the kill ends
+    #: the container's first process; often an ``oom`` event then follows ``die`` within 0.1 s.
     oom_killed: bool = False
     #: ``None`` without a health check, and when it is not running.
     health: HealthProbe | None = None

@@ -47,6 +47,11 @@ def container_info(container: ContainerJson) -> ContainerInfo:
     alive = status in {"running", "paused"}
     started_at = _seconds(state.started_at)
     ended = started_at is not None and not alive and status != "restarting"
+    finished_at = _seconds(state.finished_at) if ended else None
+    if finished_at is not None and started_at is not None:
+        # The engine notes the start when its call returns, and the end as the kernel told it:
+        # a process that ends within a millisecond would seem to have ended before it began.
+        finished_at = max(finished_at, started_at)
     settings = container.network_settings or NetworkSettingsJson()
     labels = (container.config.labels if container.config else None) or {}
     return ContainerInfo(
@@ -58,7 +63,7 @@ def container_info(container: ContainerJson) -> ContainerInfo:
         labels=labels,
         created_at=container.created.timestamp(),
         started_at=started_at,
-        finished_at=_seconds(state.finished_at) if ended else None,
+        finished_at=finished_at,
         exit_code=state.exit_code if ended else None,
         error=state.error,
         oom_killed=state.oom_killed,
