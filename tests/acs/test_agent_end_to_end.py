@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
@@ -49,7 +50,9 @@ class ControlPlane:
 
     def __init__(self) -> None:
         self.clock = SystemClock()
-        self.state = State(MemoryJournal())
+        journal = MemoryJournal()
+        self.state = State(journal)
+        journal.start(self.state.store.journal_reached, self.state.store.journal_failed)
         self.state.store.subscribe("task", lambda _: self._changed.set())
         self.state.store.subscribe("node", lambda _: self._changed.set())
         self._changed = asyncio.Event()
@@ -102,8 +105,8 @@ class ControlPlane:
                 await self._changed.wait()
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[int]:
-        listener = socket.create_server(("127.0.0.1", 0))
+    async def serving(self, port: int = 0) -> AsyncIterator[int]:
+        listener = socket.create_server(("127.0.0.1", port))
         config = uvicorn.Config(
             self.wire,
             interface="asgi3",
@@ -224,23 +227,11 @@ async def test_an_essential_exit(plane: ControlPlane, tmp_path: Path, code: int)
         assert over.execution_stopped_at is not None
 
 
-async def test_a_control_plane_that_restarts_finds_its_agent_again(plane: ControlPlane, tmp_path: Path) -> None:
+async def test_an_agent_that_restarts_is_told_what_it_missed(plane: ControlPlane, tmp_path: Path) -> None:
     runtime = FakeRuntime(plane.clock, RandomIds())
     async with plane.serving() as port:
-        async with asyncio.TaskGroup() as group:
-            config = AgentConfig(
-                endpoint=f"http://127.0.0.1:{port}",
-                region="us-east-1",
-                access_key_id=OWNER.access_key_id,
-                secret_key="secret",
-                data_dir=str(tmp_path),
-                runtime="fake",
-                metadata_bind=None,
-            )
-            first = group.create_task(run_agent(config, runtime=runtime))
-            await plane.until(lambda: plane.connected)
+        async with agent(plane, port, tmp_path, runtime):
             task = await plane.until_status(plane.launch("sleep", "600"), "RUNNING")
-            first.cancel()
         await plane.until(lambda: not plane.connected)
         assert plane.now(task).connectivity == "DISCONNECTED"
         assert plane.now(task).last_status == "RUNNING"
@@ -252,3 +243,30 @@ async def test_a_control_plane_that_restarts_finds_its_agent_again(plane: Contro
             assert over.stopped_reason == "late"
         assert len(plane.state.nodes) == 1
         assert len(plane.state.container_instances) == 1
+
+
+async def test_an_agent_survives_a_restart_of_the_control_plane(plane: ControlPlane, tmp_path: Path) -> None:
+    runtime = FakeRuntime(plane.clock, RandomIds())
+    async with contextlib.AsyncExitStack() as joined:
+        async with plane.serving() as port:
+            await joined.enter_async_context(agent(plane, port, tmp_path, runtime))
+            task = await plane.until_status(plane.launch("sleep", "600"), "RUNNING")
+        await plane.until(lambda: not plane.connected)
+        async with plane.serving(port):
+            await plane.until(lambda: plane.connected)
+            await plane.until(lambda: plane.now(task).connectivity == "CONNECTED")
+            assert plane.now(task).last_status == "RUNNING"
+            assert plane.now(task).containers[0].runtime_id == task.containers[0].runtime_id
+            second = await plane.until_status(plane.launch("sleep", "600", number=2), "RUNNING")
+            assert second.containers[0].runtime_id != task.containers[0].runtime_id
+            await joined.aclose()
+
+
+async def test_health_arrives(plane: ControlPlane, tmp_path: Path) -> None:
+    runtime = FakeRuntime(plane.clock, RandomIds())
+    check = ecs.HealthCheck(command=("CMD", "true"), interval=5, retries=1)
+    async with plane.serving() as port, agent(plane, port, tmp_path, runtime):
+        task = plane.launch("sleep", "600", health_check=check)
+        await plane.until_status(task, "RUNNING")
+        await plane.until(lambda: plane.now(task).health_status == "HEALTHY")
+        assert plane.now(task).containers[0].health_status == "HEALTHY"

@@ -241,8 +241,10 @@ async def test_awsvpc_tasks_have_an_address_of_their_own_and_share_localhost(
             command=(
                 "sh",
                 "-c",
-                "mkdir /www; until wget -q -O /www/index.html http://127.0.0.1:80/; do sleep 0.05; done; "
-                "exec httpd -f -p 81 -h /www",
+                (
+                    "mkdir /www; until wget -q -O /www/index.html http://127.0.0.1:80/; do sleep 0.05; done; "
+                    "exec httpd -f -p 81 -h /www"
+                ),
             ),
         )
         eni = m.ElasticNetworkInterface(
@@ -280,7 +282,8 @@ async def test_awsvpc_tasks_have_an_address_of_their_own_and_share_localhost(
             await eventually(answered)
         pid = (await engine.inspect(report["containers"][0]["runtimeId"])).pid
         inside = ("nsenter", f"--net=/proc/{pid}/ns/net")
-        links = json.loads(subprocess.check_output([*inside, "ip", "-j", "link", "show", "eth0"]))
+        shown = await asyncio.to_thread(subprocess.check_output, [*inside, "ip", "-j", "link", "show", "eth0"])
+        links = json.loads(shown)
         assert links[0]["address"] == "0a:58:0a:d7:f3:12"
         neighbour = await asyncio.to_thread(
             subprocess.check_output, [*inside, "/bin/busybox", "wget", "-q", "-O-", "http://10.215.243.13/"]

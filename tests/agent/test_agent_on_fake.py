@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from agent_control_plane import INSTANCE, ControlPlaneDouble
 from agent_payloads import container, task, task_arn
@@ -15,6 +16,7 @@ from openecs.acs import messages as m
 from openecs.agent.engine import names
 from openecs.agent.main import run_agent
 from openecs.agent.runtime.fake import FakeRuntime
+from openecs.agent.runtime.protocol import EngineError, ImageInfo, RegistryAuth
 from openecs.clock import SystemClock
 from openecs.errors import OperatorError
 from openecs.ids import RandomIds
@@ -343,3 +345,48 @@ async def test_after_an_outage_of_the_engine_tasks_go_on_or_are_reported_truthfu
         else:
             await plane.stop(task_arn(1))
             assert (await plane.reaches(task_arn(1), "STOPPED"))["containers"][0]["exitCode"] == 143
+
+
+async def test_an_image_of_a_registry_is_pulled_once_for_each_task(plane: ControlPlaneDouble, tmp_path: Path) -> None:
+    class Counting(FakeRuntime):
+        pulls = 0
+
+        async def pull(self, reference: str, auth: RegistryAuth | None = None) -> None:
+            self.pulls += 1
+            await super().pull(reference, auth)
+
+        async def inspect_image(self, reference: str) -> ImageInfo | None:
+            image = await super().inspect_image(reference)
+            return image and msgspec.structs.replace(image, repo_digests=("app@sha256:aa",))
+
+    runtime = Counting(SystemClock(), RandomIds())
+    async with running_agent(agent_config(plane.endpoint, tmp_path), runtime):
+        await plane.connected()
+        for number in (1, 2):
+            await plane.assign(task(number=number))
+            report = await plane.reaches(task_arn(number), "RUNNING")
+            assert report["containers"][0]["imageDigest"] == "sha256:aa"
+            assert report["pullStoppedAt"] >= report["pullStartedAt"]
+            assert runtime.pulls == number
+
+
+async def test_a_refusal_while_cleaning_up_is_repeated(plane: ControlPlaneDouble, tmp_path: Path) -> None:
+    class Busy(FakeRuntime):
+        refusals = 2
+
+        async def remove(self, container_id: str) -> None:
+            if self.refusals:
+                self.refusals -= 1
+                raise EngineError("removal of container is already in progress", 409)
+            await super().remove(container_id)
+
+    runtime = Busy(SystemClock(), RandomIds())
+    async with running_agent(agent_config(plane.endpoint, tmp_path, cleanup_delay=0.0), runtime):
+        await plane.connected()
+        await plane.assign(task(container(command=("exit", "0"))))
+        await plane.reaches(task_arn(1), "STOPPED")
+
+        async def gone() -> bool:
+            return not await runtime.list()
+
+        await eventually(gone)

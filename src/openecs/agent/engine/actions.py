@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import structlog
+
 from openecs.acs.messages import TaskPayload
 from openecs.agent.engine import container_body, names, volumes
 from openecs.agent.engine import facts as f
-from openecs.agent.engine.images import PullError
+from openecs.agent.engine.images import LocalImage, PullError
 from openecs.agent.engine.limits import LimitsError
 from openecs.agent.engine.ports import BIND_IP, PortsError
 from openecs.agent.engine.settings import EngineParts
@@ -21,6 +23,7 @@ from openecs.agent.network.driver import NetworkError
 from openecs.agent.runtime.protocol import ContainerInfo, EngineError, EngineUnavailable, NoSuchContainer
 from openecs.shapes import ecs
 
+_log = structlog.get_logger("openecs.agent")
 NO_CREDENTIALS_ENDPOINT = (
     "CannotCreateContainerError: the container's log driver signs with the execution role, but this node does not "
     "serve the credentials endpoint 169.254.170.2"
@@ -36,6 +39,8 @@ class Actions:
         self._cluster = cluster
         self._by_name = {c.name: c for c in payload.containers}
         self._awsvpc = payload.network_mode == "awsvpc"
+        #: What was fetched for each container; creating it must not pull again.
+        self._fetched: dict[str, LocalImage] = {}
 
     @property
     def needs_preparation(self) -> bool:
@@ -140,7 +145,7 @@ class Actions:
             await volumes.remove(self._payload, runtime)
         except EngineError as error:
             # Somebody else uses it now; it is theirs.
-            return f.Cleaned(left=error.message)
+            _log.warning("volume left behind", task=self._payload.arn, error=error.message)
         return f.Cleaned()
 
     # -- one container --------------------------------------------------------------------
@@ -150,6 +155,7 @@ class Actions:
             image = await self._parts.images.ensure(self._by_name[name].image)
         except PullError as error:
             return f.Failed(name=name, reason=str(error))
+        self._fetched[name] = image
         return f.Fetched(
             name=name,
             image_id=image.id,
@@ -167,7 +173,9 @@ class Actions:
             if settings.metadata_url is None and settings.log_drivers_sign:
                 return f.Failed(name=name, reason=NO_CREDENTIALS_ENDPOINT)
         try:
-            image = await self._parts.images.ensure(container.image)
+            image = self._fetched.get(name) or await self._parts.images.local(container.image)
+            if image is None:
+                image = await self._parts.images.ensure(container.image)
             bindings = self._bindings(name)
             body = container_body.build(
                 self._payload,

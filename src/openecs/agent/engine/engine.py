@@ -18,7 +18,7 @@ from openecs.agent.engine.settings import EngineParts
 from openecs.agent.engine.task_machine import fresh, restored
 from openecs.agent.engine.task_state import Report
 from openecs.agent.engine.worker import TaskWorker
-from openecs.agent.runtime.protocol import EngineUnavailable, Event, NoSuchContainer
+from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, Event, NoSuchContainer
 
 _log = structlog.get_logger("openecs.agent")
 NOT_STOPPABLE = "TaskStateError: Agent could not progress task's state to stopped"
@@ -130,7 +130,7 @@ class TaskEngine:
                     pause = FIRST_PAUSE
                     since = event.time
                     self._dispatch(event)
-            except EngineUnavailable as error:
+            except (EngineUnavailable, EngineError) as error:
                 _log.warning("event stream of the container engine ended", error=str(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -161,5 +161,5 @@ class TaskEngine:
                 await runtime.remove(container_id)
         except NoSuchContainer:
             _log.debug("a container went away while orphans were looked for")
-        except EngineUnavailable as error:
+        except (EngineUnavailable, EngineError) as error:
             _log.warning("orphans not looked for", error=str(error))

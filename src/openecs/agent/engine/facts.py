@@ -127,9 +127,7 @@ class Delivered(_Value, frozen=True, kw_only=True):
 
 
 class Cleaned(_Value, frozen=True, kw_only=True):
-    """Containers and volumes of the stopped task are removed; ``left`` says what could not be."""
-
-    left: str = ""
+    """Containers and volumes of the stopped task are removed."""
 
 
 Fact = (

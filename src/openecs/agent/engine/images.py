@@ -73,6 +73,14 @@ class Images:
                 return flight.result()
             # Whoever asked first was told to stop; now it is this caller's turn.
 
+    async def local(self, reference: str) -> LocalImage | None:
+        """The image as it is here, never pulled; ``None`` when absent."""
+        known = self._known.get(reference)
+        if known is not None:
+            return known
+        local = await self._runtime.inspect_image(reference)
+        return None if local is None else self._remember(reference, local, keep=False)
+
     async def _fly(self, reference: str) -> LocalImage:
         flight: asyncio.Future[LocalImage] = asyncio.get_running_loop().create_future()
         self._flights[reference] = flight

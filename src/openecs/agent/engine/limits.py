@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
+import structlog
+
 from openecs.acs.messages import TaskPayload
 from openecs.agent.engine import names
 
+_log = structlog.get_logger("openecs.agent")
 MIB = 1024 * 1024
 #: Length of a CFS period in microseconds; the quota is per period.
 PERIOD = 100_000
@@ -92,7 +95,10 @@ class CgroupLimits:
         if parent is None:
             return
         if self._systemd:
-            await _systemctl("stop", parent)
+            try:
+                await _systemctl("stop", parent)
+            except LimitsError as error:
+                _log.warning("slice left behind", slice=parent, error=str(error))
             return
         roots = [self._root] if self._version == "2" else [p for p in self._root.iterdir() if p.is_dir()]
         for root in roots:

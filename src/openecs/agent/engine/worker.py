@@ -23,7 +23,7 @@ from openecs.agent.engine.names import PAUSE
 from openecs.agent.engine.settings import EngineParts
 from openecs.agent.engine.task_machine import Step, TaskPlan, step
 from openecs.agent.engine.task_state import TaskState
-from openecs.agent.runtime.protocol import EngineUnavailable
+from openecs.agent.runtime.protocol import EngineError, EngineUnavailable
 
 _log = structlog.get_logger("openecs.agent")
 #: Seconds between tries while the engine does not answer.
@@ -183,6 +183,9 @@ class TaskWorker:
                 return await act()
             except EngineUnavailable as error:
                 _log.warning("container engine does not answer", task=self.payload.arn, error=str(error))
+            except EngineError as error:
+                # What ends a task was turned into a fact before; this is a refusal that may pass.
+                _log.warning("container engine refuses", task=self.payload.arn, error=error.message)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
