@@ -383,6 +383,19 @@ async def test_forced_deregistration_stops_what_runs_and_ends_the_connection(wor
     assert b"InactiveInstanceException" in (refused.value.response.body or b"")
 
 
+async def test_a_node_that_still_serves_something_keeps_its_connection(world: World) -> None:
+    instance = world.state.container_instances.get(INSTANCE)
+    assert instance is not None
+    world.put(msgspec.structs.replace(world.node, fargate_pool=True))
+    async with world.agent() as agent:
+        await agent.manifest()
+        world.put(msgspec.structs.replace(instance, status="INACTIVE"))
+        task = world.task(launch_type="FARGATE")
+        assert (await agent.payload()).arn == task.arn
+    async with world.agent() as agent:
+        assert len((await agent.manifest()).tasks) == 1
+
+
 async def test_a_wiped_task_is_stopped(world: World) -> None:
     task = world.task()
     async with world.agent() as agent:

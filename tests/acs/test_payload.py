@@ -3,17 +3,19 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openecs.acs.payload import Surroundings, render_stop, render_task
+from openecs.acs.payload_logs import LogTarget
 from openecs.model.resources import Resources
 from openecs.model.task import NetworkInterface, Task, TaskContainer
 from openecs.shapes import ecs
 
 ARN = "arn:aws:ecs:us-east-1:111122223333:task/default/0123456789abcdef0123456789abcdef"
 TASK_ID = "0123456789abcdef0123456789abcdef"
-AROUND = Surroundings(endpoint="http://10.0.0.1:4566")
+AROUND = Surroundings(LogTarget("http://10.0.0.1:4566"))
 
 
 def definition(*containers: ecs.ContainerDefinition, **members: Any) -> ecs.TaskDefinition:
@@ -164,8 +166,35 @@ def test_awslogs_go_to_the_control_plane() -> None:
         "awslogs-region": "us-east-1",
         "awslogs-stream": f"web/app/{TASK_ID}",
         "awslogs-endpoint": "http://10.0.0.1:4566",
+        "mode": "non-blocking",
+        "max-buffer-size": "10m",
     }
     assert payload.containers[0].logs_auth_strategy == "ExecutionRole"
+
+
+@pytest.mark.parametrize(
+    ("options", "default", "expected"),
+    [
+        ({}, "blocking", {"mode": "blocking"}),
+        ({"mode": "blocking"}, "non-blocking", {"mode": "blocking"}),
+        (
+            {"max-buffer-size": "1m", "mode": "non-blocking"},
+            "blocking",
+            {"mode": "non-blocking", "max-buffer-size": "1m"},
+        ),
+    ],
+)
+def test_the_definition_then_the_account_decides_how_awslogs_deliver(
+    options: dict[str, str], default: str, expected: dict[str, str]
+) -> None:
+    logs = ecs.LogConfiguration(log_driver="awslogs", options={"awslogs-group": "/g", **options})
+    shape = definition(ecs.ContainerDefinition(name="app", image="busybox", log_configuration=logs))
+    payload = render_task(task(shape), shape, Surroundings(LogTarget("http://h", default)))
+    assert docker(payload)[1]["LogConfig"]["Config"] == {
+        "awslogs-group": "/g",
+        "awslogs-endpoint": "http://h",
+        **expected,
+    }
 
 
 def test_overrides_are_merged() -> None:

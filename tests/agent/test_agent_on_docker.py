@@ -144,8 +144,10 @@ async def test_containers_survive_the_agent_and_are_taken_over(
         await plane.assign(stays, dies)
         kept = await plane.reaches(stays.arn, "RUNNING")
         lost = await plane.reaches(dies.arn, "RUNNING")
+    await plane.until(lambda: plane.acs is None)
     await engine.stop(lost["containers"][0]["runtimeId"], 0)
     async with running_agent(config, engine):
+        await plane.connected()
         report = await plane.reaches(dies.arn, "STOPPED")
         assert report["containers"][0]["exitCode"] == 137
         assert (await engine.inspect(kept["containers"][0]["runtimeId"])).status == "running"
@@ -295,6 +297,7 @@ async def test_awsvpc_tasks_have_an_address_of_their_own_and_share_localhost(
         for payload in payloads:
             pause = [f"{names.LABEL_TASK_ARN}={payload.arn}", f"{names.LABEL_CONTAINER}={names.PAUSE}"]
             assert await engine.list(pause) == []
+    subprocess.run(["ip", "address", "delete", "10.215.243.1/32", "dev", "lo"], check=True)  # noqa: ASYNC221
     interfaces = {name for _, name in socket.if_nameindex()}
     assert not {"eni0ad7f30c", "eni0ad7f30d"} & interfaces
 

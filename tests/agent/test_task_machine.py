@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from openecs.acs import messages as m
 from openecs.agent.engine import facts as f
-from openecs.agent.engine.task_machine import OUT_OF_MEMORY, VANISHED, TaskPlan, fresh, restored, step
+from openecs.agent.engine.task_machine import OUT_OF_MEMORY, VANISHED, step
+from openecs.agent.engine.task_plan import TaskPlan, fresh, restored
 
 
 class Driven:

@@ -1,9 +1,14 @@
-"""An installation for tests: the real program, started by its own command."""
+"""An installation for tests: the real program, started by its own command.
+
+Clients are the unmodified ones.  What boto3 gets is checked against the model on the way
+(``reply_check``).
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
+from reply_check import watch
 
 BIN = Path(sys.executable).parent
+#: Without this, the second generation of the AWS CLI must be there.
+NO_CLI2 = "OPENECS_TEST_NO_CLI2"
 
 
 class Installation:
@@ -45,23 +54,45 @@ class Installation:
         return done.stdout
 
     def client(self, service: str, region: str = "us-east-1", **config: Any) -> Any:
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             service,
             region_name=region,
-            endpoint_url=self.credentials["AWS_ENDPOINT_URL"],
+            endpoint_url=self.endpoint,
             aws_access_key_id=self.credentials["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.credentials["AWS_SECRET_ACCESS_KEY"],
-            config=Config(retries={"max_attempts": 1}, parameter_validation=True, **config),
+            config=Config(retries={"max_attempts": 1}, **{"parameter_validation": True, **config}),
         )
+        watch(client.meta.events)
+        return client
 
     def aws(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """The AWS CLI of this virtual environment."""
-        environ = {**self.environ, **self.credentials, "AWS_PAGER": "", "AWS_CONFIG_FILE": "/dev/null"}
-        command = [str(BIN / "aws"), *arguments]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=110, check=False)
+        """The AWS CLI of this virtual environment: its first generation."""
+        return self.run([str(BIN / "aws"), *arguments], check=check)
+
+    def aws2(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The second generation of the AWS CLI, as the distribution has it.
+
+        It is older than ``AWS_ENDPOINT_URL``, so the endpoint is an option.
+        """
+        return self.run([aws_cli_2(), "--endpoint-url", self.endpoint, *arguments], check=check)
+
+    def run(self, command: list[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Any client program, in the environment that ``openecs env`` prints."""
+        done = subprocess.run(
+            command, env=self.client_environ(), capture_output=True, text=True, timeout=110, check=False
+        )
         if check and done.returncode != 0:
-            raise AssertionError(f"aws {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
+
+    def client_environ(self) -> dict[str, str]:
+        """What client programs see: ``openecs env``, and nothing of the user's own AWS files."""
+        nothing = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_PAGER": ""}
+        return {**self.environ, **self.credentials, **nothing}
+
+    @property
+    def endpoint(self) -> str:
+        return self.credentials["AWS_ENDPOINT_URL"]
 
     def status(self) -> dict[str, Any]:
         """What the running installation says of itself."""
@@ -70,12 +101,33 @@ class Installation:
 
     def subnet(self) -> str:
         """The first subnet of the default region."""
-        subnet: str = self.status()["subnets"][0]
+        subnet: str = self.status()["control_plane"]["subnets"][0]
         return subnet
+
+    def security_group(self) -> str:
+        """The security group of the default region."""
+        group: str = self.status()["control_plane"]["security_group"]
+        return group
 
     def log(self, name: str) -> str:
         files = list(self.home.rglob(f"{name}.log"))
         return files[0].read_text() if files else ""
+
+
+def aws_cli_2() -> str:
+    """The path of ``aws`` version 2 outside of this virtual environment; the test fails without."""
+    if os.environ.get(NO_CLI2) == "1":
+        pytest.skip(f"{NO_CLI2}=1")
+    path = os.pathsep.join(p for p in os.environ.get("PATH", "").split(os.pathsep) if Path(p) != BIN)
+    found = shutil.which("aws", path=f"{path}{os.pathsep}/usr/bin")
+    told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout if found else ""
+    if found is None or not told.startswith("aws-cli/2"):
+        pytest.fail(
+            f"The AWS CLI v2 is not installed (found: {told.strip() or found}). Install it (apt-get install awscli), "
+            f"or set {NO_CLI2}=1 to leave these tests out.",
+            pytrace=False,
+        )
+    return found
 
 
 def free_port() -> int:

@@ -17,6 +17,7 @@ import structlog
 from openecs.acs import messages as m
 from openecs.acs.handshake import Receive, Send
 from openecs.acs.payload import Surroundings, render_stop, render_task
+from openecs.acs.payload_logs import DEFAULT_MODE, LogTarget
 from openecs.acs.session import Acknowledged, AgentSession, StopCandidates
 from openecs.clock import Clock
 from openecs.model import task_state
@@ -249,12 +250,17 @@ class Connection:
         for key in keys.values():
             self._session.note_key(task.arn, key.access_key_id)
         around = Surroundings(
-            endpoint=self._endpoint,
+            log_target=LogTarget(self._endpoint, self._log_mode(task.region)),
             execution_role_credentials=keys["execution"].credentials if "execution" in keys else None,
             role_credentials=keys["task"].credentials if "task" in keys else None,
             subnet_gateway=self._subnet_gateway(task.region, task.eni.subnet_id) if task.eni else None,
         )
         return render_task(task, definition, around)
+
+    def _log_mode(self, region: str) -> str:
+        """How awslogs delivers when a definition does not say: the account's default of the region."""
+        chosen = self._state.settings.get(f"{region}::defaultLogDriverMode")
+        return chosen.value if chosen else DEFAULT_MODE
 
     def _keys(self, arn: str, now: float) -> list[str]:
         task = self._state.tasks.get(arn)

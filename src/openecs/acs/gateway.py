@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from openecs.acs.connection import CLOSE_TRY_LATER, Connection, Credentials, SubnetGateways
-from openecs.acs.handshake import Authenticate, Greeting, Receive, Scope, Send, greet, refuse
+from openecs.acs.handshake import Authenticate, Greeting, Receive, Scope, Send, greet, in_use, refuse
 from openecs.acs.session import AgentSession, SequenceNumbers
 from openecs.clock import Clock
 from openecs.errors import AWSError
@@ -155,12 +155,13 @@ class AgentGateway:
             connection.keys_changed(task.arn)
 
     def _instance_changed(self, notice: Notice) -> None:
-        """A deregistered instance's agent is told what to stop and then sent away."""
+        """The agent of a node that serves nothing any more is told what to stop and sent away."""
         instance: ContainerInstance | None = notice.new
         if instance is not None and instance.status != "INACTIVE":
             return
+        node = self._state.nodes.get((notice.new or notice.old).node_id)
         connection = self._connections.get((notice.new or notice.old).node_id)
-        if connection is not None and connection.instance_arn == notice.key:
+        if connection is not None and (node is None or instance is None or not in_use(self._state, node)):
             connection.close(CLOSE_TRY_LATER)
 
 

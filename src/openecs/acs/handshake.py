@@ -50,12 +50,20 @@ def greet(state: State, scope: Scope, authenticate: Authenticate, *, cluster: st
         raise AWSError("InvalidInstanceException", "The container instance is not registered.")
     if principal.kind != "root" and principal.arn != node.owner:
         raise AWSError("AccessDeniedException", "The container instance belongs to another principal.", status=403)
-    if found.status == "INACTIVE":
+    if not in_use(state, node):
         raise AWSError("InactiveInstanceException", "The container instance is deregistered.")
     named = query.get(cluster, "")
     if named and arns.short(named) != arns.short(found.cluster_arn):
         raise AWSError("InvalidClusterException", "The container instance is not registered in this cluster.")
     return Greeting(found, node, query, _endpoint(scope))
+
+
+def in_use(state: State, node: Node) -> bool:
+    """Whether the node still serves anything: a cluster that it is lent to, or the Fargate pool.
+
+    A connection is the node's, though it names one of its container instances.
+    """
+    return node.fargate_pool or any(i.status != "INACTIVE" for i in state.container_instances.by("node", node.id))
 
 
 async def refuse(scope: Scope, send: Send, error: AWSError) -> None:

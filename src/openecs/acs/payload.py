@@ -21,6 +21,7 @@ from openecs.acs.messages import (
     VolumePayload,
 )
 from openecs.acs.payload_container import render_container
+from openecs.acs.payload_logs import LogTarget
 from openecs.model.task import NetworkInterface, Task
 from openecs.shapes import ecs
 
@@ -30,8 +31,7 @@ DEFAULT_NETWORK_MODE = "bridge"
 class Surroundings(NamedTuple):
     """What a payload says besides the task and its definition."""
 
-    #: The control plane's URL as this agent reached it; log drivers send there.
-    endpoint: str
+    log_target: LogTarget
     execution_role_credentials: RoleCredentials | None = None
     role_credentials: RoleCredentials | None = None
     #: Address and prefix length of the gateway of the task's subnet, for awsvpc tasks.
@@ -69,7 +69,7 @@ def render_task(task: Task, definition: ecs.TaskDefinition, around: Surroundings
                 by_name.get(container.name) or ecs.ContainerOverride(),
                 tasks_containers.get(container.name or ""),
                 network_mode=network_mode,
-                endpoint=around.endpoint,
+                log_target=around.log_target,
             )
             for container in definition.container_definitions or ()
         ),

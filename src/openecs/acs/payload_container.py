@@ -13,6 +13,7 @@ from openecs.acs.messages import (
     VolumeFrom,
 )
 from openecs.acs.payload_docker import API_VERSION, config_json, host_config_json
+from openecs.acs.payload_logs import LogTarget
 from openecs.model.task import Task, TaskContainer
 from openecs.shapes import ecs
 
@@ -28,7 +29,7 @@ def render_container(
     record: TaskContainer | None,
     *,
     network_mode: str,
-    endpoint: str,
+    log_target: LogTarget,
 ) -> ContainerPayload:
     """The container as its agent gets it.  ``record`` is the task's own entry for it."""
     logs = container.log_configuration
@@ -62,7 +63,7 @@ def render_container(
                 memory_reservation_mib=_first(override.memory_reservation, container.memory_reservation),
                 network_mode=network_mode,
                 task_id=arns.short(task.arn),
-                endpoint=endpoint,
+                log_target=log_target,
             ),
         ),
         health_check_type="docker" if container.health_check else None,

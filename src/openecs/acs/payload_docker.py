@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from openecs.acs.payload_logs import log_config
+from openecs.acs.payload_logs import LogTarget, log_config
 from openecs.shapes import ecs
 
 MIB = 1024 * 1024
@@ -48,11 +48,11 @@ def host_config_json(
     memory_reservation_mib: int | None,
     network_mode: str,
     task_id: str,
-    endpoint: str,
+    log_target: LogTarget,
 ) -> str:
     """The container's HostConfig: what is said about its place on the host.
 
-    The amounts are in MiB with overrides applied; ``endpoint`` is where logs go.
+    The amounts are in MiB with overrides applied; ``log_target`` is where logs go.
     """
     host: dict[str, Any] = {}
     if network_mode != "awsvpc":
@@ -76,7 +76,7 @@ def host_config_json(
         host["IpcMode"] = definition.ipc_mode
     if container.log_configuration is not None:
         host["LogConfig"] = log_config(
-            container.log_configuration, container=container.name or "", task_id=task_id, endpoint=endpoint
+            container.log_configuration, container=container.name or "", task_id=task_id, target=log_target
         )
     return _encode(host).decode()
 

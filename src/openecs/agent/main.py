@@ -113,7 +113,7 @@ async def _run(
             images=Images(runtime, clock, config.image_pull_behavior),
             limits=limits,
             network=network,
-            ports=PortPool(host_range(), config.reserved_ports),
+            ports=PortPool(host_range(), config.reserved_ports, first=int(node_id, 16)),
             store=store,
             credentials=keys,
             reporter=reporter,

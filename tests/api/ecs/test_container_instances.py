@@ -212,6 +212,27 @@ class TestRegister:
         world.register(attributes=named)
         assert len(world.state.container_instances) == 4
 
+    def test_a_deregistered_instance_comes_back_with_a_new_cluster_only(self, world: World) -> None:
+        named = (
+            ecs.Attribute(name="openecs.node-id", value="host-1"),
+            ecs.Attribute(name="openecs.lend-to", value="extra"),
+        )
+        extra = world.add_cluster("extra")
+        world.register(attributes=named)
+
+        def shown() -> list[str]:
+            return [i.status for i in world.state.container_instances.by("cluster", extra.arn)]
+
+        [lent] = world.state.container_instances.by("cluster", extra.arn)
+        world(
+            "DeregisterContainerInstance",
+            ecs.DeregisterContainerInstanceRequest(cluster="extra", container_instance=lent.arn),
+        )
+        world.register(attributes=named)
+        assert shown() == ["INACTIVE"]
+        world.add_cluster("extra", lend=True)
+        assert sorted(shown()) == ["ACTIVE", "INACTIVE"]
+
     @pytest.mark.parametrize(
         "members",
         [

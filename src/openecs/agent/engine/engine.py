@@ -15,7 +15,7 @@ from openecs.acs.messages import RoleCredentials, TaskPayload
 from openecs.agent.engine import facts as f
 from openecs.agent.engine import names
 from openecs.agent.engine.settings import EngineParts
-from openecs.agent.engine.task_machine import fresh, restored
+from openecs.agent.engine.task_plan import fresh, restored
 from openecs.agent.engine.task_state import Report
 from openecs.agent.engine.worker import TaskWorker
 from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, Event, NoSuchContainer

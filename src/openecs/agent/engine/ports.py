@@ -30,9 +30,11 @@ class PortPool:
         port_range: tuple[int, int] = FALLBACK_RANGE,
         reserved: Sequence[int] = (),
         is_free: Callable[[int, str], bool] | None = None,
+        first: int = 0,
     ) -> None:
         self._low, self._high = port_range
-        self._next = self._low
+        # Several agents on one host begin at different places, so that they rarely meet.
+        self._next = self._low + first % (self._high - self._low + 1)
         self._reserved = frozenset(reserved)
         self._taken: dict[tuple[int, str], str] = {}
         self._is_free = is_free or bindable

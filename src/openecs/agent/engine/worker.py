@@ -21,7 +21,8 @@ from openecs.agent.engine import volumes
 from openecs.agent.engine.actions import Actions
 from openecs.agent.engine.names import PAUSE
 from openecs.agent.engine.settings import EngineParts
-from openecs.agent.engine.task_machine import Step, TaskPlan, step
+from openecs.agent.engine.task_machine import Step, step
+from openecs.agent.engine.task_plan import TaskPlan
 from openecs.agent.engine.task_state import TaskState
 from openecs.agent.runtime.protocol import EngineError, EngineUnavailable
 

@@ -149,13 +149,17 @@ class Registration:
             )
 
 
-def lend(state: State, tx: Transaction, node: Node, cluster: Cluster, *, now: float, ids: Ids) -> None:
+def lend(
+    state: State, tx: Transaction, node: Node, cluster: Cluster, *, now: float, ids: Ids, again: bool = False
+) -> None:
     """Make the node visible in a further cluster, unless it is or was there already.
 
-    An instance that somebody deregistered does not come back by itself.
+    An instance that somebody deregistered does not come back by itself, only with a new
+    cluster (``again``).
     """
     instances = state.container_instances.by("node", node.id)
-    if cluster.status != "ACTIVE" or not instances or any(i.cluster_arn == cluster.arn for i in instances):
+    there = any(i.cluster_arn == cluster.arn and not (again and i.status == "INACTIVE") for i in instances)
+    if cluster.status != "ACTIVE" or not instances or there:
         return
     like = instances[0]
     attributes = {a.name: a.value for a in like.attributes if _given_by_agent(a.name)}

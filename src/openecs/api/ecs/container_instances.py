@@ -31,7 +31,7 @@ def lend_to_cluster(state: State, tx: Transaction, cluster: Cluster, *, now: flo
     """Show every node that is lent to clusters of that name in a new cluster."""
     for node in list(state.nodes):
         if cluster.name in node.lent_to:
-            lend(state, tx, node, cluster, now=now, ids=ids)
+            lend(state, tx, node, cluster, now=now, ids=ids, again=True)
 
 
 class ContainerInstances:

@@ -1,0 +1,44 @@
+"""What a reader must know of the machine to judge the figures."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def facts() -> list[tuple[str, str]]:
+    """Name and value of every fact, in the order in which they are shown."""
+    return [
+        ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("processor", f"{_processor()}, {os.cpu_count()} cores"),
+        ("memory", f"{_memory_mib()} MiB"),
+        ("kernel", platform.release()),
+        ("container engine", _engine()),
+        ("Python", platform.python_version()),
+        ("load average at start", " ".join(f"{value:.2f}" for value in os.getloadavg())),
+        ("command", " ".join(["python", *sys.argv])),
+    ]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory_mib() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+def _engine() -> str:
+    command = ["docker", "version", "--format", "Docker {{.Server.Version}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except OSError:
+        return "none"
+    return done.stdout.strip() or "none"

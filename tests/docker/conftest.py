@@ -1,0 +1,33 @@
+"""One installation on the machine's real engine for all tests of this folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# The conformance tests' way to start an installation is also that of these tests.
+sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
+
+from conformance_support import Installation
+from docker_world import World
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.docker)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, docker_engine: str, busybox_image: str) -> Iterator[World]:
+    """A running installation on the machine's engine, with the image that tests run."""
+    installation = Installation(tmp_path_factory.mktemp("world"), "--runtime", "docker")
+    installation.up()
+    try:
+        yield World(installation, busybox_image)
+    finally:
+        installation.down()

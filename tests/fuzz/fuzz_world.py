@@ -1,0 +1,358 @@
+"""The small world that fuzzed requests speak of, and one sound request for each operation.
+
+``build`` makes clusters, machines, task definitions, tasks, services and logs through the API.
+``references`` are the values that requests use where they name something: things that exist,
+that once existed, that never did, and malformed ones.  ``SOUND`` gives every served operation a
+request that succeeds in this world (or shows the one way in which it can only be refused).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fuzz_plane import ACCOUNT, REGION, Plane
+
+from openecs.model.network import region_network
+
+BASE = f"arn:aws:ecs:{REGION}:{ACCOUNT}:"
+LOG_BASE = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:"
+NETWORK = region_network(ACCOUNT, REGION)
+AWSVPC = {"awsvpcConfiguration": {"subnets": [NETWORK.subnets[0].id], "securityGroups": [NETWORK.security_group_id]}}
+CAPABILITIES = (
+    "ecs.capability.container-ordering",
+    "ecs.capability.network.container-port-range",
+    "ecs.capability.container-restart-policy",
+    "ecs.capability.container-health-check",
+    "ecs.capability.docker-plugin.local",
+    "com.amazonaws.ecs.capability.privileged-container",
+    "ecs.capability.task-cpu-mem-limit",
+    "ecs.capability.increased-task-cpu-limit",
+    "ecs.capability.task-eni",
+    "com.amazonaws.ecs.capability.task-iam-role",
+    "com.amazonaws.ecs.capability.task-iam-role-network-host",
+    "ecs.capability.execution-role-awslogs",
+    *(f"com.amazonaws.ecs.capability.docker-remote-api.1.{n}" for n in range(17, 33)),
+    *(
+        f"com.amazonaws.ecs.capability.logging-driver.{driver}"
+        for driver in ("json-file", "awslogs", "none", "syslog", "journald", "fluentd", "gelf", "local")
+    ),
+)
+
+
+def container(name: str = "web", **more: Any) -> dict[str, Any]:
+    return {"name": name, "image": "busybox", "cpu": 64, "memory": 64, "essential": True, **more}
+
+
+DEFINITIONS: dict[str, dict[str, Any]] = {
+    "web": {"containerDefinitions": [container(), container("side", essential=False)]},
+    "port": {"containerDefinitions": [container(portMappings=[{"containerPort": 80, "hostPort": 8080}])]},
+    "net": {"networkMode": "awsvpc", "containerDefinitions": [container()]},
+    "far": {
+        "networkMode": "awsvpc",
+        "requiresCompatibilities": ["FARGATE"],
+        "cpu": "256",
+        "memory": "512",
+        "containerDefinitions": [{"name": "web", "image": "busybox"}],
+    },
+}
+
+
+def machine(number: int, **more: Any) -> dict[str, Any]:
+    """What the agent of a machine registers."""
+    attributes = [{"name": name} for name in CAPABILITIES]
+    valued = {
+        "ecs.os-type": "linux",
+        "ecs.os-family": "LINUX",
+        "ecs.cpu-architecture": "x86_64",
+        "openecs.node-id": f"node-{number}",
+        "openecs.task-eni": "true",
+        "openecs.fargate": "true",
+        "openecs.lend-to": "spare",
+    }
+    attributes += [{"name": name, "value": value} for name, value in valued.items()]
+    return {
+        "cluster": "default",
+        "attributes": attributes,
+        "totalResources": [
+            {"name": "CPU", "type": "INTEGER", "integerValue": 2048},
+            {"name": "MEMORY", "type": "INTEGER", "integerValue": 2048},
+            {"name": "PORTS", "type": "STRINGSET", "stringSetValue": ["22"]},
+            {"name": "PORTS_UDP", "type": "STRINGSET", "stringSetValue": []},
+        ],
+        **more,
+    }
+
+
+class World:
+    """What exists, by the names under which requests can speak of it."""
+
+    def __init__(self, plane: Plane) -> None:
+        self.plane = plane
+        for name in ("default", "spare", "empty", "gone"):
+            plane.must("ecs", "CreateCluster", clusterName=name, tags=[{"key": "k", "value": "v"}])
+        plane.must("ecs", "DeleteCluster", cluster="gone")
+        registered = [
+            plane.must("ecs", "RegisterContainerInstance", who=plane.agent, **machine(number)) for number in (1, 2)
+        ]
+        self.instances = [reply["containerInstance"]["containerInstanceArn"] for reply in registered]
+        plane.connect_agents()
+        for family, members in DEFINITIONS.items():
+            plane.must("ecs", "RegisterTaskDefinition", family=family, **members)
+        for _ in range(2):
+            plane.must("ecs", "RegisterTaskDefinition", family="old", **DEFINITIONS["web"])
+        plane.must("ecs", "DeregisterTaskDefinition", taskDefinition="old:1")
+        plane.must("ecs", "DeregisterTaskDefinition", taskDefinition="old:2")
+        self.running = self._run("web", startedBy="me", tags=[{"key": "k", "value": "v"}])
+        self.stopped = self._run("web")
+        self.pending = self._run("port")
+        self.attached = self._run("net", networkConfiguration=AWSVPC)
+        for task, status in ((self.running, "RUNNING"), (self.stopped, "STOPPED")):
+            plane.must("ecs", "SubmitTaskStateChange", who=plane.agent, task=task, status=status)
+        for name, members in (("svc", {"taskDefinition": "web", "desiredCount": 1}), ("idle", {"taskDefinition": "web", "desiredCount": 0})):
+            plane.must("ecs", "CreateService", serviceName=name, **members)
+        plane.settle_services()
+        plane.must("ecs", "PutAttributes", attributes=[{"name": "rack", "value": "r1", "targetId": self.instances[0]}])
+        plane.must("ecs", "PutAccountSetting", name="awsvpcTrunking", value="enabled")
+        for name in ("group", "quiet"):
+            plane.must("logs", "CreateLogGroup", logGroupName=name, tags={"k": "v"})
+            plane.must("logs", "CreateLogStream", logGroupName=name, logStreamName="stream")
+        self.now = round(plane.clock.now() * 1000)
+        events = [{"timestamp": self.now + n, "message": f"line {n}"} for n in range(5)]
+        plane.must("logs", "PutLogEvents", logGroupName="group", logStreamName="stream", logEvents=events)
+
+    def _run(self, definition: str, **more: Any) -> str:
+        reply = self.plane.must("ecs", "RunTask", taskDefinition=definition, **more)
+        assert not reply["failures"], reply
+        arn: str = reply["tasks"][0]["taskArn"]
+        return arn
+
+    @property
+    def references(self) -> dict[str, list[Any]]:
+        """Member name → values worth trying; a list's items are found under the list's name."""
+        clusters = ["default", "spare", "empty", "gone", "nowhere", f"{BASE}cluster/default", f"{BASE}service/x", ""]
+        definitions = ["web", "web:1", "far", "net", "port:1", "old", "old:1", "web:99", "none", "web:", ":1", "web:0"]
+        definitions += [f"{BASE}task-definition/web:1", f"{BASE}task-definition/web", "arn:aws:ecs", "web:1:1", ""]
+        tasks = [self.running, self.stopped, self.pending, self.attached, self.running.rsplit("/", 1)[1], "0" * 32]
+        tasks += [f"{BASE}task/spare/{'0' * 32}", f"{BASE}task/{'0' * 32}", f"{BASE}cluster/default", "x", ""]
+        services = ["svc", "idle", "none", f"{BASE}service/default/svc", f"{BASE}service/svc", f"{BASE}service/a/b/c"]
+        instances = [*self.instances, self.instances[0].rsplit("/", 1)[1], "0" * 32, f"{BASE}container-instance/x", ""]
+        resources = [f"{BASE}cluster/default", self.running, self.instances[0], f"{BASE}service/default/svc"]
+        resources += [f"{BASE}task-definition/web:1", f"{BASE}task-definition/old:1", f"{BASE}cluster/none", "arn:x"]
+        resources += [f"{LOG_BASE}group", f"{LOG_BASE}group:*", f"{LOG_BASE}none", "arn:aws:s3:::bucket"]
+        groups, streams = ["group", "quiet", "none", "a/b", "", "x" * 513], ["stream", "none", "a:b", "*", ""]
+        subnets = [[NETWORK.subnets[0].id], [NETWORK.subnets[1].id, NETWORK.subnets[2].id], ["subnet-0"], []]
+        return {
+            "cluster": clusters,
+            "clusters": clusters,
+            "clusterName": [*clusters, "new-one", "a" * 256, "9lives"],
+            "taskDefinition": definitions,
+            "taskDefinitions": definitions,
+            "family": ["web", "fresh", "old", "far", "a" * 256, "a b", ""],
+            "familyPrefix": ["web", "old", "w", "none"],
+            "task": tasks,
+            "tasks": tasks,
+            "service": services,
+            "services": services,
+            "serviceName": [*services, "new-service", "a" * 256],
+            "containerInstance": instances,
+            "containerInstances": instances,
+            "containerInstanceArn": instances,
+            "targetId": instances,
+            "resourceArn": resources,
+            "logGroupName": groups,
+            "logGroupIdentifier": [*groups, f"{LOG_BASE}group", f"{LOG_BASE}group:*"],
+            "logGroupNamePrefix": groups,
+            "logStreamName": streams,
+            "logStreamNames": streams,
+            "logStreamNamePrefix": streams,
+            "subnets": [item for several in subnets for item in several],
+            "securityGroups": [NETWORK.security_group_id, "sg-0"],
+            "image": ["busybox", "busybox:1", "repo/image@sha256:" + "0" * 64, "a b", "", "UPPER"],
+            "containerName": ["web", "side", "none"],
+            "name": ["web", "side", "volume", "rack", "CPU", "awsvpcTrunking", "containerInsights", "a b", "n" * 256],
+            "networkMode": ["bridge", "host", "none", "awsvpc"],
+            "cpu": ["256", "1 vCPU", ".25 vcpu", "0", "-1", "99999999999", "1e3", "²"],
+            "memory": ["512", "1GB", "0.5 gb", "0", "-5", "one"],
+            "expression": [
+                "attribute:rack == r1",
+                "agentConnected == true",
+                "not(task:group == family:web)",
+                "runningTasksCount > 1",
+                "(" * 60,
+                "attribute:rack in [",
+                "a == b and",
+                "attribute:rack =~ (a+)+$",
+                "attribute:rack =~ [",
+            ],
+            "filter": ["attribute:rack == r1", "agentConnected == true", "task:group ==", "((", "status == ACTIVE"],
+            "field": ["instanceId", "host", "cpu", "memory", "attribute:rack", "attribute:", "rack"],
+            "status": ["RUNNING", "STOPPED", "PENDING", "ACTIVE", "DRAINING", "MANIFEST_PULLED", "x"],
+            "startedBy": ["me", "ecs-svc/1", "s" * 129],
+            "group": ["family:web", "service:svc", "mine", ""],
+            "attachmentArn": [f"{BASE}attachment/x", self._attachment(), "x", ""],
+            "nextToken": ["x", "", "a" * 2000, "eyJ9", "é"],
+            "sequenceToken": ["x", "1"],
+            "startTime": [0, self.now, self.now + 3, -1, 2**62],
+            "endTime": [0, self.now, self.now + 3, -1, 2**62],
+            "timestamp": [self.now, self.now - 1, 0, -1, 2**62, self.now + 10**9],
+            "key": ["k", "aws:x", "", "k" * 129],
+            "tagKeys": ["k", "none", "aws:x"],
+            "containerPort": [80, 0, 1, 65535, 65536, -1],
+            "hostPort": [0, 8080, 22, 80, 49153, 65536, -1],
+            "containerPortRange": ["80-90", "90-80", "1-65535", "x-y", "80", "0-0", "80-80-80"],
+            "desiredCount": [0, 1, 2, -1, 10**6, 2**31 - 1],
+            "count": [1, 2, 10, 11, 0, -1],
+            "launchType": ["EC2", "FARGATE", "EXTERNAL"],
+            "instanceIdentityDocument": ["", "{}", '{"instanceId":"i-1"}', "[]", '{"instanceId":1}', "\ud800", "{"],
+        }
+
+    def _attachment(self) -> str:
+        task = self.plane.state.tasks.get(self.attached)
+        assert task is not None
+        assert task.eni is not None
+        return f"{BASE}attachment/{task.eni.attachment_id}"
+
+    @property
+    def sound(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """(service, operation) → a request that this world answers with 200."""
+        full_service = {
+            "serviceName": "another",
+            "taskDefinition": "web",
+            "desiredCount": 1,
+            "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
+            "placementStrategy": [{"type": "spread", "field": "instanceId"}],
+            "tags": [{"key": "a", "value": "b"}],
+            "clientToken": "token",
+        }
+        overrides = {"containerOverrides": [{"name": "web", "command": ["x"], "environment": [{"name": "A", "value": "B"}]}]}
+        run = {
+            "cluster": "default",
+            "taskDefinition": "web:1",
+            "count": 2,
+            "overrides": overrides,
+            "placementConstraints": [{"type": "memberOf", "expression": "attribute:rack == r1"}],
+            "placementStrategy": [{"type": "binpack", "field": "memory"}],
+            "tags": [{"key": "a", "value": "b"}],
+            "clientToken": "token",
+            "startedBy": "fuzz",
+        }
+        start = {k: run[k] for k in ("cluster", "taskDefinition", "overrides", "tags", "startedBy")}
+        group = {"logGroupName": "group"}
+        stream = {**group, "logStreamName": "stream"}
+        tag = [{"key": "a", "value": "b"}]
+        ecs: dict[str, dict[str, Any]] = {
+            "CreateCluster": {"clusterName": "new", "settings": [{"name": "containerInsights", "value": "disabled"}], "tags": tag},
+            "DescribeClusters": {"clusters": ["default", "none"], "include": ["STATISTICS", "TAGS", "SETTINGS"]},
+            "ListClusters": {"maxResults": 2},
+            "UpdateCluster": {"cluster": "spare", "settings": [{"name": "containerInsights", "value": "disabled"}]},
+            "UpdateClusterSettings": {"cluster": "spare", "settings": [{"name": "containerInsights", "value": "disabled"}]},
+            "DeleteCluster": {"cluster": "empty"},
+            "RegisterTaskDefinition": {"family": "web", **FULL_DEFINITION},
+            "DeregisterTaskDefinition": {"taskDefinition": "web:1"},
+            "DeleteTaskDefinitions": {"taskDefinitions": ["old:1"]},
+            "DescribeTaskDefinition": {"taskDefinition": "web", "include": ["TAGS"]},
+            "ListTaskDefinitions": {"familyPrefix": "web", "status": "ACTIVE", "sort": "DESC", "maxResults": 1},
+            "ListTaskDefinitionFamilies": {"familyPrefix": "w", "status": "ALL", "maxResults": 1},
+            "RunTask": run,
+            "StartTask": {**start, "containerInstances": [self.instances[0]]},
+            "StopTask": {"task": self.running, "reason": "enough"},
+            "DescribeTasks": {"tasks": [self.running, "none"], "include": ["TAGS"]},
+            "ListTasks": {"family": "web", "desiredStatus": "RUNNING", "maxResults": 1},
+            "CreateService": full_service,
+            "UpdateService": {"service": "svc", "desiredCount": 2, "taskDefinition": "web:1", "forceNewDeployment": True},
+            "DescribeServices": {"services": ["svc", "none"], "include": ["TAGS"]},
+            "ListServices": {"launchType": "EC2", "maxResults": 1},
+            "DeleteService": {"service": "svc", "force": True},
+            "RegisterContainerInstance": machine(3),
+            "DeregisterContainerInstance": {"containerInstance": self.instances[0], "force": True},
+            "DescribeContainerInstances": {"containerInstances": [self.instances[0], "none"], "include": ["TAGS"]},
+            "ListContainerInstances": {"filter": "attribute:rack == r1", "status": "ACTIVE", "maxResults": 1},
+            "UpdateContainerInstancesState": {"containerInstances": [self.instances[0]], "status": "DRAINING"},
+            "PutAttributes": {"attributes": [{"name": "zone", "value": "z", "targetId": self.instances[0]}]},
+            "DeleteAttributes": {"attributes": [{"name": "rack", "targetId": self.instances[0]}]},
+            "ListAttributes": {"targetType": "container-instance", "attributeName": "rack", "maxResults": 1},
+            "DiscoverPollEndpoint": {"cluster": "default", "containerInstance": self.instances[0]},
+            "SubmitTaskStateChange": {
+                "task": self.running,
+                "status": "STOPPED",
+                "reason": "over",
+                "containers": [{"containerName": "web", "status": "STOPPED", "exitCode": 1, "runtimeId": "r"}],
+                "pullStartedAt": 1.5,
+                "executionStoppedAt": 2,
+            },
+            "SubmitContainerStateChange": {
+                "task": self.running,
+                "containerName": "web",
+                "status": "RUNNING",
+                "runtimeId": "r",
+                "networkBindings": [{"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 8080, "protocol": "tcp"}],
+            },
+            "SubmitAttachmentStateChanges": {
+                "attachments": [{"attachmentArn": self._attachment(), "status": "ATTACHED"}]
+            },
+            "TagResource": {"resourceArn": f"{BASE}cluster/default", "tags": tag},
+            "UntagResource": {"resourceArn": f"{BASE}cluster/default", "tagKeys": ["k"]},
+            "ListTagsForResource": {"resourceArn": f"{BASE}cluster/default"},
+            "ListAccountSettings": {"effectiveSettings": True, "maxResults": 3},
+            "PutAccountSetting": {"name": "awsvpcTrunking", "value": "disabled"},
+            "PutAccountSettingDefault": {"name": "awsvpcTrunking", "value": "enabled"},
+            "DeleteAccountSetting": {"name": "awsvpcTrunking"},
+        }
+        logs: dict[str, dict[str, Any]] = {
+            "CreateLogGroup": {"logGroupName": "new", "tags": {"a": "b"}},
+            "DeleteLogGroup": {"logGroupName": "quiet"},
+            "DescribeLogGroups": {"logGroupNamePrefix": "g", "limit": 1},
+            "CreateLogStream": {**group, "logStreamName": "new"},
+            "DeleteLogStream": {"logGroupName": "quiet", "logStreamName": "stream"},
+            "DescribeLogStreams": {**group, "orderBy": "LogStreamName", "descending": True, "limit": 1},
+            "PutLogEvents": {**stream, "logEvents": [{"timestamp": self.now, "message": "x"}]},
+            "GetLogEvents": {**stream, "startTime": 0, "limit": 2, "startFromHead": True},
+            "FilterLogEvents": {**group, "logStreamNames": ["stream"], "limit": 2},
+            "PutRetentionPolicy": {**group, "retentionInDays": 7},
+            "DeleteRetentionPolicy": group,
+            "TagLogGroup": {**group, "tags": {"a": "b"}},
+            "UntagLogGroup": {**group, "tags": ["k"]},
+            "ListTagsLogGroup": group,
+            "TagResource": {"resourceArn": f"{LOG_BASE}group", "tags": {"a": "b"}},
+            "UntagResource": {"resourceArn": f"{LOG_BASE}group", "tagKeys": ["k"]},
+            "ListTagsForResource": {"resourceArn": f"{LOG_BASE}group"},
+        }
+        by_service = {"ecs": ecs, "logs": logs, "sts": {"GetCallerIdentity": {}}}
+        return {
+            (service, operation): json.loads(json.dumps(request))
+            for service, requests in by_service.items()
+            for operation, request in requests.items()
+        }
+
+
+FULL_DEFINITION: dict[str, Any] = {
+    "networkMode": "bridge",
+    "cpu": "512",
+    "memory": "1024",
+    "containerDefinitions": [
+        container(
+            portMappings=[{"containerPort": 80, "hostPort": 0, "protocol": "tcp"}],
+            environment=[{"name": "A", "value": "B"}],
+            mountPoints=[{"sourceVolume": "data", "containerPath": "/data", "readOnly": True}],
+            healthCheck={"command": ["CMD-SHELL", "true"], "interval": 5, "timeout": 2, "retries": 1, "startPeriod": 0},
+            dependsOn=[{"containerName": "side", "condition": "START"}],
+            ulimits=[{"name": "nofile", "softLimit": 1, "hardLimit": 2}],
+            linuxParameters={"initProcessEnabled": True, "sharedMemorySize": 64},
+            logConfiguration={"logDriver": "json-file", "options": {"max-size": "1m"}},
+            dockerLabels={"a": "b"},
+            stopTimeout=5,
+            command=["a"],
+            entryPoint=["b"],
+            extraHosts=[{"hostname": "h", "ipAddress": "10.0.0.1"}],
+            systemControls=[{"namespace": "net.core.somaxconn", "value": "10"}],
+            restartPolicy={"enabled": True, "ignoredExitCodes": [1], "restartAttemptPeriod": 60},
+        ),
+        container("side", essential=False, links=[]),
+    ],
+    "volumes": [{"name": "data", "host": {"sourcePath": "/tmp/data"}}],
+    "placementConstraints": [{"type": "memberOf", "expression": "attribute:rack == r1"}],
+    "requiresCompatibilities": ["EC2"],
+    "tags": [{"key": "a", "value": "b"}],
+    "runtimePlatform": {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
+}
