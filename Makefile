@@ -52,7 +52,7 @@ bench-core: setup-dev engine
 	$(PYTHON) bench/core.py
 
 soak: setup-dev engine
-	.venv/bin/pytest -m soak -n 0 --timeout 3600
+	.venv/bin/pytest tests/soak --timeout 3600
 
 clean:
 	rm -rf .venv .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

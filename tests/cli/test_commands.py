@@ -242,3 +242,12 @@ def test_status_tells_trouble_with_exit_status_1(shell: Shell) -> None:
     status = shell("status")
     assert status.returncode == 1
     assert "Problem:" in status.stdout
+
+
+def test_down_waits_for_a_server_that_is_being_restarted(shell: Shell) -> None:
+    assert shell("up", "--detach", "--port", "0").returncode == 0
+    running = shell.installation.running()
+    running.server.send(signal.SIGKILL)
+    down = shell("down")
+    assert down.returncode == 0, down.stderr
+    assert running.alive == ()

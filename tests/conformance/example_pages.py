@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class Example:
     words: list[str]
     #: What the page prints as output, ``None`` when it prints none.
     output: Any = None
+    #: Whether the page's output is no JSON even with a benevolent eye.
+    unreadable: bool = False
     #: Contents of files by the name that the command gives.
     files: dict[str, str] = field(default_factory=dict)
 
@@ -81,8 +84,15 @@ def _read(page: str, text: str) -> list[Example]:
             for example in found:
                 if any(word.startswith("file://") and word.endswith(f"/{name}") for word in example.words):
                     example.files[name] = block
-        elif block[0] in "{[" and found[-1].output is None:
-            found[-1].output = _json(block)
+        elif block[0] in '{["' and found[-1].output is None:
+            try:
+                found[-1].output = _json(block)
+            except ValueError:
+                found[-1].unreadable = True
+    for earlier, example in pairwise(found):
+        # A page that shows one file lets a further command read another one like it.
+        if "file://" in " ".join(example.words) and not example.files:
+            example.files = earlier.files
     return found
 
 
@@ -100,7 +110,9 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _json(text: str) -> Any:
-    """JSON as the pages have it: sometimes with a comma too many, too few, or a bracket left over."""
+    """JSON as the pages have it: with a comma too many or too few, a bracket left over or left out."""
+    if text.startswith('"'):
+        text = f"{{{text}}}"
     text = re.sub(r",(\s*[}\]])", r"\1", text)
     text = re.sub(r'([}\]"0-9el])(\s*\n\s*")', r"\1,\2", text)
     return json.JSONDecoder().raw_decode(text)[0]

@@ -75,7 +75,8 @@ def error_differences(operation_model: Any, status: int, body: bytes) -> list[st
     return wrong
 
 
-#: Codes that AWS's front end gives whatever the service models.
+#: Codes that AWS's front end gives whatever the service models, and OpenECS's own for an
+#: operation that the model has and OpenECS has not yet.
 COMMON_ERRORS = frozenset(
     {
         "AccessDeniedException",
@@ -85,6 +86,7 @@ COMMON_ERRORS = frozenset(
         "SerializationException",
         "UnknownOperationException",
         "UnrecognizedClientException",
+        "UnsupportedOperationException",
         "ValidationException",
     }
 )

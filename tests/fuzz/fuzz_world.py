@@ -114,12 +114,18 @@ class World:
         plane.settle_services()
         plane.must("ecs", "PutAttributes", attributes=[{"name": "rack", "value": "r1", "targetId": self.instances[0]}])
         plane.must("ecs", "PutAccountSetting", name="awsvpcTrunking", value="enabled")
+        self.now = self.make_logs(plane)
+
+    @staticmethod
+    def make_logs(plane: Plane) -> int:
+        """Two log groups with a stream each; returns the time of the first event."""
         for name in ("group", "quiet"):
             plane.must("logs", "CreateLogGroup", logGroupName=name, tags={"k": "v"})
             plane.must("logs", "CreateLogStream", logGroupName=name, logStreamName="stream")
-        self.now = round(plane.clock.now() * 1000)
-        events = [{"timestamp": self.now + n, "message": f"line {n}"} for n in range(5)]
+        now = round(plane.clock.now() * 1000)
+        events = [{"timestamp": now + n, "message": f"line {n}"} for n in range(5)]
         plane.must("logs", "PutLogEvents", logGroupName="group", logStreamName="stream", logEvents=events)
+        return now
 
     def _run(self, definition: str, **more: Any) -> str:
         reply = self.plane.must("ecs", "RunTask", taskDefinition=definition, **more)
@@ -215,7 +221,7 @@ class World:
 
     @property
     def sound(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """(service, operation) → a request that this world answers with 200."""
+        """(service, operation) → a request that this world answers with 200, where any is."""
         full_service = {
             "serviceName": "another",
             "taskDefinition": "web",
@@ -263,6 +269,8 @@ class World:
             "UpdateService": {"service": "svc", "desiredCount": 2, "taskDefinition": "web:1", "forceNewDeployment": True},
             "DescribeServices": {"services": ["svc", "none"], "include": ["TAGS"]},
             "ListServices": {"launchType": "EC2", "maxResults": 1},
+            "ListServicesByNamespace": {"namespace": "none", "maxResults": 1},
+            "UpdateContainerAgent": {"containerInstance": self.instances[0]},
             "DeleteService": {"service": "svc", "force": True},
             "RegisterContainerInstance": machine(3),
             "DeregisterContainerInstance": {"containerInstance": self.instances[0], "force": True},

@@ -137,6 +137,21 @@ class TestReports:
         t = task_state.apply_report(task(), report, 5.0)
         assert (t.stop_code, t.stopped_reason, t.started_at) == ("TaskFailedToStart", reason, None)
 
+    def test_why_nothing_was_started_may_be_told_last(self) -> None:
+        never = TaskReport(status="PENDING", containers=(ContainerReport(name="app", status="STOPPED"),))
+        t = task_state.apply_report(task(), never, 5.0)
+        assert (t.desired_status, t.stop_code, t.stopped_reason) == ("STOPPED", None, None)
+        t = task_state.apply_report(t, TaskReport(status="STOPPED", reason="ResourceInitializationError: x"), 6.0)
+        assert (t.stop_code, t.stopped_reason) == ("TaskFailedToStart", "ResourceInitializationError: x")
+
+    def test_an_essential_end_before_the_others_had_started_is_no_failure_to_start(self) -> None:
+        two = msgspec.structs.replace(
+            task(), containers=(*task().containers, msgspec.structs.replace(task().containers[0], name="other"))
+        )
+        t = task_state.apply_report(two, TaskReport(status="STOPPED", containers=(exited(code=3),)), 5.0)
+        assert (t.stop_code, t.stopped_reason) == ("EssentialContainerExited", "Essential container in task exited")
+        assert t.started_at is None
+
     def test_a_task_over_before_its_running_was_reported_did_run(self) -> None:
         both = (ContainerReport(name="app", status="RUNNING", runtime_id="c1"), exited(code=1))
         t = task_state.apply_report(

@@ -11,6 +11,7 @@ import asyncio
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
@@ -141,10 +142,19 @@ class InactiveInstanceError(Exception):
     """The container instance was deregistered."""
 
 
+class Dial(Protocol):
+    """Opens a websocket with a signed handshake: ``dial``, or what a simulation has in its place."""
+
+    def __call__(
+        self, url: str, headers: Mapping[str, str], tls: ssl.SSLContext | None = None, /
+    ) -> AbstractAsyncContextManager[ClientConnection]: ...
+
+
 class AcsLink:
     """Keeps ACS open.  ``run`` ends only by cancellation or ``NotRegisteredError``.
 
-    ``locate(send_credentials)`` gives the URL, ``sign(url)`` the headers of the handshake.
+    ``locate(send_credentials)`` gives the URL, ``sign(url)`` the headers of the handshake,
+    ``open_socket`` opens the websocket.
     """
 
     def __init__(
@@ -156,8 +166,10 @@ class AcsLink:
         on_connect: Callable[[], None] = lambda: None,
         tls: ssl.SSLContext | None = None,
         jitter: random.Random | None = None,
+        open_socket: Dial | None = None,
     ) -> None:
         self._sink = sink
+        self._dial: Dial = open_socket or dial
         self._locate = locate
         self._sign = sign
         self._on_connect = on_connect
@@ -194,7 +206,7 @@ class AcsLink:
 
     async def _serve(self) -> None:
         url = await self._locate(self._credentials_needed)
-        async with dial(url, self._sign(url), self._tls) as socket:
+        async with self._dial(url, self._sign(url), self._tls) as socket:
             _log.info("ACS connected")
             self._credentials_needed = False
             self._on_connect()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import structlog
 
 import openecs
-from openecs.acs.link import AcsLink, NotRegisteredError
+from openecs.acs.link import AcsLink, Dial, NotRegisteredError
 from openecs.acs.messages import RoleCredentials, TaskPayload
 from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
@@ -28,7 +29,10 @@ AGENT_HASH = "0e0ec500"
 
 
 class AgentSessions:
-    """Keeps ACS and TCS open; registers anew when the control plane has lost the instance."""
+    """Keeps ACS and TCS open; registers anew when the control plane has lost the instance.
+
+    ``jitter`` spreads retries, ``open_socket`` opens websockets; both have defaults for real use.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,9 @@ class AgentSessions:
         runtime: Runtime,
         clock: Clock,
         ids: Ids,
+        *,
+        jitter: random.Random | None = None,
+        open_socket: Dial | None = None,
     ) -> None:
         self._config = config
         self._info = info
@@ -49,6 +56,8 @@ class AgentSessions:
         self._runtime = runtime
         self._clock = clock
         self._ids = ids
+        self._jitter = jitter
+        self._open_socket = open_socket
         self._telemetry: Telemetry | None = None
 
     def health_changed(self) -> None:
@@ -68,6 +77,8 @@ class AgentSessions:
             clock=self._clock,
             ids=self._ids,
             tls=self._api.tls,
+            jitter=self._jitter,
+            open_socket=self._open_socket,
         )
         self._telemetry = telemetry
         link = AcsLink(
@@ -76,6 +87,8 @@ class AgentSessions:
             sign=self._api.sign_get,
             on_connect=self._reporter.wake,
             tls=self._api.tls,
+            jitter=self._jitter,
+            open_socket=self._open_socket,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(telemetry.run())

@@ -17,7 +17,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from openecs.acs.link import InactiveInstanceError, NotRegisteredError, dial
+from openecs.acs.link import Dial, InactiveInstanceError, NotRegisteredError, dial
 from openecs.agent.engine.worker import TaskWorker
 from openecs.clock import Clock
 from openecs.errors import AWSError, Retryable
@@ -48,7 +48,9 @@ class Telemetry:
         ids: Ids,
         tls: ssl.SSLContext | None = None,
         jitter: random.Random | None = None,
+        open_socket: Dial | None = None,
     ) -> None:
+        self._dial: Dial = open_socket or dial
         self._cluster = cluster
         self._container_instance = container_instance
         self._workers = workers
@@ -91,7 +93,7 @@ class Telemetry:
 
     async def _serve(self) -> None:
         url = await self._locate()
-        async with dial(url, self._sign(url, b""), self._tls) as socket:
+        async with self._dial(url, self._sign(url, b""), self._tls) as socket:
             lifetime = LIFETIME + self._jitter.uniform(0.0, LIFETIME_SPREAD)
             self._health.set()
             try:

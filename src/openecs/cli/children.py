@@ -38,11 +38,16 @@ def supervise(plan_file: Path) -> None:
 def serve(config_file: Path) -> None:
     """Run the control plane."""
     # Imported here: the other commands start faster without it.
+    import uvloop
+
     from openecs.server import run_server
 
     config = read_file(config_file, ServerConfig)
     _log_to(config.layout, "server", config.log_level)
-    asyncio.run(run_server(config))
+    import sys; sys.setswitchinterval(0.0001)
+    # uvloop answers about twice as many requests per second as asyncio's own loop.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_server(config))
 
 
 @click.command("agent-run", hidden=True)

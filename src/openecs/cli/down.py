@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import click
 
-from openecs.cli.client import CallError, Client, UnreachableError
+from openecs.cli.client import CallError, Client, UnreachableError, is_healthy
 from openecs.cli.installation import Installation, Running
 from openecs.cli.options import data_dir_option
 from openecs.cli.supervisor import GRACE_SECONDS
 from openecs.cli.tasks import stop_all
 from openecs.errors import OperatorError
+
+#: How long a server that does not answer may take to be restarted.
+RESTART_SECONDS = 15.0
 
 
 @click.command()
@@ -40,6 +44,7 @@ def down(installation: Installation, *, keep_tasks: bool, timeout: float) -> Non
 def stop_tasks(installation: Installation, seconds: float) -> None:
     """Stop all tasks; ``OperatorError`` when that is not possible."""
     client = Client(installation.credentials())
+    wait_for_restart(installation)
     try:
         stop_all(client, seconds=seconds, progress=lambda left: click.echo(f"Stopping tasks: {left} to go"))
     except (UnreachableError, CallError) as error:
@@ -47,6 +52,16 @@ def stop_tasks(installation: Installation, seconds: float) -> None:
             f"The tasks cannot be stopped: {error}. To stop what is left of OpenECS and leave its containers "
             "running, use: openecs down --keep-tasks"
         ) from None
+
+
+def wait_for_restart(installation: Installation) -> None:
+    """Give a server that has just crashed the time to come back; a supervisor sees to that."""
+    deadline = time.monotonic() + RESTART_SECONDS
+    while time.monotonic() < deadline:
+        running = installation.running()
+        if running is None or not running.supervisor.is_alive() or is_healthy(running.endpoint):
+            return
+        time.sleep(0.1)
 
 
 def stop_processes(running: Running) -> None:

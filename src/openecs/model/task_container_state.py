@@ -63,6 +63,11 @@ def ran(container: TaskContainer) -> bool:
     return not (container.reason or "").startswith(_NEVER_STARTED)
 
 
+def ended(container: TaskContainer) -> bool:
+    """Whether the container had run and has come to its end."""
+    return container.last_status == "STOPPED" and ran(container)
+
+
 def _reason(container: TaskContainer, report: ContainerReport) -> str | None:
     """The reason worth keeping, if any.
 

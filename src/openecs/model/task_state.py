@@ -175,13 +175,10 @@ def _progress(task: Task, report: TaskReport, containers: tuple[TaskContainer, .
     if task.desired_status == "RUNNING" and any(c.essential and c.last_status == "STOPPED" for c in containers):
         # The agent stops the rest by itself and says so later; what ended is known now.
         code, reason = _why(report, containers, started=report.status == "RUNNING" or _started(task, containers))
-        changes |= {
-            "desired_status": "STOPPED",
-            "last_status": "STOPPING",
-            "stopping_at": now,
-            "stop_code": code,
-            "stopped_reason": reason,
-        }
+        changes |= {"desired_status": "STOPPED", "last_status": "STOPPING", "stopping_at": now}
+        if reason != FAILED_TO_START:
+            # Without a reason yet it comes with the agent's last word: volumes, limits or network failed.
+            changes |= {"stop_code": code, "stopped_reason": reason}
     return changes
 
 
@@ -216,8 +213,11 @@ def _started(task: Task, containers: tuple[TaskContainer, ...]) -> bool:
 def _why(report: TaskReport, containers: tuple[TaskContainer, ...], *, started: bool) -> tuple[ecs.TaskStopCode, str]:
     """The stop code and reason of a task that nobody asked to stop."""
     if not started:
-        essential = [c.reason for c in containers if c.reason and c.essential]
+        essential = [c.reason for c in containers if c.reason and c.essential and not task_container_state.ran(c)]
         others = [c.reason for c in containers if c.reason and not c.essential]
+        if not report.reason and not essential and any(c.essential and task_container_state.ended(c) for c in containers):
+            # It came to its own end before the others had started; nothing had failed to start.
+            return "EssentialContainerExited", ESSENTIAL_EXITED
         reason = next(iter([*filter(None, (report.reason,)), *essential, *others]), FAILED_TO_START)
         return "TaskFailedToStart", reason[:1024]
     if any(c.essential and c.last_status == "STOPPED" for c in containers) or not report.reason:

@@ -63,7 +63,9 @@ class Listener(uvicorn.Server):
 def bind(address: str, port: int) -> socket.socket:
     """A listening socket; an ``OperatorError`` says what to do when that cannot be."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio switches Nagle's algorithm off only for sockets that say
+    # they are TCP, and accepted ones say what this one says; with it every reply takes 40 ms more.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address, port))

@@ -30,7 +30,6 @@ RULES: dict[str, Rule] = {
     "containerInsights": Rule("disabled", ("enabled", "disabled", "enhanced"), ("disabled",)),
     "containerInstanceLongArnFormat": LONG_ARN,
     "defaultLogDriverMode": Rule("non-blocking", ("blocking", "non-blocking"), ("blocking", "non-blocking")),
-    "dualStackIPv6": Rule("disabled", ENABLED, ("disabled",)),
     "fargateEventWindows": Rule("disabled", ENABLED, ("disabled",)),
     "fargateFIPSMode": Rule("disabled", ENABLED, ("disabled",)),
     "fargateTaskRetirementWaitPeriod": Rule("7", ("0", "7", "14"), ("0", "7", "14")),

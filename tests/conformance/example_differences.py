@@ -1,0 +1,73 @@
+"""Comparing a reply with the one that a page documents, and the differences that are meant.
+
+Compared are names and JSON types, not values: a member that the page shows must be in the
+reply, with the same type.  Of the objects in a list, what one has, some object of the reply's
+list must have.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+#: (example, path), both regular expressions → why the documented member is not in the reply.
+EXPLAINED: tuple[tuple[str, str, str], ...] = ()
+
+
+def differences(documented: Any, got: Any, path: str = "$") -> list[str]:
+    """What the reply lacks, as ``path: what``."""
+    if isinstance(documented, dict):
+        if not isinstance(got, dict):
+            return [f"{path}: an object is documented, the reply has {_kind(got)}"]
+        found: list[str] = []
+        for name, value in documented.items():
+            if name in got:
+                found += differences(value, got[name], f"{path}.{name}")
+            else:
+                found.append(f"{path}.{name}: absent")
+        return found
+    if isinstance(documented, list):
+        if not isinstance(got, list):
+            return [f"{path}: a list is documented, the reply has {_kind(got)}"]
+        if documented and not got:
+            return [f"{path}: the documented list has items, the reply's has none"]
+        found = []
+        for item in documented:
+            # The best match counts: items are of several kinds, and in any order.
+            tries = [differences(item, other, f"{path}[]") for other in got]
+            found += min(tries, key=len)
+        return list(dict.fromkeys(found))
+    if _kind(documented) != _kind(got) and not _timestamps(documented, got):
+        return [f"{path}: {_kind(documented)} is documented, the reply has {_kind(got)}"]
+    return []
+
+
+def unexplained(example: str, found: list[str]) -> list[str]:
+    """The differences that the table has no reason for."""
+    return [
+        difference
+        for difference in found
+        if not any(
+            re.fullmatch(page, example) and re.fullmatch(path, difference.partition(":")[0])
+            for page, path, _ in EXPLAINED
+        )
+    ]
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return {dict: "an object", list: "a list"}.get(type(value), "null")
+
+
+def _timestamps(documented: Any, got: Any) -> bool:
+    """Pages show times as the CLI v1 prints them (numbers) or as v2 does (ISO 8601)."""
+    return (
+        isinstance(documented, str)
+        and re.match(r"\d{4}-\d\d-\d\dT", documented) is not None
+        and _kind(got) == "a number"
+    )

@@ -1,0 +1,86 @@
+"""The examples that OpenECS refuses: with which code, and the words that name the thing.
+
+Each is about a feature that is not there yet, or never will be.  None is stored and ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from example_world import World
+
+NO_OPERATION = "UnsupportedOperationException"
+CLIENT = "ClientException"
+
+
+def _a_cluster(*names: str) -> Callable[[World], None]:
+    def prepare(world: World) -> None:
+        for name in names:
+            world.cluster(name)
+
+    return prepare
+
+
+def _a_service(world: World) -> None:
+    world.service("mycluster", "my-http-service", desiredCount=0)
+    world.service("MyCluster", "my-http-service", desiredCount=0)
+
+
+def _an_instance(world: World) -> None:
+    world.names["a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"] = world.instance("default")
+    world.names["765936fadbdd46b5991a4bd70c2a43d4"] = world.instance("default")
+    world.fargate("mytaskdef")
+    world.cluster("mycluster")
+    world.definition("mytaskdef")
+
+
+def _a_task(world: World) -> None:
+    world.instance("MyCluster")
+    world.names["d789e94343414c25b9f6bd59eEXAMPLE"] = world.task("MyCluster")
+
+
+def _nothing(world: World) -> None:
+    """The command is refused whatever there is."""
+
+
+#: Example → (preparation, code, words of the message).
+REFUSED: dict[str, tuple[Callable[[World], None], str, str]] = {
+    "ecs/capacity-provider-update#1": (_nothing, NO_OPERATION, "UpdateCapacityProvider"),
+    "ecs/create-capacity-provider#1": (_nothing, NO_OPERATION, "CreateCapacityProvider"),
+    "ecs/create-cluster#1": (_nothing, CLIENT, "containerInsights"),
+    "ecs/create-cluster#2": (_nothing, CLIENT, "capacityProviders"),
+    "ecs/create-service#3": (_a_cluster("MyCluster"), CLIENT, "deploymentController EXTERNAL"),
+    "ecs/create-service#4": (_a_cluster("MyCluster"), CLIENT, "loadBalancers"),
+    "ecs/create-service#5": (_a_cluster("mycluster"), CLIENT, "volumeConfigurations"),
+    "ecs/create-task-set#1": (_nothing, NO_OPERATION, "CreateTaskSet"),
+    "ecs/delete-capacity-provider#1": (_nothing, NO_OPERATION, "DeleteCapacityProvider"),
+    "ecs/delete-capacity-provider#2": (_nothing, NO_OPERATION, "DeleteCapacityProvider"),
+    "ecs/delete-task-set#1": (_nothing, NO_OPERATION, "DeleteTaskSet"),
+    "ecs/describe-capacity-providers#1": (_nothing, NO_OPERATION, "DescribeCapacityProviders"),
+    "ecs/describe-capacity-providers#2": (_nothing, NO_OPERATION, "DescribeCapacityProviders"),
+    "ecs/describe-service-deployments#1": (_nothing, NO_OPERATION, "DescribeServiceDeployments"),
+    "ecs/describe-service-revisions#1": (_nothing, NO_OPERATION, "DescribeServiceRevisions"),
+    "ecs/describe-task-sets#1": (_nothing, NO_OPERATION, "DescribeTaskSets"),
+    "ecs/execute-command#1": (_a_task, NO_OPERATION, "ExecuteCommand"),
+    "ecs/get-task-protection#1": (_nothing, NO_OPERATION, "GetTaskProtection"),
+    "ecs/list-service-deployments#1": (_nothing, NO_OPERATION, "ListServiceDeployments"),
+    "ecs/list-services-by-namespace#1": (_nothing, "NamespaceNotFoundException", "service-connect"),
+    "ecs/put-account-setting#1": (_nothing, CLIENT, "containerInsights"),
+    "ecs/put-cluster-capacity-providers#1": (_nothing, NO_OPERATION, "PutClusterCapacityProviders"),
+    "ecs/put-cluster-capacity-providers#2": (_nothing, NO_OPERATION, "PutClusterCapacityProviders"),
+    "ecs/put-cluster-capacity-providers#3": (_nothing, NO_OPERATION, "PutClusterCapacityProviders"),
+    "ecs/run-task#2": (_an_instance, CLIENT, "volumeConfigurations"),
+    "ecs/start-task#2": (_an_instance, CLIENT, "volumeConfigurations"),
+    # The page writes two keys as one with a comma, which the model does not allow in a key.
+    "ecs/untag-resource#1": (_a_cluster("MyCluster"), "InvalidParameterException", "tagKeys"),
+    "ecs/update-cluster#1": (_a_cluster("ECS-project-update-cluster"), CLIENT, "containerInsights"),
+    "ecs/update-cluster#2": (_a_cluster("ECS-project-update-cluster"), CLIENT, "serviceConnectDefaults"),
+    "ecs/update-cluster-settings#1": (_a_cluster("MyCluster"), CLIENT, "containerInsights"),
+    "ecs/update-container-agent#1": (_an_instance, CLIENT, "UpdateContainerAgent"),
+    "ecs/update-service#3": (_a_service, CLIENT, "volumeConfigurations"),
+    "ecs/update-service#5": (_a_service, CLIENT, "availabilityZoneRebalancing"),
+    "ecs/update-service-primary-task-set#1": (_nothing, NO_OPERATION, "UpdateServicePrimaryTaskSet"),
+    "ecs/update-task-protection#1": (_nothing, NO_OPERATION, "UpdateTaskProtection"),
+    "ecs/update-task-protection#2": (_nothing, NO_OPERATION, "UpdateTaskProtection"),
+    "ecs/update-task-set#1": (_nothing, NO_OPERATION, "UpdateTaskSet"),
+}

@@ -1,0 +1,126 @@
+"""logConfiguration: awslogs into OpenECS's own log service, and the engine's own drivers."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance_support import wait_for
+from docker_world import STAY, World, by_name
+
+
+@pytest.fixture
+def group(world: World) -> Iterator[str]:
+    import uuid
+
+    name = "/docker/" + uuid.uuid4().hex[:8]
+    world.logs.create_log_group(logGroupName=name)
+    yield name
+    world.logs.delete_log_group(logGroupName=name)
+
+
+def awslogs(group: str, **options: str) -> dict[str, Any]:
+    required = {"awslogs-group": group, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "web"}
+    return {"logDriver": "awslogs", "options": required | {k.replace("_", "-"): v for k, v in options.items()}}
+
+
+def messages(world: World, group: str, stream: str) -> list[str]:
+    found: list[str] = []
+    token: dict[str, str] = {}
+    while True:
+        page = world.logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **token)
+        found += [event["message"] for event in page["events"]]
+        if page["nextForwardToken"] == token.get("nextToken"):
+            return found
+        token = {"nextToken": page["nextForwardToken"]}
+
+
+def stream_of(task: str, container: str = "main") -> str:
+    return f"web/{container}/{task.split('/')[-1]}"
+
+
+def test_twenty_thousand_lines_arrive_in_order(world: World, group: str) -> None:
+    task = world.run(world.container(script="seq 1 20000", logConfiguration=awslogs(group)))
+    stopped = world.reaches(task, "STOPPED", seconds=60)
+    assert by_name(stopped)["main"]["exitCode"] == 0
+    found = wait_for(lambda: (m := messages(world, group, stream_of(task)))[-1:] == ["20000"] and m, seconds=30)
+    assert found == [str(number) for number in range(1, 20001)]
+
+
+def test_lines_are_there_while_the_task_runs_and_the_cli_tails_them(world: World, group: str) -> None:
+    task = world.run(
+        world.container(script="echo out; echo err >&2; " + STAY, logConfiguration=awslogs(group)),
+        world.container("other", "echo beside; " + STAY, logConfiguration=awslogs(group, mode="non-blocking")),
+    )
+    world.reaches(task, "RUNNING")
+    found = wait_for(lambda: len(m := messages(world, group, stream_of(task))) == 2 and m, seconds=20)
+    assert sorted(found) == ["err", "out"]
+    wait_for(lambda: messages(world, group, stream_of(task, "other")) == ["beside"], seconds=20)
+    tail = world.installation.aws("logs", "tail", group, "--since", "1h", "--format", "short").stdout
+    assert [line.split(" ", 1)[1] for line in tail.splitlines()] == [*found, "beside"] or "beside" in tail
+    streams = world.logs.describe_log_streams(logGroupName=group)["logStreams"]
+    assert {s["logStreamName"] for s in streams} == {stream_of(task), stream_of(task, "other")}
+    world.stop(task)
+
+
+def test_several_lines_make_one_event(world: World, group: str) -> None:
+    script = "echo '[1] first'; echo ' more'; echo '[2] second'; echo ' and more'"
+    task = world.run(world.container(script=script, logConfiguration=awslogs(group, awslogs_multiline_pattern=r"^\[")))
+    world.reaches(task, "STOPPED")
+    wait_for(lambda: len(messages(world, group, stream_of(task))) == 2, seconds=20)
+    assert [m.split("\n")[:2] for m in messages(world, group, stream_of(task))] == [
+        ["[1] first", " more"],
+        ["[2] second", " and more"],
+    ]
+
+
+def test_a_group_is_made_when_asked_for_and_missed_when_not(world: World, group: str) -> None:
+    made = group + "-made"
+    create = world.run(
+        world.container(script="echo hello", logConfiguration=awslogs(made, awslogs_create_group="true"))
+    )
+    world.reaches(create, "STOPPED")
+    wait_for(lambda: messages(world, made, stream_of(create)) == ["hello"], seconds=20)
+    world.logs.delete_log_group(logGroupName=made)
+    missed = world.run(world.container(script="echo hello", logConfiguration=awslogs(group + "-missing")))
+    stopped = world.reaches(missed, "STOPPED")
+    assert stopped["stopCode"] == "TaskFailedToStart"
+    assert "ResourceNotFoundException" in stopped["stoppedReason"]
+    assert "The specified log group does not exist" in stopped["stoppedReason"]
+
+
+def test_drivers_of_the_engine(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "syslog"
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gelf,
+    ):
+        syslog.bind(str(path))
+        syslog.settimeout(10)
+        gelf.bind(("127.0.0.1", 0))
+        gelf.settimeout(10)
+
+        def container(name: str, driver: str, **options: str) -> dict[str, Any]:
+            configuration = {"logDriver": driver, "options": {k.replace("_", "-"): v for k, v in options.items()}}
+            return world.container(name, f"echo line-of-{name}; " + STAY, logConfiguration=configuration)
+
+        task = world.run(
+            container("file", "json-file", max_size="1m", max_file="2"),
+            container("system", "syslog", syslog_address=f"unixgram://{path}", tag="shop"),
+            container(
+                "gray", "gelf", gelf_address=f"udp://127.0.0.1:{gelf.getsockname()[1]}", gelf_compression_type="none"
+            ),
+        )
+        world.reaches(task, "RUNNING")
+        line = syslog.recv(4096).decode()
+        assert "shop" in line
+        assert "line-of-system" in line
+        assert json.loads(gelf.recv(8192))["short_message"] == "line-of-gray"
+        assert world.output(task, "file", until="line-of-file") == "line-of-file\n"
+        config = world.inspect(task, "file")["HostConfig"]["LogConfig"]
+        assert config == {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}}
+        world.stop(task)
