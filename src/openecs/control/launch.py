@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from openecs.control.candidates import candidate, cluster_candidates, pool_candidates
 from openecs.errors import Retryable, invalid_parameter
 from openecs.ids import Ids
 from openecs.model.cluster import Cluster
 from openecs.model.network import RegionNetwork, region_network
-from openecs.model.node import ContainerInstance, Node
+from openecs.model.node import ContainerInstance
 from openecs.model.resources import Resources
 from openecs.model.tags import ResourceTags
 from openecs.model.task import NetworkInterface, Task
@@ -119,8 +120,9 @@ class Launcher:
         tasks: list[Task] = []
         failures: list[ecs.Failure] = []
         for instance in spec.container_instances:
-            candidate = self._candidate(self._state.nodes.get(instance.node_id), instance)
-            decision = place(demand, 1, [candidate] if candidate else [], self._rng)[0]
+            node = self._state.nodes.get(instance.node_id)
+            candidates = [candidate(self._state, node, instance)] if node else []
+            decision = place(demand, 1, candidates, self._rng)[0]
             task = self._write(tx, spec, decision.chosen, demand, now, ids) if decision.chosen else None
             if task is not None:
                 tasks.append(task)
@@ -210,50 +212,9 @@ class Launcher:
         )
 
     def _candidates(self, spec: LaunchSpec) -> Sequence[Candidate]:
-        state = self._state
         if spec.launch_type == "FARGATE":
-            pool = (node for node in state.nodes if node.fargate_pool)
-            found: Iterable[Candidate | None] = (self._candidate(node, None) for node in pool)
-        else:
-            instances = state.container_instances.by("cluster", spec.cluster.arn)
-            found = (self._candidate(state.nodes.get(i.node_id), i) for i in instances if i.status != "INACTIVE")
-        return [candidate for candidate in found if candidate is not None]
-
-    def _candidate(self, node: Node | None, instance: ContainerInstance | None) -> Candidate | None:
-        """A node with what is free on it; ``None`` for an instance whose node is forgotten."""
-        if node is None:
-            return None
-        used = self._state.usage.node(node.id)
-        counts = self._state.usage.instance(instance.arn) if instance else None
-        attributes = {a.name: a.value or "" for a in instance.attributes} if instance else self._pool_attributes(node)
-        return Candidate(
-            node_id=node.id,
-            container_instance_arn=instance.arn if instance else None,
-            accepts_tasks=instance is None or instance.status == "ACTIVE",
-            connected=node.agent_connected,
-            cpu=node.capacity.cpu - used.cpu,
-            memory=node.capacity.memory - used.memory,
-            gpus=len(node.gpus) - used.gpus,
-            ports_taken=set(used.ports).union(node.reserved_ports),
-            ports_udp_taken=set(used.ports_udp).union(node.reserved_ports_udp),
-            facts=cluster_query.InstanceFacts(
-                agent_connected=node.agent_connected,
-                agent_version=(node.version_info.agent_version or "") if node.version_info else "",
-                ec2_instance_id=(instance.ec2_instance_id or "") if instance else "",
-                registered_at=instance.registered_at if instance else node.registered_at,
-                running_tasks_count=counts.running if counts else 0,
-                attributes=attributes,
-                task_groups=frozenset(counts.groups) if counts else frozenset(),
-            ),
-            tasks=used.tasks,
-            groups=dict(counts.groups) if counts else {},
-        )
-
-    def _pool_attributes(self, node: Node) -> dict[str, str]:
-        """What a node of the Fargate pool can do: what it registered as an instance."""
-        for instance in self._state.container_instances.by("node", node.id):
-            return {a.name: a.value or "" for a in instance.attributes}
-        return {}
+            return pool_candidates(self._state)
+        return cluster_candidates(self._state, spec.cluster.arn)
 
     @staticmethod
     def _failures(spec: LaunchSpec, rejections: tuple[Rejection, ...], missing: int) -> Iterable[ecs.Failure]:
