@@ -65,20 +65,20 @@ def measure(folder: Path) -> list[Row]:
         }
         with bare_server(answers, folder / "bare") as bare:
             rows: list[Row] = []
-            accepted = len(answers["RunTask"] and json.loads(answers["RunTask"])["tasks"])
+            accepted = len(json.loads(answers["RunTask"])["tasks"])
             settled: list[float] = []
             for op in operations:
                 for number in range(ROUNDS + 1):
-                    started = time.perf_counter()
                     results = {
-                        "ours": _slice(ours.endpoint, op, op.ours, op.count),
                         "bare": _slice(bare, op, op.ours, op.count, path=op.name),
+                        "moto": _slice(moto, op, op.moto, None),
                     }
+                    started = time.perf_counter()
+                    results["ours"] = _slice(ours.endpoint, op, op.ours, op.count)
                     if op.count is not None:
                         accepted += op.count
                         _all_running(ours, 100 + accepted)
-                        settled.append(op.count / (time.perf_counter() - started - results["bare"].seconds))
-                    results["moto"] = _slice(moto, op, op.moto, None)
+                        settled.append(op.count / (time.perf_counter() - started))
                     if number:  # The first round warms all three up.
                         for server, result in results.items():
                             op.results.setdefault(server, []).append(result)

@@ -42,7 +42,7 @@ class Bare:
 def main() -> None:
     port, folder = int(sys.argv[1]), Path(sys.argv[2])
     uvicorn.run(
-        Bare(folder),  # type: ignore[arg-type]  # uvicorn's own types are narrower than ASGI's
+        Bare(folder),
         port=port,
         http="httptools",
         loop="uvloop",

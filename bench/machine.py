@@ -6,14 +6,14 @@ import os
 import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 
 
 def facts() -> list[tuple[str, str]]:
     """Name and value of every fact, in the order in which they are shown."""
     return [
-        ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("date", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
         ("processor", f"{_processor()}, {os.cpu_count()} cores"),
         ("memory", f"{_memory_mib()} MiB"),
         ("kernel", platform.release()),

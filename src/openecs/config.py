@@ -10,6 +10,7 @@ own processes need to find each other, in ``<home>/run``, which ``openecs down``
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tempfile
@@ -19,6 +20,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from openecs.errors import OperatorError
+from openecs.model.network import DEFAULT_RANGE
 
 DEFAULT_PORT = 8327
 DEFAULT_REGION = "us-east-1"
@@ -106,6 +108,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     advertise_url: str | None = None
     #: Names of the clusters in which this machine shows up as a container instance.
     lend_to: tuple[str, ...] = ("default",)
+    #: Private IPv4 addresses for awsvpc tasks; no other network of the hosts may overlap it.
+    address_range: str = DEFAULT_RANGE
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:
@@ -113,6 +117,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise OperatorError(f"{self.account_id!r} is not an account id. Give 12 digits with --account-id.")
         if not _REGION.fullmatch(self.region):
             raise OperatorError(f"{self.region!r} is not a region name. Give one like eu-central-1 with --region.")
+        if not _is_range(self.address_range):
+            raise OperatorError(
+                f"{self.address_range!r} is not a range of IPv4 addresses that tasks can have. Give one between /8 and "
+                "/24 like 10.208.0.0/16 with --address-range."
+            )
         if not 0 < self.port < 65536:
             raise OperatorError(f"{self.port} is not a port to listen on. Give 1 to 65535 with --port.")
 
@@ -207,6 +216,14 @@ def _decode(kind: type, value: Any) -> Any:
     if issubclass(kind, Path):
         return Path(value)
     raise NotImplementedError(f"{kind.__name__} has no JSON form here")
+
+
+def _is_range(text: str) -> bool:
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        return False
+    return 8 <= network.prefixlen <= 24 and not network.is_loopback and not network.is_multicast
 
 
 def _url_host(bind: str) -> str:

@@ -33,6 +33,10 @@ class ControlPlaneDouble:
         self.refusals: dict[str, tuple[int, dict[str, Any]]] = {}
         #: Body of a refused ACS handshake.
         self.refuse_acs: str | None = None
+        #: Paths of the handshakes that were refused.
+        self.refused: list[str] = []
+        #: Tags by ARN, for ListTagsForResource.
+        self.tags: dict[str, dict[str, str]] = {}
         self.acs: ServerConnection | None = None
         self.port = 0
         self._changed = asyncio.Condition()
@@ -167,12 +171,17 @@ class ControlPlaneDouble:
                 port = next(iter(self._sockets.sockets)).getsockname()[1]
                 base = f"http://127.0.0.1:{port}"
                 return {"endpoint": f"{base}/acs/", "telemetryEndpoint": f"{base}/tcs/"}
+            case "ListTagsForResource":
+                tags = self.tags.get(body["resourceArn"], {})
+                return {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
             case "SubmitTaskStateChange":
                 return {"acknowledgment": "ok"}
         raise AssertionError(operation)
 
-    def _handshake(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path.startswith("/acs/") and self.refuse_acs is not None:
+            self.refused.append(request.path)
+            await self._note()
             return connection.respond(HTTPStatus.BAD_REQUEST, self.refuse_acs)
         return None
 

@@ -19,18 +19,13 @@ from agent_process import agent_config, running_agent
 from openecs.acs import messages as m
 from openecs.agent.config import AgentConfig
 from openecs.agent.engine import names
+from openecs.agent.network import kernel
 from openecs.agent.runtime.protocol import Runtime
 from openecs.agent.runtime.select import open_runtime
 from openecs.ids import RandomIds
 
 pytestmark = pytest.mark.docker
 FOREVER = ("sleep", "3600")
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[ControlPlaneDouble]:
-    async with ControlPlaneDouble() as double:
-        yield double
 
 
 @pytest.fixture
@@ -297,9 +292,10 @@ async def test_awsvpc_tasks_have_an_address_of_their_own_and_share_localhost(
         for payload in payloads:
             pause = [f"{names.LABEL_TASK_ARN}={payload.arn}", f"{names.LABEL_CONTAINER}={names.PAUSE}"]
             assert await engine.list(pause) == []
-    subprocess.run(["ip", "address", "delete", "10.215.243.1/32", "dev", "lo"], check=True)  # noqa: ASYNC221
     interfaces = {name for _, name in socket.if_nameindex()}
     assert not {"eni0ad7f30c", "eni0ad7f30d"} & interfaces
+    # Nothing of the subnet is left on the host.
+    assert "10.215.243.1" not in kernel.local_addresses(Path(kernel.ADDRESSES).read_text())
 
 
 async def test_dependencies_health_and_reverse_stop_order_on_real_containers(

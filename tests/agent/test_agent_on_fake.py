@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -22,12 +21,6 @@ from openecs.errors import OperatorError
 from openecs.ids import RandomIds
 
 HEALTHCHECK = {"Healthcheck": {"Test": ["CMD", "true"], "Interval": 10_000_000, "Retries": 1}}
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[ControlPlaneDouble]:
-    async with ControlPlaneDouble() as double:
-        yield double
 
 
 @pytest.fixture

@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 from agent_control_plane import ControlPlaneDouble
 from agent_payloads import container, task
-from agent_process import agent_config
+from agent_process import agent_config, agent_process
 
 from openecs.acs import messages as m
-from openecs.agent.config import ACCESS_KEY_ID, SECRET_KEY, AgentConfig
 from openecs.agent.engine import names
 from openecs.agent.runtime.protocol import Runtime
 from openecs.agent.runtime.select import open_runtime
 from openecs.ids import RandomIds
 
 pytestmark = pytest.mark.docker
-
-
-@asynccontextmanager
-async def agent_process(config: AgentConfig, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``python -m openecs.agent``; still running at the end, it is killed."""
-    file = folder / "agent.json"
-    keyless = msgspec.structs.replace(config, access_key_id="", secret_key="")
-    file.write_bytes(msgspec.json.encode(keyless))
-    environment = {**os.environ, ACCESS_KEY_ID: config.access_key_id, SECRET_KEY: config.secret_key}
-    with (folder / "agent.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "openecs.agent", str(file), stdout=log, stderr=log, env=environment
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_kills_at_any_moment_duplicate_nothing_and_orphan_nothing(

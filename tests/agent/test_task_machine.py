@@ -274,12 +274,12 @@ def test_a_vanished_container_is_said_to_have_vanished_and_an_unstarted_one_is_m
     ran = Driven(task())
     ran.feed(f.Begin())
     ran.up("app")
-    ran.feed(f.Vanished(name="app"))
+    ran.feed(f.Vanished(name="app", container_id="id-app"))
     assert ran.state.container("app").reason == VANISHED
     waiting = Driven(task(container("db"), container("app", depends_on={"db": "START"})))
     waiting.feed(f.Begin(), fetched("db"), f.Created(name="db", container_id="x"))
     waiting.state = restored(waiting.state)
-    assert waiting.feed(f.Vanished(name="db"))[0] == f.Create(name="db")
+    assert waiting.feed(f.Vanished(name="db", container_id="x"))[0] == f.Create(name="db")
 
 
 def test_containers_go_only_when_the_control_plane_knows_and_after_the_delay() -> None:
@@ -314,7 +314,7 @@ FACTS = st.sampled_from(
                 f.Observed(name=name, container_id=f"id-{name}", status="running", started_at=1.0),
                 exited(name, 0),
                 exited(name, 1, at=5000.0, started=1.0),
-                f.Vanished(name=name),
+                f.Vanished(name=name, container_id=f"id-{name}"),
                 f.HealthChanged(name=name, health="HEALTHY", at=2.0),
             )
         ),

@@ -6,14 +6,15 @@ Clients are the unmodified ones.  What boto3 gets is checked against the model o
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,12 @@ class Installation:
             raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
+    def session(self) -> Any:
+        """A new boto3 session."""
+        return boto3.session.Session()
+
     def client(self, service: str, region: str = "us-east-1", **config: Any) -> Any:
-        client = boto3.session.Session().client(
+        client = self.session().client(
             service,
             region_name=region,
             endpoint_url=self.endpoint,
@@ -94,6 +99,11 @@ class Installation:
     def endpoint(self) -> str:
         return self.credentials["AWS_ENDPOINT_URL"]
 
+    def now(self) -> int:
+        """The installation's time in milliseconds, to the second, as its replies tell it."""
+        headers = self.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+        return int(parsedate_to_datetime(headers["date"]).timestamp() * 1000)
+
     def status(self) -> dict[str, Any]:
         """What the running installation says of itself."""
         result: dict[str, Any] = json.loads(self.openecs("status", "--json"))
@@ -114,20 +124,22 @@ class Installation:
         return files[0].read_text() if files else ""
 
 
+@functools.cache
 def aws_cli_2() -> str:
     """The path of ``aws`` version 2 outside of this virtual environment; the test fails without."""
     if os.environ.get(NO_CLI2) == "1":
         pytest.skip(f"{NO_CLI2}=1")
-    path = os.pathsep.join(p for p in os.environ.get("PATH", "").split(os.pathsep) if Path(p) != BIN)
-    found = shutil.which("aws", path=f"{path}{os.pathsep}/usr/bin")
-    told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout if found else ""
-    if found is None or not told.startswith("aws-cli/2"):
-        pytest.fail(
-            f"The AWS CLI v2 is not installed (found: {told.strip() or found}). Install it (apt-get install awscli), "
-            f"or set {NO_CLI2}=1 to leave these tests out.",
-            pytrace=False,
-        )
-    return found
+    folders = [Path(p) for p in os.environ.get("PATH", "").split(os.pathsep) if p and Path(p) != BIN]
+    found = [str(folder / "aws") for folder in dict.fromkeys((*folders, Path("/usr/bin"))) if (folder / "aws").exists()]
+    for program in found:
+        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+        if told.startswith("aws-cli/2"):
+            return program
+    pytest.fail(
+        f"The AWS CLI v2 is not installed (looked at: {', '.join(found) or 'nothing'}). Install it (apt-get install "
+        f"awscli), or set {NO_CLI2}=1 to leave these tests out.",
+        pytrace=False,
+    )
 
 
 def free_port() -> int:

@@ -38,6 +38,22 @@ def ecs(fake: Installation) -> Any:
 
 
 @pytest.fixture
+def apart(fake: Installation, name: str) -> Any:
+    """An ECS client in a region that no other test uses: lists hold only what the test made.
+
+    The machine is in no cluster of it; Fargate tasks run there.
+    """
+    return fake.client("ecs", name)
+
+
+@pytest.fixture
+def cluster(ecs: Any, name: str) -> str:
+    """An empty cluster of the test's own, without container instances."""
+    ecs.create_cluster(clusterName=name)
+    return name
+
+
+@pytest.fixture
 def name() -> str:
     """A name that no other test uses."""
     return "t" + uuid.uuid4().hex[:12]

@@ -11,7 +11,43 @@ import re
 from typing import Any
 
 #: (example, path), both regular expressions → why the documented member is not in the reply.
-EXPLAINED: tuple[tuple[str, str, str], ...] = ()
+EXPLAINED: tuple[tuple[str, str, str], ...] = (
+    (
+        r"ecs/(create|update)-service#\d",
+        r"\$\.service\.roleArn",
+        "AWS shows the service-linked role of IAM, which OpenECS does not have: its scheduler needs no role.",
+    ),
+    (
+        r"ecs/(deregister-container-instance|describe-container-instances|update-container-instances-state)#1",
+        r"\$\.containerInstances?(\[\])?\.ec2InstanceId",
+        "The machine is no EC2 instance, and an id is not made up.",
+    ),
+    (
+        r"ecs/describe-clusters#2",
+        r"\$\.clusters\[\]\.(capacityProviders|attachments|attachmentsStatus)",
+        "Capacity providers are refused, so no cluster has one.",
+    ),
+    (
+        r"ecs/run-task#1",
+        r"\$\.tasks\[\]\.capacityProviderName",
+        "Capacity providers are refused, so no task was started by one.",
+    ),
+    (
+        r"ecs/update-service#2",
+        r"\$\.service\.(deployments\[\]\.)?capacityProviderStrategy",
+        "Capacity providers are refused, so no service has a strategy.",
+    ),
+    (
+        r"ecs/update-service#2",
+        r"\$\.service\.deployments\[\]\.taskkDefinition",
+        "A slip of the page: the member is taskDefinition.",
+    ),
+    (
+        r"ecs/update-service#4",
+        r"\$\.service\.deployments\[\]\.volumeConfigurations",
+        "Volume configurations are refused, so no service has one.",
+    ),
+)
 
 
 def differences(documented: Any, got: Any, path: str = "$") -> list[str]:

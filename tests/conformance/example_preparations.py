@@ -210,7 +210,7 @@ def log_streams(world: World) -> None:
 def log_events(world: World) -> None:
     """Events as old as now: CloudWatch Logs takes none of 2015, the pages' year."""
     log_streams(world)
-    now = world.now()
+    now = world.installation.now()
     events = [{"timestamp": now + number, "message": f"Example Event {number}"} for number in range(3)]
     for stream in ("20150531", "20150601"):
         world.logs.put_log_events(logGroupName="my-logs", logStreamName=stream, logEvents=events)
@@ -254,7 +254,6 @@ BY_OPERATION: dict[str, Preparation] = {
     "start-task": runnable,
     "stop-task": tasks_in("default", ("666fdccc2e2d4b6894dd422f4eeee8f8",), stopped=True),
     "tag-resource": named_cluster,
-    "untag-resource": named_cluster,
     "update-container-instances-state": runnable,
     "update-service": fargate_http_service,
     "wait services-inactive": inactive_service,

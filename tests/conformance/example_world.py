@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ class World:
     """The region of one example."""
 
     def __init__(self, installation: Installation, region: str, example: Example) -> None:
+        self.installation = installation
         self.example = example
         self.region = region
         self.ecs = installation.client("ecs", region)
@@ -75,11 +75,6 @@ class World:
             names: str = error.response["Error"]["Message"].partition(mark)[2]
             return re.findall(r"[\w-]+", names)[0]
         raise AssertionError("a subnet that does not exist was accepted")
-
-    def now(self) -> int:
-        """The installation's time in milliseconds, as an HTTP reply tells it."""
-        created = self.ecs.create_cluster(clusterName="clock")["ResponseMetadata"]["HTTPHeaders"]["date"]
-        return int(parsedate_to_datetime(created).timestamp() * 1000)
 
     # What examples need.
 

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
 
 from conformance_support import Installation
-from docker_world import World
+from docker_world import STAY, World
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,3 +31,16 @@ def world(tmp_path_factory: pytest.TempPathFactory, docker_engine: str, busybox_
         yield World(installation, busybox_image)
     finally:
         installation.down()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def long_run(world: World) -> str:
+    """A task one of whose containers runs for just over a minute, the least after which ECS restarts it.
+
+    It is started first, so that nobody has to wait that long for it.
+    """
+    script = "echo run; if test -e /tmp/once; then exit 42; fi; touch /tmp/once; sleep 61; exit 1"
+    policy = {"enabled": True, "ignoredExitCodes": [42], "restartAttemptPeriod": 60}
+    return world.run(
+        world.container("again", script, essential=False, restartPolicy=policy), world.container("main", STAY)
+    )

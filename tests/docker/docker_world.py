@@ -87,7 +87,8 @@ class World:
 
     def container(self, name: str = "main", script: str = STAY, **members: Any) -> dict[str, Any]:
         """A container definition that runs a shell script."""
-        return {"name": name, "image": self.image, "memory": 64, "command": ["sh", "-c", script], **members}
+        definition = {"name": name, "image": self.image, "memory": 64, "command": ["sh", "-c", script], **members}
+        return {key: value for key, value in definition.items() if value is not None}
 
     def register(self, *containers: dict[str, Any], **task: Any) -> str:
         family = task.pop("family", "d" + uuid.uuid4().hex[:12])
@@ -129,6 +130,16 @@ class World:
             return task if condition(task) else None
 
         result: dict[str, Any] = wait_for(look, seconds=seconds, what=f"{arn} to fulfil a condition")
+        return result
+
+    def wait_for_tasks(self, service: str, count: int, *, without: str) -> list[str]:
+        """The service's tasks besides one, as soon as there are so many."""
+
+        def look() -> list[str] | None:
+            arns = [arn for arn in self.ecs.list_tasks(serviceName=service)["taskArns"] if arn != without]
+            return arns if len(arns) == count else None
+
+        result: list[str] = wait_for(look, seconds=40, what=f"{count} tasks of {service}")
         return result
 
     def stop(self, *arns: str) -> list[dict[str, Any]]:

@@ -78,9 +78,7 @@ def test_containers_share_localhost_and_the_host_reaches_the_task(world: World, 
 def test_two_tasks_reach_each_other(world: World, task: str) -> None:
     first = details(world.describe(task))["privateIPv4Address"]
     other = world.run(
-        world.container(
-            script=f"echo page=$(wget -T5 -qO- http://{first}:8080/); echo done; " + SERVE, **named("other")
-        ),
+        world.container(script=f"echo page=$(wget -qO- http://{first}:8080/); echo done; " + SERVE, **named("other")),
         networkMode="awsvpc",
         run={"networkConfiguration": network(world)},
     )
@@ -119,7 +117,7 @@ def test_everything_of_the_network_goes_with_the_task(world: World) -> None:
 
 def test_a_fargate_task_runs_within_its_size(world: World) -> None:
     arn = world.run(
-        world.container(script=LOOK + STAY, memory=None) | {"memory": 128},
+        world.container(script=LOOK + STAY, memory=None),
         networkMode="awsvpc",
         requiresCompatibilities=["FARGATE"],
         cpu="256",
@@ -153,6 +151,6 @@ def _routes(address: str) -> list[str]:
 
 def _page_from(pid: int, url: str) -> str | None:
     """A page as a process's network sees it."""
-    command = ["nsenter", f"--net=/proc/{pid}/ns/net", "busybox", "wget", "-T2", "-qO-", url]
+    command = ["nsenter", f"--net=/proc/{pid}/ns/net", "busybox", "wget", "-qO-", url]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout or None

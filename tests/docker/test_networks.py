@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,9 +113,7 @@ def test_links_hosts_and_name_servers_of_a_bridge_task(world: World) -> None:
             dnsServers=["192.0.2.53", "192.0.2.54"],
             dnsSearchDomains=["shop.example", "example"],
         ),
-        world.container(
-            "alone", "ls /sys/class/net; wget -qT1 -O- http://192.0.2.1/ || echo done; " + STAY, disableNetworking=True
-        ),
+        world.container("alone", "ls /sys/class/net; echo done; " + STAY, disableNetworking=True),
     )
     world.reaches(task, "RUNNING")
     output = world.output(task, until="\ndone\n")
@@ -139,7 +137,8 @@ def test_the_hosts_network(world: World) -> None:
     port = free_port()
     task = world.run(
         world.container(
-            script=f"echo net=$(readlink /proc/self/ns/net); echo name=$(hostname); echo done; {SERVE.format(port=port)}",
+            script="echo net=$(readlink /proc/self/ns/net); echo name=$(hostname); echo done; "
+            + SERVE.format(port=port),
             portMappings=[{"containerPort": port}],
         ),
         networkMode="host",
@@ -184,4 +183,4 @@ def test_the_hosts_processes_and_shared_memory(world: World) -> None:
 
 
 def _own_namespace(kind: str) -> str:
-    return os.readlink(f"/proc/self/ns/{kind}")
+    return str(Path(f"/proc/self/ns/{kind}").readlink())

@@ -30,7 +30,7 @@ def test_an_essential_exit_ends_the_task_with_its_code(world: World) -> None:
     assert "reason" not in containers["main"]
     assert all(container["lastStatus"] == "STOPPED" for container in containers.values())
     assert_in_order(stopped, "createdAt", "executionStoppedAt", "stoppedAt")
-    assert all(not c["State"] == "running" for c in world.engine.containers_of(task))
+    assert all(c["State"] != "running" for c in world.engine.containers_of(task))
 
 
 def test_a_non_essential_exit_leaves_the_task_running(world: World) -> None:

@@ -80,7 +80,8 @@ def test_health_is_what_the_check_says(world: World) -> None:
         world.container("plain", STAY),
     )
     world.reaches(task, "RUNNING")
-    shown = world.until(task, lambda t: by_name(t)["ill"]["healthStatus"] == "UNHEALTHY")
+    told = ["HEALTHY", "UNHEALTHY"]
+    shown = world.until(task, lambda t: [by_name(t)[n]["healthStatus"] for n in ("well", "ill")] == told)
     containers = by_name(shown)
     assert containers["well"]["healthStatus"] == "HEALTHY"
     assert shown["healthStatus"] == "UNHEALTHY"
@@ -94,26 +95,27 @@ def test_health_is_what_the_check_says(world: World) -> None:
     world.stop(task)
 
 
-def test_a_restart_policy_starts_the_container_again(world: World) -> None:
-    policy = {"enabled": True, "ignoredExitCodes": [42]}
+def test_a_restart_policy_leaves_short_runs_and_ignored_codes_alone(world: World) -> None:
+    policy = {"enabled": True, "ignoredExitCodes": [42], "restartAttemptPeriod": 60}
     task = world.run(
-        # Runs long enough to be restarted once; the second run ends with an ignored code.
-        world.container(
-            "again",
-            "echo run; if test -e /tmp/once; then exit 42; fi; touch /tmp/once; sleep 61; exit 1",
-            essential=False,
-            restartPolicy={**policy, "restartAttemptPeriod": 60},
-        ),
-        world.container("soon", "echo run; exit 1", essential=False, restartPolicy={**policy}),
+        world.container("soon", "echo run; exit 1", essential=False, restartPolicy=policy),
+        world.container("ignored", "echo run; exit 42", essential=False, restartPolicy=policy),
         world.container("main", STAY),
     )
     world.reaches(task, "RUNNING")
-    # It ended before its attempt period was over.
-    early = world.until(task, lambda t: by_name(t)["soon"]["lastStatus"] == "STOPPED")
-    assert by_name(early)["soon"]["exitCode"] == 1
-    assert world.output(task, "soon").count("run") == 1
-    late = world.until(task, lambda t: by_name(t)["again"]["lastStatus"] == "STOPPED", seconds=90)
-    assert by_name(late)["again"]["exitCode"] == 42
-    assert world.output(task, "again").count("run") == 2
-    assert late["lastStatus"] == "RUNNING"
+    for name, code in (("soon", 1), ("ignored", 42)):
+        ended = world.until(task, lambda t, name=name: by_name(t)[name]["lastStatus"] == "STOPPED")
+        assert by_name(ended)[name]["exitCode"] == code
+        assert world.output(task, name).count("run") == 1
+    assert world.describe(task)["lastStatus"] == "RUNNING"
     world.stop(task)
+
+
+def test_a_restart_policy_starts_the_container_again(world: World, long_run: str) -> None:
+    """The task of ``long_run`` runs from the beginning of the session on."""
+    ended = world.until(long_run, lambda t: by_name(t)["again"]["lastStatus"] == "STOPPED", seconds=90)
+    assert by_name(ended)["again"]["exitCode"] == 42
+    assert world.output(long_run, "again").count("run") == 2
+    assert ended["lastStatus"] == "RUNNING"
+    assert world.inspect(long_run, "main")["State"]["Running"] is True
+    world.stop(long_run)

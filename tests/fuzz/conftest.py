@@ -1,30 +1,14 @@
-"""What all fuzzing shares: how deep it goes, and what the product says of its own bugs.
-
-``OPENECS_SOAK=1`` (which ``make soak`` sets) searches much longer, with other inputs every time;
-without it every run tries the same inputs.
-"""
+"""What all fuzzing shares: the product's log is kept for what it says of its own bugs."""
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, settings
 
-SOAK = os.environ.get("OPENECS_SOAK") == "1"
-_QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example, HealthCheck.filter_too_much]
-
-settings.register_profile("openecs-ci", derandomize=True, deadline=None, database=None, suppress_health_check=_QUIET)
-settings.register_profile("openecs-soak", deadline=None, print_blob=True, suppress_health_check=_QUIET)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _profile() -> None:
-    settings.load_profile("openecs-soak" if SOAK else "openecs-ci")
 
 
 @pytest.fixture(autouse=True, scope="module")

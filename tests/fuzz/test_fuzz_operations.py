@@ -7,14 +7,13 @@ leaves every table and the log store as they were.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 import pytest
-from conftest import SOAK
+from fuzz_depth import EXAMPLES, SEARCH
 from fuzz_plane import Plane, Reply
 from fuzz_requests import BROKEN, bodies
 from fuzz_world import World
@@ -32,8 +31,7 @@ FRONT = {"SerializationException", "ValidationException", "AccessDeniedException
 COMMON = {"ClientException", "InvalidParameterException", "ClusterNotFoundException"}
 #: Served to say that it cannot be done, in clearer words than an operation that nobody built.
 ALWAYS_REFUSED = {"UpdateContainerAgent", "ListServicesByNamespace"}
-#: One search is so many requests; the operations with the largest shapes get more.
-EXAMPLES = int(os.environ.get("OPENECS_FUZZ_EXAMPLES", "4000" if SOAK else "300"))
+#: The operations with the largest shapes get more requests.
 LARGE = {"RegisterTaskDefinition", "RunTask", "CreateService", "UpdateService", "RegisterContainerInstance"}
 
 
@@ -93,7 +91,7 @@ def test_an_operation_survives_any_request(world: World, product_bugs: list[str]
             rebuild_logs(plane)
         plane.restore(before)
 
-    @settings(max_examples=EXAMPLES * (4 if name in LARGE else 1))
+    @settings(SEARCH, max_examples=EXAMPLES * (4 if name in LARGE else 1))
     @given(body=bodies(operation.input, sound, world.references), who=st.sampled_from(["root"] * 9 + ["agent"]))
     def survives(body: bytes, who: str) -> None:
         picture = plane.picture()
@@ -137,7 +135,7 @@ def test_what_is_no_request_is_refused(world: World, product_bugs: list[str], se
     action=st.sampled_from(["GetCallerIdentity", "AssumeRole", "", "é", "x" * 500]),
     version=st.sampled_from(["2011-06-15", "", "2014-11-13", "x"]),
 )
-@settings(max_examples=EXAMPLES * 3)
+@settings(SEARCH, max_examples=EXAMPLES * 3)
 def test_query_requests(
     world: World,
     product_bugs: list[str],

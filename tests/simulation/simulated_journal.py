@@ -43,6 +43,7 @@ class SimulatedJournal:
         self._queue: list[Commit] = []
         self._writing: list[Commit] = []
         self._reached: Callable[[int], None] | None = None
+        self._failed: Callable[[BaseException], None] | None = None
         self._dead = False
         self.loaded_revision = 0
 
@@ -57,7 +58,7 @@ class SimulatedJournal:
             yield Change(table, key, msgspec.json.decode(body, type=types[table]))
 
     def start(self, reached: Callable[[int], None], failed: Callable[[BaseException], None]) -> None:
-        self._reached = reached
+        self._reached, self._failed = reached, failed
         self._next()
 
     def append(self, revision: int, changes: list[Change]) -> None:
@@ -69,6 +70,12 @@ class SimulatedJournal:
 
     def close(self) -> None:
         return
+
+    def fail(self, error: BaseException) -> None:
+        """The disk takes nothing any more."""
+        if not self._dead and self._failed is not None:
+            self.crash()
+            self._failed(error)
 
     def crash(self) -> None:
         """The process is gone; what was on its way to the disk got there or did not."""

@@ -10,11 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from openecs.errors import OperatorError
 from openecs.model.cluster import Cluster
-from openecs.state.journal.sqlite import SqliteJournal
+from openecs.state.journal.sqlite import MAX_ROWS, MIGRATIONS, SqliteJournal
 from openecs.state.state import State
 
 
@@ -43,6 +44,32 @@ async def test_records_survive_and_deleted_ones_do_not(tmp_path: Path) -> None:
     again, _ = opened(tmp_path / "journal.db")
     assert [(c.arn, c.name) for c in again.clusters] == [("a", "new")]
     assert again.store.revision == state.store.revision
+
+
+async def test_a_commit_of_more_rows_than_a_statement_takes_is_whole(tmp_path: Path) -> None:
+    state, journal = opened(tmp_path / "journal.db")
+    journal.start(state.store.journal_reached, state.store.journal_failed)
+    count = MAX_ROWS * 2 + 7
+    with state.transaction() as tx:
+        for number in range(count):
+            tx.put(cluster(f"a{number}"))
+    await state.store.durable()
+    journal.close()
+    again, _ = opened(tmp_path / "journal.db")
+    assert len(again.clusters) == count
+    assert again.store.revision == 1
+
+
+def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "journal.db") as connection:
+        connection.executescript(MIGRATIONS[0])
+        connection.execute("INSERT INTO record VALUES ('cluster', 'a', ?)", (msgspec.json.encode(cluster("a")),))
+        connection.execute("UPDATE meta SET value = 41")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    state, _ = opened(tmp_path / "journal.db")
+    assert [c.arn for c in state.clusters] == ["a"]
+    assert state.store.revision == 41
 
 
 def test_a_newer_file_is_refused_with_the_next_step(tmp_path: Path) -> None:

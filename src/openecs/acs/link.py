@@ -2,7 +2,7 @@
 
 ``AgentSession`` turns frames into calls on a ``TaskSink`` and into answers; it knows no socket
 and no time.  ``AcsLink`` keeps one session open: reconnects with back-off, at once after the
-closes that mean "come again", after an hour when the instance was deregistered.
+closes that mean "come again", ever more slowly while the instance is deregistered.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _log = structlog.get_logger("openecs.acs.link")
 
 #: Seconds: first pause, growth, longest pause; pauses start anew after a stable connection.
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE, STABLE = 0.25, 1.5, 15.0, 60.0
-INACTIVE_PAUSE = 3600.0
+#: Seconds: first and longest pause while the instance is deregistered.  Amazon's agent waits an
+#: hour; one handshake a minute is cheap, and finds a cluster that was made again.
+INACTIVE_PAUSE, LONGEST_INACTIVE_PAUSE = 5.0, 60.0
 #: A silent control plane is given up after this many seconds plus up to as many at random.
 SILENCE = 60.0
 #: A connection is renewed after this many seconds plus up to the spread.
@@ -181,7 +183,7 @@ class AcsLink:
     async def run(self) -> None:
         """Connect, serve, reconnect."""
         loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE
+        pause, inactive_pause = FIRST_PAUSE, INACTIVE_PAUSE
         while True:
             began = loop.time()
             at_once = False
@@ -192,11 +194,15 @@ class AcsLink:
                 at_once = (closed.rcvd.code if closed.rcvd is not None else 1006) in COME_AGAIN
                 _log.info("ACS connection ended", reason=str(closed))
             except InactiveInstanceError:
-                _log.warning("Container instance is deregistered", next_try_seconds=INACTIVE_PAUSE)
-                await asyncio.sleep(INACTIVE_PAUSE)
+                _log.warning("Container instance is deregistered", next_try_seconds=inactive_pause)
+                await asyncio.sleep(inactive_pause * self._jitter.uniform(0.8, 1.2))
+                inactive_pause = min(inactive_pause * 2, LONGEST_INACTIVE_PAUSE)
+                continue
             except (Retryable, AWSError, OSError, TimeoutError, InvalidHandshake) as error:
                 _log.info("ACS not reached", error=str(error) or type(error).__name__)
             lasted = loop.time() - began
+            if lasted >= STABLE:
+                inactive_pause = INACTIVE_PAUSE
             if lasted >= STABLE or (at_once and lasted >= 1.0):
                 pause = FIRST_PAUSE
             if at_once and lasted >= 1.0:

@@ -37,6 +37,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     external: bool = False
     #: ``address:port`` of the metadata and credentials endpoint; ``None`` serves none.
     metadata_bind: str | None = "169.254.170.2:80"
+    #: Where the agents of one host meet, to share the metadata address and the tasks' network.
+    run_dir: str = "/run/openecs"
     #: CPU units and memory to register instead of what the engine reports.
     cpu: int | None = None
     memory: int | None = None

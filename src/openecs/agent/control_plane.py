@@ -1,4 +1,4 @@
-"""The ECS API as the agent calls it: four operations, signed with the agent's key."""
+"""The ECS API as the agent calls it: five operations, signed with the agent's key."""
 
 from __future__ import annotations
 
@@ -65,6 +65,12 @@ class ControlPlane:
     async def submit_task_state_change(self, request: ecs.SubmitTaskStateChangeRequest) -> None:
         """SubmitTaskStateChange."""
         await self._call("SubmitTaskStateChange", request, ecs.SubmitTaskStateChangeResponse)
+
+    async def list_tags(self, arn: str) -> Mapping[str, str]:
+        """ListTagsForResource: key → value."""
+        request = ecs.ListTagsForResourceRequest(resource_arn=arn)
+        answer = await self._call("ListTagsForResource", request, ecs.ListTagsForResourceResponse)
+        return {tag.key or "": tag.value or "" for tag in answer.tags or ()}
 
     def sign_get(self, url: str, body: bytes = b"") -> Mapping[str, str]:
         """The headers that sign a GET of a websocket URL."""

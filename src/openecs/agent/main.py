@@ -29,6 +29,7 @@ from openecs.agent.engine.settings import EngineParts, EngineSettings
 from openecs.agent.engine.task_store import TaskStore
 from openecs.agent.membership import Membership
 from openecs.agent.metadata.endpoint import MetadataEndpoint
+from openecs.agent.metadata.routes import MetadataRoutes
 from openecs.agent.network.driver import FakeNetwork, NetworkDriver
 from openecs.agent.network.select import open_network
 from openecs.agent.reporting import Reporter
@@ -91,11 +92,13 @@ async def _run(
     info = await runtime.info()
     fake = config.runtime == "fake"
     node_id = _node_id(store, ids)
-    network: NetworkDriver = FakeNetwork() if fake else open_network(runtime, architecture(info), config.docker_host)
+    network: NetworkDriver = FakeNetwork()
+    if not fake:
+        network = open_network(runtime, architecture(info), config.docker_host, Path(config.run_dir))
     limits = NoLimits() if fake else _limits(info)
     keys = CredentialStore()
     reporter = Reporter(api)
-    endpoint = MetadataEndpoint(config, keys, runtime, clock)
+    endpoint = MetadataEndpoint(config, MetadataRoutes(keys, runtime, clock, api.list_tags), ids)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(endpoint)
         parts = EngineParts(
@@ -127,6 +130,9 @@ async def _run(
         async with asyncio.TaskGroup() as group:
             # Containers are looked after before and whether or not the control plane answers.
             group.create_task(engine.run())
+            group.create_task(endpoint.run())
+            # An agent that was killed may have left something that no task uses.
+            group.create_task(network.tidy())
             membership.describe(
                 attributes(
                     config,

@@ -9,6 +9,7 @@ import click
 
 from openecs.cli.client import CallError, Client, UnreachableError, is_healthy
 from openecs.cli.installation import Installation, Running
+from openecs.cli.leftovers import remove_leftovers
 from openecs.cli.options import data_dir_option
 from openecs.cli.supervisor import GRACE_SECONDS
 from openecs.cli.tasks import stop_all
@@ -36,6 +37,8 @@ def down(installation: Installation, *, keep_tasks: bool, timeout: float) -> Non
     if not keep_tasks:
         stop_tasks(installation, timeout)
     stop_processes(running)
+    if not keep_tasks:
+        remove_leftovers(installation)
     with installation.locked():
         installation.clear_run()
     click.echo("OpenECS is down." + (" Containers of its tasks go on running." if keep_tasks else ""))

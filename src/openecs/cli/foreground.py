@@ -11,6 +11,7 @@ import click
 
 from openecs.cli.client import CallError, Client, UnreachableError
 from openecs.cli.installation import Installation
+from openecs.cli.leftovers import remove_leftovers
 from openecs.cli.supervisor import GRACE_SECONDS
 from openecs.cli.tasks import stop_all
 from openecs.errors import OperatorError
@@ -55,6 +56,7 @@ class Foreground:
         SIGTERM, as service managers send it, leaves containers running.  An ephemeral
         installation would forget them, so its tasks are stopped in any case.
         """
+        stopped = False
         try:
             if installation.layout().ephemeral or (stop_tasks and not self._terminated):
                 click.echo("\nStopping tasks (Ctrl-C again to leave them) ...")
@@ -63,11 +65,14 @@ class Foreground:
                     seconds=STOP_SECONDS,
                     progress=lambda left: click.echo(f"  {left} to go"),
                 )
+                stopped = True
         except KeyboardInterrupt:
             click.echo("Leaving the remaining containers running.")
         except (OperatorError, UnreachableError, CallError) as error:
             click.echo(f"warning: {error}", err=True)
         self.end_supervisor()
+        if stopped:
+            remove_leftovers(installation)
         click.echo("Stopped.")
 
     def end_supervisor(self) -> None:

@@ -29,6 +29,7 @@ from openecs.config import (
     write_private,
 )
 from openecs.errors import OperatorError
+from openecs.model.network import DEFAULT_RANGE
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime: RuntimeKind = "docker"
     lend_to: tuple[str, ...] = ("default",)
     advertise_url: str | None = None
+    #: Chosen at the first ``up`` and kept.
+    address_range: str = DEFAULT_RANGE
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):

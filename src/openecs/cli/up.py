@@ -9,6 +9,7 @@ import subprocess
 import click
 import msgspec
 
+from openecs.cli.address_range import choose_range
 from openecs.cli.foreground import Foreground
 from openecs.cli.installation import Installation, Settings
 from openecs.cli.options import data_dir_option
@@ -31,6 +32,11 @@ from openecs.log import Level
 @click.option("--runtime", type=click.Choice(["docker", "fake"]), help="What runs the containers [default: docker].")
 @click.option("--account-id", help="Account id of this installation, 12 digits [default: 000000000000].")
 @click.option("--region", help="Default region; any region name works in calls [default: us-east-1].")
+@click.option(
+    "--address-range",
+    metavar="CIDR",
+    help="Private addresses for awsvpc tasks [default: 10.208.0.0/16; a part of 10.208.0.0/12 with --data-dir].",
+)
 @click.option("--ephemeral", is_flag=True, help="Keep nothing on disk; POST /_openecs/reset wipes everything.")
 @click.option("--lend-to", multiple=True, metavar="CLUSTER", help="Show this machine in it [default: default].")
 @click.option("--cpu", type=click.IntRange(min=128), help="CPU units that this machine offers [default: all].")
@@ -79,13 +85,19 @@ def choose_settings(installation: Installation, given: dict[str, object]) -> Set
     Raises ``OperatorError`` for an account id other than the one that the ARNs hold.
     """
     kept = installation.settings()
-    asked_account = given.get("account_id")
+    asked_account, asked_range = given.get("account_id"), given.get("address_range")
     if kept is not None and asked_account not in (None, kept.account_id):
         raise OperatorError(
             f"The installation in {installation.home} has the account id {kept.account_id}, which is part of all its "
             "ARNs and cannot change. Leave --account-id away, or make a new installation with --data-dir DIR."
         )
-    settings = msgspec.structs.replace(kept or Settings(), **given)
+    if kept is not None and asked_range not in (None, kept.address_range):
+        raise OperatorError(
+            f"The installation in {installation.home} has the addresses {kept.address_range}, which its tasks carry. "
+            "Leave --address-range away, or make a new installation with --data-dir DIR."
+        )
+    fresh = Settings(address_range=choose_range(installation.home, Installation.locate(None, os.environ).home))
+    settings = msgspec.structs.replace(kept or fresh, **given)
     if settings.port == 0:
         settings = msgspec.structs.replace(settings, port=_free_port(settings.bind))
     return settings
@@ -113,6 +125,7 @@ def make_plan(
         runtime=settings.runtime,
         advertise_url=settings.advertise_url,
         lend_to=settings.lend_to,
+        address_range=settings.address_range,
         log_level=log_level,
     )
     if not agent:

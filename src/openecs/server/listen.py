@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 
 from openecs.errors import OperatorError
+from openecs.server.whole_answers import WholeAnswersProtocol
 
 #: Connections that wait to be accepted; a burst of clients must not be refused.
 BACKLOG = 4096
@@ -26,7 +27,7 @@ class Listener(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=WholeAnswersProtocol,
                 ws="websockets-sansio",
                 loop="none",
                 lifespan="off",

@@ -11,6 +11,7 @@ import gc
 import os
 import random
 import signal
+import sys
 
 import structlog
 
@@ -27,7 +28,6 @@ from openecs.iam import policy
 from openecs.iam.keyring import KeyRing
 from openecs.ids import RandomIds
 from openecs.logs.store import LogStore
-from openecs.model.network import DEFAULT_RANGE
 from openecs.server.api import api_services
 from openecs.server.keys import Keys, master_key, pagination_secret, write_credentials
 from openecs.server.listen import Listener, bind
@@ -42,6 +42,13 @@ from openecs.wire.http_reply import Scope
 from openecs.wire.pagination import Pagination
 from openecs.wire.verifier import Verifier
 
+#: Objects made between two looks of the garbage collector.  Records and requests hold no cycles,
+#: so looking every 700 objects, as Python does by itself, finds nothing and holds up calls.
+GARBAGE_THRESHOLDS = (20_000, 20, 20)
+#: Seconds for which a thread may keep the interpreter's lock while another one wants it.  The
+#: journal's thread does next to nothing with it but is what every write waits for; with Python's
+#: own 5 ms a busy event loop would hold up each commit by several times that.
+SWITCH_INTERVAL = 0.0005
 #: Seconds between two looks for log events that are past their group's retention.
 EXPIRY_INTERVAL = 300.0
 
@@ -57,6 +64,7 @@ async def run_server(config: ServerConfig) -> None:
     write; whoever supervises it starts it again from what is durable.
     """
     log = structlog.get_logger("openecs.server")
+    sys.setswitchinterval(SWITCH_INTERVAL)
     sock = bind(config.bind, config.port)
     parts = _Parts(config, SystemClock())
     try:
@@ -100,7 +108,7 @@ class _Parts:
         self.credentials = TaskCredentials(
             self.state, ring, account=config.account_id, clock=clock, secret=pagination_secret(key)
         )
-        networks = RegionNetworks(config.account_id, DEFAULT_RANGE)
+        networks = RegionNetworks(config.account_id, config.address_range)
         self.launcher = Launcher(self.state, networks, random.Random())  # noqa: S311 -- placement, no secret
         self.agents = AgentGateway(
             self.state,
@@ -198,6 +206,7 @@ def _load(state: State) -> None:
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
         gc.enable()
 
 

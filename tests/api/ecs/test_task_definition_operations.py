@@ -53,7 +53,7 @@ def test_described_definition_can_be_registered_again_without_what_aws_adds(acco
 def test_tags_are_answered_on_request(account: Account) -> None:
     tags = [{"key": "team", "value": "blue"}]
     assert account.do("RegisterTaskDefinition", **body(tags=tags))["tags"] == tags
-    assert "tags" not in account.do("DescribeTaskDefinition", taskDefinition="web")
+    assert account.do("DescribeTaskDefinition", taskDefinition="web")["tags"] == []
     assert account.do("DescribeTaskDefinition", taskDefinition="web", include=["TAGS"])["tags"] == tags
     account.register("bare")
     assert account.do("DescribeTaskDefinition", taskDefinition="bare", include=["TAGS"])["tags"] == []

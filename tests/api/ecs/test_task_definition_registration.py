@@ -48,6 +48,11 @@ def test_smallest_definition_is_echoed_with_exactly_the_members_that_aws_adds() 
     }
 
 
+def test_an_empty_role_is_no_role() -> None:
+    """Deploy tools send empty strings where there is no role."""
+    assert wire(complete(body(taskRoleArn="", executionRoleArn=""))) == wire(complete(body()))
+
+
 def test_what_was_given_is_echoed_as_it_was_given() -> None:
     given = container(
         cpu=10,

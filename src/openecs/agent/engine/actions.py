@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import msgspec
 import structlog
 
 from openecs.acs.messages import TaskPayload
@@ -16,10 +17,11 @@ from openecs.agent.engine import container_body, names, volumes
 from openecs.agent.engine import facts as f
 from openecs.agent.engine.images import LocalImage, PullError
 from openecs.agent.engine.limits import LimitsError
-from openecs.agent.engine.ports import BIND_IP, PortsError
+from openecs.agent.engine.oom import OomWatch
+from openecs.agent.engine.ports import BIND_IP, PortsError, conflict
 from openecs.agent.engine.settings import EngineParts
 from openecs.agent.engine.task_state import ContainerState, TaskState
-from openecs.agent.network.driver import NetworkError
+from openecs.agent.network.driver import AddressInUseError, NetworkError
 from openecs.agent.runtime.protocol import ContainerInfo, EngineError, EngineUnavailable, NoSuchContainer
 from openecs.shapes import ecs
 
@@ -41,6 +43,10 @@ class Actions:
         self._awsvpc = payload.network_mode == "awsvpc"
         #: What was fetched for each container; creating it must not pull again.
         self._fetched: dict[str, LocalImage] = {}
+        #: What the engine's events said about memory.
+        self.oom = OomWatch()
+        #: Containers that the engine may have started, though its answer never came.
+        self._perhaps_started: set[str] = set()
 
     @property
     def needs_preparation(self) -> bool:
@@ -81,7 +87,9 @@ class Actions:
         try:
             info = await self._parts.runtime.inspect(container_id)
         except NoSuchContainer:
-            return [f.Vanished(name=container.name)]
+            return [f.Vanished(name=container.name, container_id=container_id)]
+        if info.status in ("exited", "dead") and await self.oom.killed(info, stopping=container.doing == "stop"):
+            info = msgspec.structs.replace(info, oom_killed=True)
         facts: list[f.Fact] = [self._observed(container.name, info)]
         if info.health is not None and info.status == "running" and info.health.status != "starting":
             facts.append(
@@ -126,6 +134,8 @@ class Actions:
                 mode = await parts.network.attach(self._payload, self.labels(names.PAUSE))
         except (volumes.VolumeError, LimitsError) as error:
             return f.PrepareFailed(reason=f"ResourceInitializationError: {error}")
+        except AddressInUseError as error:
+            return f.PrepareFailed(reason=f"ResourceInitializationError: {error}")
         except NetworkError as error:
             return f.PrepareFailed(reason=f"ContainerNetworkingError: {error}")
         return f.Prepared(network_mode=mode)
@@ -154,7 +164,7 @@ class Actions:
         try:
             image = await self._parts.images.ensure(self._by_name[name].image)
         except PullError as error:
-            return f.Failed(name=name, reason=str(error))
+            return _not_pulled(name, error)
         self._fetched[name] = image
         return f.Fetched(
             name=name,
@@ -194,7 +204,7 @@ class Actions:
             async with asyncio.timeout(settings.create_deadline):
                 container_id = await self._create_from(container.image, names.container_name(self._payload, name), body)
         except PullError as error:
-            return f.Failed(name=name, reason=str(error))
+            return _not_pulled(name, error)
         except (PortsError, container_body.DockerConfigError) as error:
             return f.Failed(name=name, reason=f"CannotCreateContainerError: {error}")
         except EngineError as error:
@@ -217,26 +227,63 @@ class Actions:
     async def _start(self, container: ContainerState) -> list[f.Fact]:
         settings = self._parts.settings
         container_id = container.container_id or ""
+        mappings = self._by_name[container.name].port_mappings
+        if container.doing != "start":
+            return []  # While the engine did not answer, events told what has become of it.
+        if container.name in self._perhaps_started:
+            self._perhaps_started.discard(container.name)
+            if facts := await self._started_before(container):
+                return facts
         try:
             async with asyncio.timeout(settings.start_deadline):
                 await self._parts.runtime.start(container_id)
+        except EngineUnavailable:
+            self._perhaps_started.add(container.name)
+            raise
         except NoSuchContainer:
             return [f.Failed(name=container.name, reason="NoSuchContainerError: the container was removed")]
         except EngineError as error:
             reason = f"CannotStartContainerError: Error response from daemon: {error.message}"
-            return [f.Failed(name=container.name, reason=reason)]
+            if container.has_run or not conflict(error.message, mappings, container.bindings):
+                return [f.Failed(name=container.name, reason=reason)]
+            _log.info("host port taken meanwhile", task=self._payload.arn, container=container.name, error=reason)
+            # The ports stay this task's, so the next choice falls on others.
+            await self._parts.runtime.remove(container_id)
+            return [f.PortTaken(name=container.name, reason=reason)]
         except TimeoutError:
             # It must not start later, when it counts as stopped.
             await self._parts.runtime.remove(container_id)
             return [f.Failed(name=container.name, reason=_timed_out("started", settings.start_deadline))]
+        if self._payload.network_mode == "bridge" and mappings and not container.bindings:
+            # It was made before a restart of the agent, which forgot the ports chosen then.
+            return await self.look(container)
         return [f.Started(name=container.name, at=self._parts.clock.now())]
+
+    async def _started_before(self, container: ContainerState) -> list[f.Fact]:
+        """What has come of a start whose answer was lost; nothing when it never happened.
+
+        A container that has run and ended meanwhile must not run a second time.
+        """
+        try:
+            facts = await self.look(container)
+        except EngineUnavailable:
+            self._perhaps_started.add(container.name)
+            raise
+        for seen in facts:
+            if not isinstance(seen, f.Observed) or seen.status == "created":
+                continue
+            if seen.status == "exited" and (seen.finished_at is None or seen.finished_at == container.exit_seen):
+                continue  # The end of an earlier run, or of none.
+            at = seen.started_at if seen.started_at is not None else self._parts.clock.now()
+            return [f.Started(name=container.name, at=at), *facts]
+        return []
 
     async def _stop(self, container: ContainerState, grace: int) -> list[f.Fact]:
         container_id = container.container_id or ""
         try:
             await self._parts.runtime.stop(container_id, grace)
         except NoSuchContainer:
-            return [f.Vanished(name=container.name)]
+            return [f.Vanished(name=container.name, container_id=container_id)]
         except EngineError as error:
             # Never say STOPPED of what may run: ask the engine again.
             raise EngineUnavailable(f"stop refused: {error.message}") from error
@@ -307,6 +354,10 @@ class Actions:
             oom_killed=info.oom_killed if ended else False,
             bindings=bindings or None,
         )
+
+
+def _not_pulled(name: str, error: PullError) -> f.Failed:
+    return f.Failed(name=name, reason=str(error), pull_started_at=error.started_at, pull_stopped_at=error.stopped_at)
 
 
 def _timed_out(what: str, seconds: float) -> str:

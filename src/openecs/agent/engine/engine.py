@@ -34,6 +34,8 @@ class TaskEngine:
         self._on_health = on_health
         self._workers: dict[str, TaskWorker] = {}
         self._group: asyncio.TaskGroup | None = None
+        #: Set once the tasks of before a restart are known again.
+        self.recovered = asyncio.Event()
 
     @property
     def workers(self) -> Iterable[TaskWorker]:
@@ -53,6 +55,7 @@ class TaskEngine:
                 self._expect_credentials(payload)
                 worker = self._own(TaskWorker(payload, restored(state), self._parts, self._on_health), recover=True)
                 worker.actions.adopt_ports(state)
+            self.recovered.set()
             group.create_task(self._listen(since))
 
     # -- orders ---------------------------------------------------------------------------
@@ -145,6 +148,8 @@ class TaskEngine:
             return
         if event.action in ("die", "destroy"):
             worker.look_again(name)
+        elif event.action == "oom":
+            worker.out_of_memory(event.container_id, event.time)
         elif event.action == "health_status" and event.health in ("healthy", "unhealthy"):
             healthy = event.health == "healthy"
             worker.post(f.HealthChanged(name=name, health="HEALTHY" if healthy else "UNHEALTHY", at=event.time))

@@ -88,6 +88,17 @@ class Failed(_Value, frozen=True, kw_only=True):
     reason: str
     #: Set when the container is known to have run.
     exit_code: int | None = None
+    #: When a pull that failed began and ended.
+    pull_started_at: float | None = None
+    pull_stopped_at: float | None = None
+
+
+class PortTaken(_Value, frozen=True, kw_only=True):
+    """Somebody took a dynamic host port before the container could; the container is removed again."""
+
+    name: str
+    #: What becomes the container's when it is not tried again.
+    reason: str
 
 
 class Observed(_Value, frozen=True, kw_only=True):
@@ -105,9 +116,10 @@ class Observed(_Value, frozen=True, kw_only=True):
 
 
 class Vanished(_Value, frozen=True, kw_only=True):
-    """The engine does not know the container."""
+    """The engine does not know the container ``container_id``."""
 
     name: str
+    container_id: str
 
 
 class HealthChanged(_Value, frozen=True, kw_only=True):
@@ -130,6 +142,9 @@ class Cleaned(_Value, frozen=True, kw_only=True):
     """Containers and volumes of the stopped task are removed."""
 
 
+#: What moves a container that has not stopped.
+ContainerFact = Fetched | Created | Started | Failed | PortTaken | Observed | Vanished
+
 Fact = (
     Begin
     | Tick
@@ -139,12 +154,7 @@ Fact = (
     | PrepareFailed
     | SandboxLost
     | Released
-    | Fetched
-    | Created
-    | Started
-    | Failed
-    | Observed
-    | Vanished
+    | ContainerFact
     | HealthChanged
     | Delivered
     | Cleaned

@@ -37,6 +37,11 @@ class LocalImage(msgspec.Struct, frozen=True, kw_only=True):
 class PullError(Exception):
     """The image is neither local nor to be had; the text is ``<ErrorName>: <message>``."""
 
+    def __init__(self, text: str, *, started_at: float, stopped_at: float) -> None:
+        super().__init__(text)
+        self.started_at = started_at
+        self.stopped_at = stopped_at
+
 
 class Images:
     """The node's images.  ``forget`` after the engine was away: it may have lost some."""
@@ -105,15 +110,19 @@ class Images:
         try:
             await self._runtime.pull(reference)
         except EngineError as error:
+            stopped = self._clock.now()
             if local is None or self._behavior in ("always", "once"):
-                raise PullError(f"CannotPullContainerError: Error response from daemon: {error.message}") from None
+                text = f"CannotPullContainerError: Error response from daemon: {error.message}"
+                raise PullError(text, started_at=started, stopped_at=stopped) from None
             _log.info("image not pulled, local one used", image=reference, error=error.message)
-            return self._remember(reference, local, keep=False)
+            image = self._remember(reference, local, keep=False)
+            return msgspec.structs.replace(image, pull_started_at=started, pull_stopped_at=stopped)
         stopped = self._clock.now()
         self._pulled.add(reference)
         local = await self._runtime.inspect_image(reference)
         if local is None:
-            raise PullError(f"CannotPullContainerError: the engine pulled {reference} but does not have it")
+            text = f"CannotPullContainerError: the engine pulled {reference} but does not have it"
+            raise PullError(text, started_at=started, stopped_at=stopped)
         image = self._remember(reference, local, keep=self._behavior in ("once", "prefer-cached"))
         return msgspec.structs.replace(image, pull_started_at=started, pull_stopped_at=stopped)
 

@@ -7,6 +7,7 @@ it for a moment.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,11 @@ from openecs.shapes import ecs
 
 FALLBACK_RANGE = (32768, 60999)
 BIND_IP = "0.0.0.0"  # noqa: S104 -- published ports are reachable from outside, as on ECS
+
+
+#: How engines say that a host port is taken, and the port in it: ``0.0.0.0:32768``, ``[::]:32768``.
+_TAKEN = ("port is already allocated", "address already in use")
+_PORT = re.compile(r"(?:\d\.\d+|::\]?):(\d{1,5})\b")
 
 
 class PortsError(Exception):
@@ -110,6 +116,25 @@ class PortPool:
 
     def _usable(self, port: int, protocol: str) -> bool:
         return (port, protocol) not in self._taken and port not in self._reserved and self._is_free(port, protocol)
+
+
+def conflict(message: str, mappings: Sequence[PortMapping], bindings: Sequence[ecs.NetworkBinding]) -> bool:
+    """Whether an engine's refusal says that a host port is taken which the agent had chosen.
+
+    A port that the task definition names is not the agent's to change.
+    """
+    if not any(text in message for text in _TAKEN):
+        return False
+    named = {(m.host_port, m.protocol) for m in mappings if m.host_port and m.container_port_range is None}
+    chosen: set[int] = set()
+    for binding in bindings:
+        if binding.host_port is not None and (binding.host_port, binding.protocol or "tcp") not in named:
+            chosen.add(binding.host_port)
+        elif binding.host_port_range is not None:
+            first, last = parse_range(binding.host_port_range)
+            chosen |= set(range(first, last + 1))
+    told = [int(port) for port in _PORT.findall(message)]
+    return bool(chosen.intersection(told)) if told else bool(chosen) and not named
 
 
 def bindable(port: int, protocol: str) -> bool:

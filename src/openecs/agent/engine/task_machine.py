@@ -20,6 +20,8 @@ from openecs.shapes import ecs
 DEPENDENCY_EXIT_CODE = 143
 #: Seconds a container must have run to be restarted, when its policy does not say.
 DEFAULT_RESTART_PERIOD = 300
+#: How often a container is made because a dynamic host port turned out to be taken.
+PORT_TRIES = 5
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
 VANISHED = "ContainerVanishedError: No container matching saved ID found"
 
@@ -85,7 +87,7 @@ class _Draft:
                 del self.reports[:count]
             case f.Cleaned():
                 self.task["cleanup"] = "done"
-            case f.Fetched() | f.Created() | f.Started() | f.Failed() | f.Observed() | f.Vanished():
+            case f.Fetched() | f.Created() | f.Started() | f.Failed() | f.PortTaken() | f.Observed() | f.Vanished():
                 # What is stopped stays stopped, whatever is heard of it later.
                 if not self.containers[fact.name].stopped:
                     self.apply_to_container(fact)
@@ -101,17 +103,14 @@ class _Draft:
             case f.Begin() | f.Tick():
                 pass
 
-    def apply_to_container(self, fact: f.Fetched | f.Created | f.Started | f.Failed | f.Observed | f.Vanished) -> None:
+    def apply_to_container(self, fact: f.ContainerFact) -> None:
         name = fact.name
         match fact:
             case f.Fetched():
                 if self.containers[name].status != "NONE":
                     return
                 self.put(name, doing="", status="PULLED", image_id=fact.image_id, image_digest=fact.digest)
-                if fact.pull_started_at is not None:
-                    starts = [t for t in (self.get("pull_started_at"), fact.pull_started_at) if t is not None]
-                    ends = [t for t in (self.get("pull_stopped_at"), fact.pull_stopped_at) if t is not None]
-                    self.task |= {"pull_started_at": min(starts), "pull_stopped_at": max(ends)}
+                self.pulled(fact)
             case f.Created(container_id=container_id, bindings=bindings):
                 if self.containers[name].status not in ("NONE", "PULLED"):
                     return
@@ -121,14 +120,40 @@ class _Draft:
                     self.put(name, doing="", started_at=at)
                     self.run(name, at)
             case f.Failed(reason=reason, exit_code=exit_code):
+                self.pulled(fact)
                 self.finish(name, exit_code=exit_code, reason=reason)
-            case f.Vanished():
-                self.vanish(name)
+            case f.PortTaken(reason=reason):
+                self.choose_ports_again(name, reason)
+            case f.Vanished(container_id=container_id):
+                self.vanish(name, container_id)
             case f.Observed():
                 self.observe(fact)
 
-    def vanish(self, name: str) -> None:
+    def pulled(self, fact: f.Fetched | f.Failed) -> None:
+        """Keep the task's first pull start and last pull end, of pulls that failed too."""
+        if fact.pull_started_at is None:
+            return
+        starts = [t for t in (self.get("pull_started_at"), fact.pull_started_at) if t is not None]
+        ends = [t for t in (self.get("pull_stopped_at"), fact.pull_stopped_at) if t is not None]
+        self.task |= {"pull_started_at": min(starts), "pull_stopped_at": max(ends)}
+
+    def choose_ports_again(self, name: str, reason: str) -> None:
+        """Make the container anew, with other host ports, unless that happened often enough."""
         container = self.containers[name]
+        if container.status != "CREATED":
+            return
+        if container.port_conflicts >= PORT_TRIES - 1 or self.get("desired") == "STOPPED":
+            self.put(name, container_id=None, bindings=())
+            self.finish(name, exit_code=None, reason=reason)
+            return
+        conflicts = container.port_conflicts + 1
+        # It never ran, so creating it again changes nothing for anybody.
+        self.put(name, status="PULLED", doing="", container_id=None, bindings=(), port_conflicts=conflicts)
+
+    def vanish(self, name: str, container_id: str) -> None:
+        container = self.containers[name]
+        if container.container_id not in (None, container_id):
+            return  # That was the one before.
         if container.status == "RUNNING" or container.has_run:
             self.finish(name, exit_code=None, reason=VANISHED)
         elif container.status == "CREATED" and not container.doing:
@@ -137,6 +162,8 @@ class _Draft:
 
     def observe(self, seen: f.Observed) -> None:
         container = self.containers[seen.name]
+        if container.container_id not in (None, seen.container_id):
+            return  # That was the one before.
         if container.container_id is None or container.status in ("NONE", "PULLED"):
             container = self.put(seen.name, status="CREATED", container_id=seen.container_id, doing="")
         if seen.bindings is not None and not container.bindings:

@@ -43,6 +43,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     #: The first recorded error; it stays.
     reason: str | None = None
     restarts: int = 0
+    #: How often a dynamic host port turned out to be taken.
+    port_conflicts: int = 0
     health: Health = "UNKNOWN"
     health_since: float | None = None
     health_exit_code: int | None = None

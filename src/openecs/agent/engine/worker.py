@@ -46,6 +46,10 @@ class TaskWorker:
         self.payload = payload
         self.state = state
         self.cluster = payload.task_cluster_arn or settings.cluster
+        #: The task's own addresses, if it has a network of its own.
+        self.addresses = frozenset(
+            address.private_address for eni in payload.elastic_network_interfaces for address in eni.ipv4_addresses
+        )
         self.actions = Actions(payload, parts, self.cluster)
         self._parts = parts
         self._on_health = on_health
@@ -96,6 +100,11 @@ class TaskWorker:
                 self.post(f.SandboxLost(reason=SANDBOX_DIED))
         elif any(container.name == name and not container.stopped for container in self.state.containers):
             self._group.create_task(self._patiently(partial(self.observe, name)))
+
+    def out_of_memory(self, container_id: str, at: float) -> None:
+        """The engine says that the kernel killed something in a container for its memory use."""
+        if self._group is not None:
+            self._group.create_task(self.actions.oom.hear(container_id, at))
 
     async def reobserve(self) -> None:
         """Look at every container and post what is seen: after a restart or lost events."""

@@ -1,59 +1,73 @@
-"""What tasks can ask of their agent: routes of the metadata and credentials endpoint.
+"""The metadata and credentials endpoint of this agent: where it listens, alone or with others.
 
-The unguessable token in the path says which container asks.  Without the address (no root, or
-another agent has it) tasks run without this endpoint, and the log says so.
+Tasks, SDKs and Docker's log drivers ask one fixed address, ``169.254.170.2:80``, and one process
+of a host can have it.  With several agents on a host (``sharing``) one holds the address and hands
+on what it does not know; the others wait to take it over.  Without the address (no root, or a
+process that is no agent has it) tasks run without this endpoint, and the log says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from typing import Any, Self
-from urllib.parse import parse_qs
+from pathlib import Path
+from typing import Self
 
-import msgspec
 import structlog
 
 from openecs.agent.config import AgentConfig, bind_address
-from openecs.agent.credentials import CredentialStore
 from openecs.agent.engine.engine import TaskEngine
-from openecs.agent.engine.task_state import ContainerState
-from openecs.agent.engine.worker import TaskWorker
 from openecs.agent.membership import Membership
-from openecs.agent.metadata import stats, views
+from openecs.agent.metadata import sharing
 from openecs.agent.metadata.http import Answer, MetadataServer, Request
-from openecs.agent.runtime.protocol import ContainerInfo, EngineUnavailable, NoSuchContainer, Runtime
-from openecs.clock import Clock
+from openecs.agent.metadata.routes import LINK_LOCAL, MetadataRoutes
+from openecs.agent.metadata.siblings import Siblings
+from openecs.ids import Ids
 
 _log = structlog.get_logger("openecs.agent")
-LINK_LOCAL = "169.254.170.2"
+#: Seconds between looks while a holder comes up or goes down, which takes it milliseconds.
+BETWEEN_HOLDERS = 0.02
+#: Seconds for a holder to come up before it counts as none.
+HOLDER_DEADLINE = 5.0
+#: Seconds between tries for an address that a process which is no agent took over from one.
+FOREIGN_PAUSE = 5.0
 
 
 class MetadataEndpoint:
-    """``async with`` it to serve; ``url`` is ``None`` when this node serves none."""
+    """``async with`` it, then ``run`` it; ``url`` is ``None`` when this node serves none."""
 
-    def __init__(self, config: AgentConfig, credentials: CredentialStore, runtime: Runtime, clock: Clock) -> None:
-        self._config = config
-        self._credentials = credentials
-        self._runtime = runtime
-        self._clock = clock
+    def __init__(self, config: AgentConfig, routes: MetadataRoutes, ids: Ids) -> None:
+        self._bind = config.metadata_bind
+        self._run_dir = Path(config.run_dir)
+        self._routes = routes
+        self._ids = ids
         self._server = MetadataServer(self._answer)
-        self._engine: TaskEngine | None = None
-        self._membership: Membership | None = None
-        self._samples: dict[str, dict[str, Any]] = {}
+        self._for_agents = MetadataServer(routes.answer)
+        self._own: Path | None = None
+        self._siblings: Siblings | None = None
+        self._holding: sharing.Holding | None = None
+        self._waiting: sharing.Waiting | None = None
         self.url: str | None = None
 
     async def __aenter__(self) -> Self:
-        if self._config.metadata_bind is None:
+        if self._bind is None:
             return self
-        host, port = bind_address(self._config.metadata_bind)
+        host, port = bind_address(self._bind)
         try:
-            if host == LINK_LOCAL:
-                await _add_address(host)
-            host, port = await self._server.start(host, port)
-        except OSError as error:
+            folder = await self._meet(host, port)
+            if folder is None:
+                host, port = await self._listen(host, port)
+            else:
+                async with asyncio.timeout(HOLDER_DEADLINE):
+                    await self._hold_or_wait(folder, host, port)
+        except (OSError, TimeoutError) as error:
+            await self._leave()
             _log.warning(
-                "tasks run without metadata and credentials endpoint", bind=self._config.metadata_bind, error=str(error)
+                "tasks run without metadata and credentials endpoint: its address is not to be had; "
+                "free it and start the agent again",
+                bind=self._bind,
+                error=str(error) or "the agent that holds it does not answer",
             )
             return self
         self.url = f"http://{host}" if port == 80 else f"http://{host}:{port}"
@@ -61,131 +75,110 @@ class MetadataEndpoint:
 
     async def __aexit__(self, *_: object) -> None:
         await self._server.close()
+        await self._leave()
 
     def serve_tasks(self, engine: TaskEngine, membership: Membership) -> None:
         """Where the answers come from."""
-        self._engine = engine
-        self._membership = membership
+        self._routes.serve_tasks(engine, membership)
 
-    # -- routes ---------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Take the address over whenever its holder goes; returns when there is nothing to wait for."""
+        if self._bind is None:
+            return
+        host, port = bind_address(self._bind)
+        while self._waiting is not None and self._own is not None:
+            await self._waiting.ended()
+            self._waiting.close()
+            # Nothing tells when a process that is no agent lets go of an address.
+            while not await self._took_over(self._own.parent, host, port):  # noqa: ASYNC110
+                await asyncio.sleep(FOREIGN_PAUSE)
+
+    # -- sharing --------------------------------------------------------------------------
+
+    async def _took_over(self, folder: Path, host: str, port: int) -> bool:
+        try:
+            await self._hold_or_wait(folder, host, port)
+        except OSError as error:
+            _log.warning("a process that is no agent took the metadata address", bind=self._bind, error=str(error))
+            return False
+        return True
+
+    async def _meet(self, host: str, port: int) -> Path | None:
+        """Join the agents that share the address; ``None`` when this agent cannot share."""
+        if port == 0:
+            return None
+        try:
+            folder = sharing.meeting_place(self._run_dir, host, port)
+            self._own, listener = sharing.own_socket(folder, self._ids.hex32()[:16])
+        except OSError as error:
+            _log.warning(
+                "the metadata address is not shared with other agents of this host; only root can share it, "
+                "and run_dir must be short",
+                run_dir=str(self._run_dir),
+                error=str(error),
+            )
+            return None
+        await self._for_agents.start_unix(listener)
+        self._siblings = Siblings(folder, self._own)
+        self._holding = sharing.Holding(folder)
+        return folder
+
+    async def _hold_or_wait(self, folder: Path, host: str, port: int) -> None:
+        """Become the holder, or stay connected to the one there is.
+
+        Raises ``OSError`` when nobody of us holds the address and it cannot be bound.
+        """
+        while self._holding is not None:
+            if self._holding.take():
+                self._waiting = None
+                try:
+                    await self._listen(host, port)
+                    await self._holding.announce()
+                except OSError:
+                    await self._server.close()
+                    await self._holding.give_back()
+                    raise
+                _log.info("serving the metadata address", bind=self._bind)
+                return
+            self._waiting = await sharing.Waiting.for_holder(folder)
+            if self._waiting is not None:
+                _log.info("another agent of this host serves the metadata address", bind=self._bind)
+                return
+            await asyncio.sleep(BETWEEN_HOLDERS)
+
+    async def _leave(self) -> None:
+        """Other agents neither ask this one nor wait for it any more."""
+        if self._holding is not None:
+            await self._holding.give_back()
+        if self._waiting is not None:
+            self._waiting.close()
+        if self._own is not None:
+            self._own.unlink(missing_ok=True)
+        await self._for_agents.close()
+        self._holding = self._waiting = self._own = self._siblings = None
+
+    # -- serving --------------------------------------------------------------------------
+
+    async def _listen(self, host: str, port: int) -> tuple[str, int]:
+        if host == LINK_LOCAL:
+            await _add_address(host)
+        return await self._server.start(host, port)
 
     async def _answer(self, request: Request) -> Answer:
-        parts = [part for part in request.path.split("/") if part]
-        match parts:
-            case ["v2", "credentials", *rest]:
-                return self._role_credentials("/".join(rest), request, version=2)
-            case ["v1", "credentials"]:
-                return self._role_credentials(parse_qs(request.query).get("id", [""])[0], request, version=1)
-            case [("v3" | "v4") as version, token, *rest] if rest in ([], ["task"], ["stats"], ["task", "stats"]):
-                return await self._metadata(int(version[1]), token, rest)
-        return Answer(404, b'"404 page not found"')
-
-    def _role_credentials(self, credentials_id: str, request: Request, *, version: int) -> Answer:
-        prefix = f"CredentialsV{version}Request: "
-        if not credentials_id:
-            return _refusal(400, "NoIdInRequest", prefix + "No Credential ID in the request")
-        task = self._credentials.task_of(credentials_id)
-        if task is None:
-            return _refusal(400, "InvalidIdInRequest", prefix + "Credentials not found")
-        keys = self._credentials.get(credentials_id)
-        if keys is None:
-            text = prefix + "Credentials uninitialized for ID"
-            return _refusal(503, "CredentialsUninitialized", text)
-        _log.info("credentials given", task=task, client=request.client, version=version)
-        return _json(
-            {
-                "RoleArn": keys.role_arn,
-                "AccessKeyId": keys.access_key_id,
-                "SecretAccessKey": keys.secret_access_key,
-                "Token": keys.session_token,
-                "Expiration": keys.expiration,
-            }
-        )
-
-    async def _metadata(self, version: int, token: str, rest: list[str]) -> Answer:
-        found = self._find(token)
-        if found is None:
-            what, where = ("task", "task Arn") if rest[:1] == ["task"] else ("container", "docker ID")
-            noun = "task arn" if what == "task" else "container ID"
-            return _json(
-                f"V{version} {what} metadata handler: unable to get {noun} from request: "
-                f"unable to get {where} from v3 endpoint ID: {token}",
-                404,
-            )
-        worker, own = found
-        try:
-            if rest == ["task"]:
-                return _json(await self._task(worker, version))
-            if rest == ["stats"]:
-                return _json(await self._stats(own))
-            if rest == ["task", "stats"]:
-                return _json({c.container_id: await self._stats(c) for c in worker.state.containers if c.container_id})
-            return _json(await self._container(worker, own, version))
-        except EngineUnavailable as error:
-            return _json(f"the container engine does not answer: {error}", 503)
-
-    def _find(self, token: str) -> tuple[TaskWorker, ContainerState] | None:
-        for worker in self._engine.workers if self._engine is not None else ():
-            for container in worker.state.containers:
-                if container.token == token:
-                    return worker, container
-        return None
-
-    async def _task(self, worker: TaskWorker, version: int) -> dict[str, Any]:
-        # Containers appear once their image is there.
-        containers = [
-            await self._container(worker, own, version) for own in worker.state.containers if own.status != "NONE"
-        ]
-        zone = self._membership.availability_zone if self._membership is not None else ""
-        return views.task(
-            worker.payload, worker.state, containers, cluster=worker.cluster, availability_zone=zone, version=version
-        )
-
-    async def _container(self, worker: TaskWorker, own: ContainerState, version: int) -> dict[str, Any]:
-        return views.container(
-            worker.payload,
-            worker.state,
-            own,
-            await self._inspect(own),
-            worker.actions.labels(own.name),
-            version=version,
-        )
-
-    async def _inspect(self, own: ContainerState) -> ContainerInfo | None:
-        if own.container_id is None:
-            return None
-        try:
-            return await self._runtime.inspect(own.container_id)
-        except NoSuchContainer:
-            return None
-
-    async def _stats(self, own: ContainerState) -> dict[str, Any] | None:
-        """A sample in Docker's form, with the previous one in ``precpu_stats``; ``None`` when it does not run."""
-        info = await self._inspect(own)
-        if info is None or not info.pid:
-            return None
-        try:
-            sample = await asyncio.to_thread(stats.read, info.pid)
-        except (OSError, KeyError, ValueError):
-            return None
-        before = self._samples.get(info.id, {})
-        sample |= {"id": info.id, "name": f"/{info.name}", "read": views.timestamp(self._clock.now())}
-        self._samples[info.id] = sample
-        return {**sample, "precpu_stats": before.get("cpu_stats", {}), "preread": before.get("read")}
-
-
-def _json(value: object, status: int = 200) -> Answer:
-    return Answer(status, msgspec.json.encode(value))
-
-
-def _refusal(status: int, code: str, message: str) -> Answer:
-    return _json({"code": code, "message": message, "HTTPErrorCode": status}, status)
+        """This agent's answer; if it has none, that of the agent which has one."""
+        answer = await self._routes.answer(request)
+        if answer.known or self._siblings is None:
+            return answer
+        return await self._siblings.ask(request) or answer
 
 
 async def _add_address(address: str) -> None:
-    """Put the link-local address on ``lo``; ``OSError`` when that is not allowed."""
+    """Put the link-local address on ``lo``; ``OSError`` when that is not allowed.
+
+    It stays there after the agent: without it, what running tasks ask of it would leave the host.
+    """
     if os.geteuid() != 0:
-        raise PermissionError(f"adding {address} to the loopback interface needs root")
+        raise PermissionError(errno.EPERM, f"adding {address} to the loopback interface needs root")
     process = await asyncio.create_subprocess_exec(
         "ip", "address", "replace", f"{address}/32", "dev", "lo", stderr=asyncio.subprocess.PIPE
     )

@@ -12,6 +12,8 @@ import msgspec
 from openecs.acs.messages import ContainerPayload, TaskPayload
 from openecs.agent.engine import names
 from openecs.agent.engine.task_state import ContainerState, TaskState
+from openecs.agent.metadata.tags import Tags
+from openecs.agent.network.pause_image import REFERENCE as PAUSE_IMAGE
 from openecs.agent.runtime.protocol import ContainerInfo
 
 _ORDER = ("NONE", "PULLED", "CREATED", "RUNNING", "STOPPED")
@@ -24,9 +26,10 @@ def task(
     *,
     cluster: str,
     availability_zone: str,
+    tags: Tags = Tags(),  # noqa: B008 -- immutable
     version: int,
 ) -> dict[str, Any]:
-    """``/task``; ``version`` is 3 or 4."""
+    """A task; ``version`` is 2, 3 or 4.  Versions 2 and 3 are the same."""
     limits: dict[str, Any] = {}
     if payload.cpu:
         limits["CPU"] = payload.cpu
@@ -39,17 +42,23 @@ def task(
         "Revision": payload.version,
         "DesiredStatus": state.desired,
         "KnownStatus": task_status(state),
+    }
+    if version < 4:
+        view["Containers"] = containers or None
+    view |= {
         "Limits": limits or None,
         "PullStartedAt": timestamp(state.pull_started_at),
         "PullStoppedAt": timestamp(state.pull_stopped_at),
         "ExecutionStoppedAt": timestamp(state.execution_stopped_at),
         "AvailabilityZone": availability_zone or None,
+        "TaskTags": tags.task or None,
+        "ContainerInstanceTags": tags.container_instance or None,
     }
     if version == 4:
         view["LaunchType"] = payload.launch_type
-    view["Containers"] = containers
-    if version == 4:
-        view["ServiceName"] = payload.service_name
+        view["Errors"] = tags.errors or None
+        view["Containers"] = containers or None
+        view["ServiceName"] = payload.service_name or None
         view["FaultInjectionEnabled"] = False
     return _without_empty(view)
 
@@ -63,7 +72,7 @@ def container(
     *,
     version: int,
 ) -> dict[str, Any]:
-    """``/`` of a container; ``info`` is what the engine says of it, once it exists."""
+    """A container; ``info`` is what the engine says of it, once it exists."""
     definition = next(c for c in payload.containers if c.name == own.name)
     status = own.status
     view: dict[str, Any] = {
@@ -72,7 +81,7 @@ def container(
         "DockerName": names.container_name(payload, own.name),
         "Image": definition.image,
         "ImageID": (info.image_id if info is not None else own.image_id) or "",
-        "Ports": _ports(own),
+        "Ports": _ports(own, info, version),
         "Labels": dict(info.labels) if info is not None else dict(labels),
         "DesiredStatus": state.desired,
         "KnownStatus": status,
@@ -83,6 +92,9 @@ def container(
         "FinishedAt": timestamp(own.finished_at) if status == "STOPPED" and own.has_run else None,
         "Type": "NORMAL",
     }
+    networks = [network(payload, info, version=version)] if version > 2 or payload.network_mode == "awsvpc" else []
+    if version < 4:
+        view["Networks"] = networks
     if (definition.health_check_type or "").lower() == "docker":
         view["Health"] = _without_empty(
             {
@@ -96,41 +108,65 @@ def container(
     if version == 4:
         view |= _log(definition)
         view["ContainerARN"] = definition.container_arn or None
-    view["Networks"] = [network(payload, info)]
-    if definition.restart_policy is not None and definition.restart_policy.enabled:
-        view["RestartCount"] = own.restarts
+        view["Networks"] = networks
+        if definition.restart_policy is not None and definition.restart_policy.enabled:
+            view["RestartCount"] = own.restarts
     keep = ("DockerId", "ImageID")
     return {key: value for key, value in view.items() if key in keep or value not in (None, "", [], {})}
 
 
-def network(payload: TaskPayload, info: ContainerInfo | None) -> dict[str, Any]:
-    """One entry of ``Networks``."""
+def pause(payload: TaskPayload, state: TaskState, info: ContainerInfo, *, version: int) -> dict[str, Any]:
+    """The container that holds an awsvpc task's network."""
+    status = "RESOURCES_PROVISIONED" if info.status == "running" else "STOPPED"
+    view: dict[str, Any] = {
+        "DockerId": info.id,
+        "Name": names.PAUSE,
+        "DockerName": info.name,
+        "Image": PAUSE_IMAGE,
+        "ImageID": info.image_id,
+        "Labels": dict(info.labels),
+        "DesiredStatus": "RESOURCES_PROVISIONED" if state.desired == "RUNNING" else "STOPPED",
+        "KnownStatus": status,
+        "Limits": {"CPU": 0, "Memory": 0},
+        "CreatedAt": timestamp(info.created_at),
+        "StartedAt": timestamp(info.started_at),
+        "Type": "CNI_PAUSE",
+        "Networks": [network(payload, info, version=version)],
+    }
+    return _without_empty(view)
+
+
+def network(payload: TaskPayload, info: ContainerInfo | None, *, version: int = 4) -> dict[str, Any]:
+    """One entry of ``Networks``; details of the interface since version 4."""
     if payload.network_mode == "awsvpc" and payload.elastic_network_interfaces:
         eni = payload.elastic_network_interfaces[0]
         gateway, _, prefix = eni.subnet_gateway_ipv4_address.partition("/")
         addresses = [a.private_address for a in eni.ipv4_addresses]
+        if version < 4:
+            return {"NetworkMode": "awsvpc", "IPv4Addresses": addresses}
         return _without_empty(
             {
                 "NetworkMode": "awsvpc",
                 "IPv4Addresses": addresses,
                 "AttachmentIndex": eni.index,
-                "MACAddress": eni.mac_address,
-                "IPv4SubnetCIDRBlock": _block(gateway, prefix),
-                "DomainNameServers": list(eni.domain_name_servers),
-                "DomainNameSearchList": list(eni.domain_name),
-                "PrivateDNSName": eni.private_dns_name,
-                "SubnetGatewayIpv4Address": eni.subnet_gateway_ipv4_address,
+                "MACAddress": eni.mac_address or None,
+                "IPv4SubnetCIDRBlock": _block(gateway, prefix) or None,
+                "DomainNameServers": list(eni.domain_name_servers) or None,
+                "DomainNameSearchList": list(eni.domain_name) or None,
+                "PrivateDNSName": eni.private_dns_name or None,
+                "SubnetGatewayIpv4Address": eni.subnet_gateway_ipv4_address or None,
             }
         )
     addresses = [a for a in info.addresses.values() if a] if info is not None else []
-    return {"NetworkMode": payload.network_mode, "IPv4Addresses": addresses}
+    return _without_empty({"NetworkMode": payload.network_mode, "IPv4Addresses": addresses or None})
 
 
 def task_status(state: TaskState) -> str:
     """The least advanced of the containers' states, unless the task has stopped."""
     if state.status != "NONE":
         return state.status
-    return min((c.status for c in state.containers), key=_ORDER.index, default="NONE")
+    least = min((c.status for c in state.containers), key=_ORDER.index, default="NONE")
+    return "MANIFEST_PULLED" if least == "PULLED" else least
 
 
 def timestamp(seconds: float | None) -> str | None:
@@ -141,12 +177,25 @@ def timestamp(seconds: float | None) -> str | None:
     return text.rstrip("0").rstrip(".") + "Z"
 
 
-def _ports(own: ContainerState) -> list[dict[str, Any]]:
-    return [
-        {"ContainerPort": b.container_port, "Protocol": b.protocol, "HostPort": b.host_port, "HostIp": b.bind_ip}
-        for b in own.bindings
-        if b.container_port is not None
-    ]
+def _ports(own: ContainerState, info: ContainerInfo | None, version: int) -> list[dict[str, Any]]:
+    """While it runs as the engine publishes them, which is for IPv6 too; else as they were asked for."""
+    if info is not None and info.ports:
+        bound = [(p.container_port, p.protocol, p.host_port, p.host_ip) for p in info.ports]
+    else:
+        bound = [
+            (b.container_port, b.protocol or "tcp", b.host_port or 0, b.bind_ip or "")
+            for b in own.bindings
+            if b.container_port is not None
+        ]
+    shown: list[dict[str, Any]] = []
+    for container_port, protocol, host_port, host_ip in bound:
+        port: dict[str, Any] = {"ContainerPort": container_port, "Protocol": protocol}
+        if host_port:
+            port["HostPort"] = host_port
+        if version == 4 and host_ip:
+            port["HostIp"] = host_ip
+        shown.append(port)
+    return shown
 
 
 def _volumes(info: ContainerInfo | None) -> list[dict[str, str]]:

@@ -15,6 +15,10 @@ class NetworkError(Exception):
     """The task's network cannot be made; the text becomes part of a stop reason."""
 
 
+class AddressInUseError(NetworkError):
+    """The task's address belongs to something else on this host; another task may get another."""
+
+
 class NetworkDriver(Protocol):
     """Gives awsvpc tasks their own network namespace and address."""
 
@@ -34,6 +38,10 @@ class NetworkDriver(Protocol):
         """Take it down; no error when it is gone."""
         ...
 
+    async def tidy(self) -> None:
+        """Take down what no task of this host uses, whoever set it up; never raises."""
+        ...
+
 
 class FakeNetwork:
     """For the fake engine: there is nothing to connect, containers get no network."""
@@ -44,6 +52,9 @@ class FakeNetwork:
         return "none"
 
     async def detach(self, task: TaskPayload) -> None:
+        pass
+
+    async def tidy(self) -> None:
         pass
 
 
@@ -57,4 +68,7 @@ class NoNetwork:
         raise NetworkError(self.refusal or "awsvpc is not available on this node")
 
     async def detach(self, task: TaskPayload) -> None:
+        pass
+
+    async def tidy(self) -> None:
         pass

@@ -1,7 +1,11 @@
 """awsvpc on this host: a pause container per task, and a routed veth pair into its namespace.
 
 Needs root, ``ip``, ``nsenter`` and ``nft``.  Everything is idempotent; the pair vanishes with
-the pause container's namespace.
+the pause container's namespace.  What tasks share on the host is ``host``'s business.
+
+Each installation gives out addresses of its own subnets, so those of two installations on one
+host may meet.  A host can route an address to one task only: the second one is refused
+(``AddressInUseError``), and its control plane's next task gets another address.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ import structlog
 from openecs.acs.messages import TaskPayload
 from openecs.agent.engine import names
 from openecs.agent.network import pause_image, wiring
-from openecs.agent.network.driver import NetworkError
+from openecs.agent.network.commands import run, sysctl
+from openecs.agent.network.driver import AddressInUseError, NetworkError
+from openecs.agent.network.host import HostNetwork, interface_alias
 from openecs.agent.network.pause_image import ImageImporter
 from openecs.agent.runtime.protocol import EngineError, NoSuchContainer, Runtime
 
@@ -40,13 +46,13 @@ class RoutedNetwork:
 
     refusal: str | None = None
 
-    def __init__(self, runtime: Runtime, importer: ImageImporter, architecture: str) -> None:
+    def __init__(self, runtime: Runtime, importer: ImageImporter, architecture: str, host: HostNetwork) -> None:
         self._runtime = runtime
         self._importer = importer
         self._architecture = architecture
+        self._host = host
         self._image = asyncio.Lock()
         self._have_image = False
-        self._subnets: set[str] = set()
 
     async def attach(self, task: TaskPayload, labels: Mapping[str, str]) -> str:
         try:
@@ -57,13 +63,16 @@ class RoutedNetwork:
             raise NetworkError(str(error)) from None
         except EngineError as error:
             raise NetworkError(f"container resource provisioning: {error.message}") from None
-        await self._host_once(plan.subnet)
         try:
-            if not _exists(plan.host_end):
-                await _run(("ip", "-batch", "-"), wiring.make_pair(plan, pid))
-            await _run(("ip", "-batch", "-"), wiring.connect_host(plan))
-            await _run(("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"), wiring.connect_task(plan))
-            _sysctl(f"net/ipv4/conf/{plan.host_end}/rp_filter", "1")
+            async with self._host.locked():
+                await self._refuse_foreign(plan, task.arn, pid)
+                await self._host.ensure(plan)
+                pair = wiring.make_pair(plan, pid) if interface_alias(plan.host_end) is None else ""
+                await run(("ip", "-batch", "-"), pair + wiring.mark(plan, task.arn) + wiring.connect_host(plan))
+            await run(_inside(pid, "ip", "-batch", "-"), wiring.connect_task(plan))
+            sysctl(f"net/ipv4/conf/{plan.host_end}/rp_filter", "1")
+        except AddressInUseError:
+            raise
         except NetworkError as error:
             raise NetworkError(f"container resource provisioning: failed to setup network namespace: {error}") from None
         return f"container:{container_id}"
@@ -76,12 +85,36 @@ class RoutedNetwork:
             plan = wiring.plan(task)
         except wiring.InterfaceError:
             return
-        if _exists(plan.host_end):
+        # The address may be another task's, which is why this one failed.
+        if interface_alias(plan.host_end) == task.arn:
             try:
-                await _run(("ip", "link", "delete", plan.host_end), "")
+                await run(("ip", "link", "delete", plan.host_end), "")
             except NetworkError as error:
                 # The kernel takes the pair down with the namespace, perhaps just now.
                 _log.debug("interface went away by itself", interface=plan.host_end, error=str(error))
+        await self.tidy()
+
+    async def tidy(self) -> None:
+        try:
+            async with self._host.locked():
+                await self._host.tidy()
+        except NetworkError as error:
+            _log.warning("addresses or firewall rules were left behind", error=str(error))
+
+    async def _refuse_foreign(self, plan: wiring.Wiring, task_arn: str, pid: int) -> None:
+        """Raise ``AddressInUseError`` when the task's address has another owner on this host."""
+        occupant = self._host.occupant(plan, task_arn)
+        if occupant is None and interface_alias(plan.host_end) == "":
+            # An agent was killed before it could write down whose this is: look at the other end.
+            try:
+                await run(_inside(pid, "ip", "link", "show", "eth0"), "")
+            except NetworkError:
+                occupant = f"the interface {plan.host_end}"
+        if occupant is not None:
+            raise AddressInUseError(
+                f"the address {plan.address} is in use on this host by {occupant}; "
+                "start the task again to give it another address"
+            )
 
     async def _ensure_image(self) -> None:
         async with self._image:
@@ -121,30 +154,9 @@ class RoutedNetwork:
             raise NetworkError(f"container resource provisioning: the pause container does not run: {info.error}")
         return container_id, info.pid
 
-    async def _host_once(self, subnet: str) -> None:
-        """What the host needs once for a subnet: forwarding, NAT, and no drop by Docker's rules."""
-        if subnet in self._subnets:
-            return
-        _sysctl("net/ipv4/ip_forward", "1")
-        await _run(("nft", "-f", "-"), wiring.masquerade(subnet))
-        await _accept_in_docker_user()
-        self._subnets.add(subnet)
 
-
-async def _accept_in_docker_user() -> None:
-    """Docker may drop what it does not forward itself; DOCKER-USER is the place to say otherwise."""
-    if shutil.which("iptables") is None:
-        return
-    for direction in ("-i", "-o"):
-        rule = ("DOCKER-USER", direction, f"{wiring.PREFIX}+", "-j", "ACCEPT")
-        try:
-            await _run(("iptables", "-w", "-S", "DOCKER-USER"), "")
-        except NetworkError:
-            return  # Docker manages no rules here.
-        try:
-            await _run(("iptables", "-w", "-C", *rule), "")
-        except NetworkError:
-            await _run(("iptables", "-w", "-I", *rule), "")
+def _inside(pid: int, *command: str) -> tuple[str, ...]:
+    return ("nsenter", f"--net=/proc/{pid}/ns/net", *command)
 
 
 def _host_resolvers() -> tuple[str, ...]:
@@ -152,29 +164,3 @@ def _host_resolvers() -> tuple[str, ...]:
         return wiring.resolvers(Path("/etc/resolv.conf").read_text())
     except OSError:
         return ()
-
-
-def _exists(interface: str) -> bool:
-    return Path(f"/sys/class/net/{interface}").exists()
-
-
-def _sysctl(name: str, value: str) -> None:
-    path = Path("/proc/sys") / name
-    try:
-        if path.read_text().strip() != value:
-            path.write_text(value)
-    except OSError as error:
-        raise NetworkError(f"{path}: {error.strerror}") from None
-
-
-async def _run(command: tuple[str, ...], script: str) -> None:
-    """Run a command with ``script`` as its input; raises ``NetworkError`` with what it said."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, stderr = await process.communicate(script.encode())
-    if process.returncode:
-        raise NetworkError(stderr.decode(errors="replace").strip() or f"{command[0]} failed")

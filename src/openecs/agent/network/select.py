@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import structlog
 
 from openecs.agent.network import routed
 from openecs.agent.network.driver import NetworkDriver, NoNetwork
+from openecs.agent.network.host import HostNetwork
 from openecs.agent.network.pause_image import EngineImporter
 from openecs.agent.runtime.docker import find_endpoint
 from openecs.agent.runtime.protocol import Runtime
@@ -14,8 +17,11 @@ from openecs.http.client import HttpClient
 _log = structlog.get_logger("openecs.agent")
 
 
-def open_network(runtime: Runtime, architecture: str, docker_host: str | None) -> NetworkDriver:
-    """The network driver for an engine on this host; ``architecture`` as ECS spells it."""
+def open_network(runtime: Runtime, architecture: str, docker_host: str | None, run_dir: Path) -> NetworkDriver:
+    """The network driver for an engine on this host; ``architecture`` as ECS spells it.
+
+    ``run_dir`` is where the agents of a host meet.
+    """
     missing = routed.refusal()
     if missing is None and architecture not in ("x86_64", "arm64"):
         missing = f"awsvpc is not available on {architecture}"
@@ -24,4 +30,4 @@ def open_network(runtime: Runtime, architecture: str, docker_host: str | None) -
         return NoNetwork(missing)
     endpoint = find_endpoint(docker_host)
     importer = EngineImporter(lambda: HttpClient(endpoint.address, tls=endpoint.tls_context()))
-    return routed.RoutedNetwork(runtime, importer, architecture)
+    return routed.RoutedNetwork(runtime, importer, architecture, HostNetwork(run_dir))

@@ -69,6 +69,11 @@ def make_pair(wiring: Wiring, pid: int) -> str:
     return f"link add {wiring.host_end} type veth peer name eth0{mac} netns {pid}\n"
 
 
+def mark(wiring: Wiring, task_arn: str) -> str:
+    """``ip -batch`` lines that say on the host's end whose it is; agents look at it."""
+    return f"link set {wiring.host_end} alias {task_arn}\n"
+
+
 def connect_host(wiring: Wiring) -> str:
     """``ip -batch`` lines for the host's end; may be repeated."""
     return (
@@ -93,7 +98,7 @@ def masquerade(subnet: str) -> str:
     """An nftables script: what leaves the subnet for elsewhere gets the host's address; may be repeated."""
     return (
         f"table ip {NFT_TABLE} {{\n"
-        "  set subnets { type ipv4_addr; flags interval; auto-merge; }\n"
+        "  set subnets { type ipv4_addr; flags interval; }\n"
         "  chain postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
         "}\n"
         f"add element ip {NFT_TABLE} subnets {{ {subnet} }}\n"
@@ -101,6 +106,21 @@ def masquerade(subnet: str) -> str:
         f'add rule ip {NFT_TABLE} postrouting oifname != "{PREFIX}*" ip saddr @subnets ip daddr != @subnets '
         'oifname != "lo" masquerade\n'
     )
+
+
+def disconnect_gateway(gateway: str) -> str:
+    """``ip -batch`` lines that take a gateway's address off the host."""
+    return f"address delete {gateway}/32 dev lo\n"
+
+
+def stop_masquerading(subnet: str) -> str:
+    """An nftables script that undoes ``masquerade``; it fails when that was not done."""
+    return f"delete element ip {NFT_TABLE} subnets {{ {subnet} }}\n"
+
+
+def drop_table() -> str:
+    """An nftables script that removes our table; it fails when there is none."""
+    return f"delete table ip {NFT_TABLE}\n"
 
 
 def resolvers(resolv_conf: str) -> tuple[str, ...]:

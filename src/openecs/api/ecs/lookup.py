@@ -49,6 +49,10 @@ def task_arn(cluster: Cluster, reference: str) -> str:
 
 def task(state: State, cluster: Cluster, reference: str) -> Task | None:
     """The task of that cluster, STOPPED ones included while they are remembered."""
+    # Nearly all callers write the ARN that they were given; taking it apart costs more than all else.
+    found = state.tasks.get(reference)
+    if found is not None and found.cluster_arn == cluster.arn:
+        return found
     found = state.tasks.get(task_arn(cluster, reference))
     return found if found is not None and found.cluster_arn == cluster.arn else None
 

@@ -85,11 +85,9 @@ class TaskDefinitions:
         record = lookup.find(self._state, call.region, request.task_definition)
         if record is None:
             raise client_error("Unable to describe task definition.")
-        tags = None
-        if "TAGS" in (request.include or ()):
-            kept = self._state.tags.get(record.arn)
-            tags = kept.tags if kept else ()
-        return ecs.DescribeTaskDefinitionResponse(task_definition=shown(record), tags=tags)
+        # The list is there, empty, when it was not asked for: so AWS documents it.
+        kept = self._state.tags.get(record.arn) if "TAGS" in (request.include or ()) else None
+        return ecs.DescribeTaskDefinitionResponse(task_definition=shown(record), tags=kept.tags if kept else ())
 
     def list_definitions(self, call: Call, request: ecs.ListTaskDefinitionsRequest) -> ecs.ListTaskDefinitionsResponse:
         """ARNs by family name, then by number."""

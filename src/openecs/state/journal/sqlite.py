@@ -31,11 +31,22 @@ MIGRATIONS = (
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
     INSERT INTO meta (name, value) VALUES ('revision', 0);
     """,
+    # The revision as a row beside the records, so that one statement can write all of a commit.
+    """
+    INSERT INTO record (tbl, key, body) SELECT '', 'revision', CAST(value AS TEXT) FROM meta WHERE name = 'revision';
+    DROP TABLE meta;
+    """,
 )
+#: Where the newest revision stands among the records; no table has an empty name.
+REVISION = ("", "revision")
 
-UPSERT = (
-    "INSERT INTO record (tbl, key, body) VALUES (?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE SET body = excluded.body"
-)
+UPSERT = "INSERT INTO record (tbl, key, body) VALUES %s ON CONFLICT (tbl, key) DO UPDATE SET body = excluded.body"
+#: Rows that one statement writes.  Every statement gives up the interpreter's lock and must wait for
+#: a busy event loop to get it back, so most commits are a single statement and a transaction by itself.
+MAX_ROWS = 100
+#: Pages in the WAL at which SQLite carries them over into the file.  That takes several
+#: milliseconds within a commit, so it is made eight times rarer than by default.
+CHECKPOINT_PAGES = 8000
 DELETE = "DELETE FROM record WHERE tbl = ? AND key = ?"
 
 Commit = tuple[int, list[Change]]
@@ -56,9 +67,10 @@ class SqliteJournal:
         connection = self._connect()
         try:
             self._migrate(connection)
-            (self.loaded_revision,) = connection.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
+            (revision,) = connection.execute("SELECT body FROM record WHERE tbl = ? AND key = ?", REVISION).fetchone()
+            self.loaded_revision = int(revision)
             decoders: dict[str, Any] = {name: msgspec.json.Decoder(kind).decode for name, kind in types.items()}
-            for table, key, body in connection.execute("SELECT tbl, key, body FROM record"):
+            for table, key, body in connection.execute("SELECT tbl, key, body FROM record WHERE tbl <> ''"):
                 decode = decoders.get(table)
                 if decode is None:
                     raise OperatorError(
@@ -121,16 +133,23 @@ class SqliteJournal:
         # A record that changed several times within the group is written once.
         newest = {(c.table, c.key): c.record for _, changes in group for c in changes}
         encode = msgspec.json.Encoder().encode
+        rows = [(t, k, encode(r)) for (t, k), r in newest.items() if r is not None]
+        rows.append((*REVISION, b"%d" % group[-1][0]))
+        gone = [key for key, r in newest.items() if r is None]
+        if not gone and len(rows) <= MAX_ROWS:
+            _upsert(connection, rows)
+            return
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(UPSERT, [(t, k, encode(r)) for (t, k), r in newest.items() if r is not None])
-        connection.executemany(DELETE, [key for key, r in newest.items() if r is None])
-        connection.execute("UPDATE meta SET value = ? WHERE name = 'revision'", (group[-1][0],))
+        for start in range(0, len(rows), MAX_ROWS):
+            _upsert(connection, rows[start : start + MAX_ROWS])
+        connection.executemany(DELETE, gone)
         connection.execute("COMMIT")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
@@ -144,3 +163,9 @@ class SqliteJournal:
             connection.executescript(
                 f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
             )
+
+
+def _upsert(connection: sqlite3.Connection, rows: list[tuple[str, str, bytes]]) -> None:
+    """Write rows in one statement."""
+    places = ", ".join(["(?, ?, ?)"] * len(rows))
+    connection.execute(UPSERT % places, [value for row in rows for value in row])

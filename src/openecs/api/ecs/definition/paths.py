@@ -6,7 +6,6 @@ caller sees what the client wrote and where.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -15,9 +14,25 @@ import msgspec
 from openecs.shapes.base import Shape
 
 
-def find(shape: Shape, path: str) -> Iterator[tuple[str, Any]]:
+def find(shape: Shape, path: str) -> list[tuple[str, Any]]:
     """The concrete path (``containerDefinitions[0].secrets``) and value of each given member."""
-    yield from _walk(shape, _steps(path), "")
+    found: list[tuple[str, Any]] = [("", shape)]
+    for name, many in _steps(path):
+        deeper: list[tuple[str, Any]] = []
+        for prefix, value in found:
+            kind: Any = type(value)
+            member = getattr(value, _attributes(kind)[name])
+            if member is None:
+                continue
+            here = f"{prefix}.{name}" if prefix else name
+            if many:
+                deeper += [(f"{here}[{index}]", element) for index, element in enumerate(member)]
+            else:
+                deeper.append((here, member))
+        if not deeper:
+            return deeper
+        found = deeper
+    return found
 
 
 def leaf(path: str) -> str:
@@ -26,29 +41,12 @@ def leaf(path: str) -> str:
 
 
 @cache
-def _steps(path: str) -> tuple[str, ...]:
-    return tuple(path.split("."))
+def _steps(path: str) -> tuple[tuple[str, bool], ...]:
+    """The wire names of a path, and whether every element of a list is meant."""
+    return tuple((step.removesuffix("[]"), step.endswith("[]")) for step in path.split("."))
 
 
 @cache
 def _attributes(shape: type[Shape]) -> dict[str, str]:
     """Wire name → attribute name of a shape's members."""
     return {field.encode_name: field.name for field in msgspec.structs.fields(shape)}
-
-
-def _walk(value: Any, steps: tuple[str, ...], prefix: str) -> Iterator[tuple[str, Any]]:
-    if not steps:
-        yield prefix, value
-        return
-    step, rest = steps[0], steps[1:]
-    name = step.removesuffix("[]")
-    kind: Any = type(value)
-    member = getattr(value, _attributes(kind)[name])
-    if member is None:
-        return
-    here = f"{prefix}.{name}" if prefix else name
-    if step.endswith("[]"):
-        for index, element in enumerate(member):
-            yield from _walk(element, rest, f"{here}[{index}]")
-    else:
-        yield from _walk(member, rest, here)

@@ -58,8 +58,8 @@ def definition(request: ecs.RegisterTaskDefinitionRequest) -> ecs.TaskDefinition
     result = ecs.TaskDefinition(
         container_definitions=containers,
         family=request.family,
-        task_role_arn=request.task_role_arn,
-        execution_role_arn=request.execution_role_arn,
+        task_role_arn=request.task_role_arn or None,
+        execution_role_arn=request.execution_role_arn or None,
         network_mode=request.network_mode,
         volumes=task_volumes,
         placement_constraints=request.placement_constraints or (),

@@ -1,0 +1,69 @@
+"""Removing what stopped tasks left on the host, when an installation goes down with its tasks.
+
+A running agent keeps the containers of stopped tasks for a while, so that their output can be
+read.  Once it has ended nobody would remove them: this does.  What still runs is left alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from openecs.agent.engine import names, volumes
+from openecs.agent.engine.limits import CgroupLimits
+from openecs.agent.engine.task_store import TaskStore
+from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, NoSuchContainer, Runtime
+from openecs.agent.runtime.select import open_runtime
+
+_log = structlog.get_logger("openecs.agent")
+#: The fact of the agent's store that says which containers are its own.
+NODE_ID = "node-id"
+
+
+async def leave(data_dir: Path, runtime: Literal["docker", "fake"], docker_host: str | None) -> None:
+    """Remove the ended containers and the task volumes of the agent that kept its state there.
+
+    The agent must have ended.  Raises ``OperatorError`` when no engine answers.
+    """
+    file = data_dir / "agent.db"
+    if runtime == "fake" or not file.exists():
+        return
+    engine = await open_runtime(runtime, docker_host)
+    store = TaskStore(file)
+    try:
+        await _remove_containers(engine, store.get(NODE_ID) or "none")
+        await _remove_tasks(engine, store)
+    except (EngineError, EngineUnavailable) as error:
+        _log.warning("not everything was removed", error=str(error))
+    finally:
+        store.close()
+        await engine.close()
+
+
+async def _remove_containers(engine: Runtime, node_id: str) -> None:
+    """Remove what has ended."""
+    for container_id in await engine.list([f"{names.LABEL_NODE}={node_id}"]):
+        try:
+            info = await engine.inspect(container_id)
+        except NoSuchContainer:
+            continue
+        if info.status in ("created", "exited", "dead"):
+            await engine.remove(container_id)
+
+
+async def _remove_tasks(engine: Runtime, store: TaskStore) -> None:
+    info = await engine.info()
+    limits = CgroupLimits(info.cgroup_version, info.cgroup_driver)
+    for payload, state in store.tasks():
+        if state.status != "STOPPED":
+            continue
+        try:
+            await volumes.remove(payload, engine)
+        except EngineError as error:
+            _log.warning("volume left", task=payload.arn, error=error.message)
+        await limits.remove(payload)
+        if not state.reports:
+            # What was not reported yet is reported at the next start.
+            store.remove(payload.arn)

@@ -1,0 +1,34 @@
+"""Running the host's network tools, and kernel settings.  Failures become ``NetworkError``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from openecs.agent.network.driver import NetworkError
+
+
+async def run(command: tuple[str, ...], script: str) -> None:
+    """Run a command with ``script`` as its input; raises ``NetworkError`` with what it said."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        raise NetworkError(f"{command[0]}: {error.strerror}") from None
+    _, stderr = await process.communicate(script.encode())
+    if process.returncode:
+        raise NetworkError(stderr.decode(errors="replace").strip() or f"{command[0]} failed")
+
+
+def sysctl(name: str, value: str) -> None:
+    """Set a kernel setting unless it is so already; ``name`` with slashes."""
+    path = Path("/proc/sys") / name
+    try:
+        if path.read_text().strip() != value:
+            path.write_text(value)
+    except OSError as error:
+        raise NetworkError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,170 @@
+"""What awsvpc tasks of all agents share on a host, and when it may go.
+
+Per subnet that is the gateway's address on ``lo`` and a place in the NAT table; per host the
+table itself and the firewall's permissions.  Several agents may have tasks in one subnet and
+know nothing of each other, so nobody counts: the kernel's routes to tasks' interfaces say what
+is in use, and a lock file keeps one agent from taking down what another is about to use.  What
+was set up is noted in a directory of its own, so that a later agent can clear up after one that
+was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import ipaddress
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import structlog
+
+from openecs.agent.network import kernel, wiring
+from openecs.agent.network.commands import run, sysctl
+from openecs.agent.network.driver import NetworkError
+
+_log = structlog.get_logger("openecs.agent")
+#: Seconds between tries while another agent sets up or takes down, which takes it milliseconds.
+LOCK_PAUSE = 0.005
+
+
+class HostNetwork:
+    """The shared part of this host's task network.  All methods but ``locked`` want the lock held."""
+
+    def __init__(self, run_dir: Path) -> None:
+        namespace = Path("/proc/self/ns/net").stat().st_ino
+        self._folder = run_dir / "network" / f"net-{namespace}"
+        self._mine = asyncio.Lock()
+        #: Subnets that this agent has set up; others' work is not trusted to be whole.
+        self._subnets: set[str] = set()
+
+    @contextlib.asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Keep the other agents of this host from changing the shared part.
+
+        Raises ``NetworkError`` when the lock file cannot be made.
+        """
+        async with self._mine:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                lock = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise NetworkError(f"the agents' network directory {self._folder}: {error.strerror}") from None
+            try:
+                # A blocking wait would need a thread that cannot be cancelled.
+                while not _try_lock(lock):  # noqa: ASYNC110
+                    await asyncio.sleep(LOCK_PAUSE)
+                yield
+            finally:
+                os.close(lock)
+
+    def occupant(self, plan: wiring.Wiring, task_arn: str) -> str | None:
+        """Who has the task's address on this host already; ``None`` when it is free or the task's own."""
+        alias = interface_alias(plan.host_end)
+        if alias and alias != task_arn:
+            return alias
+        if plan.address in kernel.local_addresses(_read(kernel.ADDRESSES)):
+            return "this host itself"
+        for route in kernel.routes(_read(kernel.ROUTES)):
+            if route.network == ipaddress.IPv4Network(plan.address) and route.interface != plan.host_end:
+                return f"the interface {route.interface}"
+        return None
+
+    async def ensure(self, plan: wiring.Wiring) -> None:
+        """Forwarding, NAT and permissions for a subnet; its gateway comes with the task's own wiring."""
+        note = self._folder / plan.gateway
+        there = plan.gateway in kernel.local_addresses(_read(kernel.ADDRESSES)) and _noted(note)
+        if there and plan.subnet in self._subnets:
+            return
+        sysctl("net/ipv4/ip_forward", "1")
+        _write(note, plan.subnet)
+        await run(("nft", "-f", "-"), wiring.masquerade(plan.subnet))
+        await _docker_user("-I")
+        self._subnets.add(plan.subnet)
+
+    async def tidy(self) -> None:
+        """Take down what no task of any agent uses.  Raises ``NetworkError``."""
+        used = [route.network for route in kernel.routes(_read(kernel.ROUTES)) if _is_task(route)]
+        noted = {path: _read(str(path)).strip() for path in self._notes()}
+        for path, subnet in noted.items():
+            if any(network.subnet_of(ipaddress.IPv4Network(subnet)) for network in used):
+                continue
+            if path.name in kernel.local_addresses(_read(kernel.ADDRESSES)):
+                await run(("ip", "-batch", "-"), wiring.disconnect_gateway(path.name))
+            if not any(other != path and text == subnet for other, text in noted.items()):
+                await _try_run(("nft", "-f", "-"), wiring.stop_masquerading(subnet))
+            _remove(path)
+            self._subnets.discard(subnet)
+        if noted and not used and not self._notes():
+            await _try_run(("nft", "-f", "-"), wiring.drop_table())
+            await _docker_user("-D")
+
+    def _notes(self) -> list[Path]:
+        return [path for path in self._folder.iterdir() if path.name != "lock"] if self._folder.exists() else []
+
+
+def interface_alias(name: str) -> str | None:
+    """The task ARN on an interface: empty when it has none yet, ``None`` without such an interface."""
+    try:
+        return Path(f"/sys/class/net/{name}/ifalias").read_text().strip()
+    except OSError:
+        return None
+
+
+def _is_task(route: kernel.Route) -> bool:
+    return route.interface.startswith(wiring.PREFIX) and route.network.prefixlen == 32
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _docker_user(action: str) -> None:
+    """Docker may drop what it does not forward itself; DOCKER-USER is the place to say otherwise.
+
+    ``-I`` adds our rules where they are missing, ``-D`` takes them away.
+    """
+    if shutil.which("iptables") is None or not await _try_run(("iptables", "-w", "-S", "DOCKER-USER")):
+        return  # Docker manages no rules here.
+    for direction in ("-i", "-o"):
+        rule = ("DOCKER-USER", direction, f"{wiring.PREFIX}+", "-j", "ACCEPT")
+        there = await _try_run(("iptables", "-w", "-C", *rule))
+        if there == (action == "-D"):
+            await run(("iptables", "-w", action, *rule), "")
+
+
+async def _try_run(command: tuple[str, ...], script: str = "") -> bool:
+    try:
+        await run(command, script)
+    except NetworkError as error:
+        _log.debug("command failed, as it may", command=command, error=str(error))
+        return False
+    return True
+
+
+def _noted(path: Path) -> bool:
+    return path.exists()
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        raise NetworkError(f"{path}: {error.strerror}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text + "\n")
+    except OSError as error:
+        raise NetworkError(f"{path}: {error.strerror}") from None
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)

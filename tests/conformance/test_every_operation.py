@@ -1,0 +1,122 @@
+"""Every operation of the models through boto3, with the least that the model asks for.
+
+An operation is served, and answers with its model's shape or a modelled error; or it is in the
+list of those that are not, and is refused by its name.  Nothing ends in an error of the server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.exceptions import ClientError
+from conformance_support import Installation
+
+NOT_SERVED = "UnsupportedOperationException"
+#: Operations of ECS that are not built yet.
+ECS_NOT_YET = frozenset(
+    {
+        *("CreateCapacityProvider", "DescribeCapacityProviders", "UpdateCapacityProvider", "DeleteCapacityProvider"),
+        *("PutClusterCapacityProviders", "ExecuteCommand", "GetTaskProtection", "UpdateTaskProtection"),
+        *("CreateTaskSet", "DescribeTaskSets", "UpdateTaskSet", "DeleteTaskSet", "UpdateServicePrimaryTaskSet"),
+        *("ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions"),
+        *("StopServiceDeployment", "ContinueServiceDeployment"),
+        *("CreateExpressGatewayService", "DescribeExpressGatewayService", "UpdateExpressGatewayService"),
+        *("DeleteExpressGatewayService", "CreateDaemon", "DescribeDaemon", "UpdateDaemon", "DeleteDaemon"),
+        *("ListDaemons", "RegisterDaemonTaskDefinition", "DescribeDaemonTaskDefinition"),
+        *("ListDaemonTaskDefinitions", "DeleteDaemonTaskDefinition", "ListDaemonDeployments"),
+        *("DescribeDaemonDeployments", "DescribeDaemonRevisions", "AssociateGatewayWithCluster", "CreateGateway"),
+        *("DeleteGateway", "DescribeGateway", "DescribeGatewayResources", "DescribeGatewayRoute"),
+        *("DisassociateGatewayFromCluster", "ListGatewayClusterAssociations", "ListGatewayRoutes", "ListGateways"),
+        "UpdateGateway",
+    }
+)
+#: Operations of CloudWatch Logs and STS that are built.
+LOGS_SERVED = frozenset(
+    {
+        *("CreateLogGroup", "DescribeLogGroups", "DeleteLogGroup", "PutRetentionPolicy", "DeleteRetentionPolicy"),
+        *("CreateLogStream", "DescribeLogStreams", "DeleteLogStream"),
+        *("PutLogEvents", "GetLogEvents", "FilterLogEvents"),
+        *("TagResource", "UntagResource", "ListTagsForResource", "TagLogGroup", "UntagLogGroup", "ListTagsLogGroup"),
+    }
+)
+STS_SERVED = frozenset({"GetCallerIdentity"})
+#: Good only for a value of that kind; the API may refuse it, but by a modelled error.
+_SAMPLES: dict[str, Any] = {
+    "string": "sample",
+    "integer": 1,
+    "long": 1,
+    "float": 1.0,
+    "double": 1.0,
+    "boolean": False,
+    "timestamp": 0,
+    "blob": b"sample",
+}
+
+
+def least(shape: Any) -> Any:
+    """The smallest value that a shape's model allows."""
+    if getattr(shape, "is_tagged_union", False):
+        name, member = next(iter(shape.members.items()))
+        return {name: least(member)}
+    if shape.type_name == "structure":
+        return {name: least(shape.members[name]) for name in shape.required_members}
+    if shape.type_name == "list":
+        return [least(shape.member)]
+    if shape.type_name == "map":
+        return {"key": least(shape.value)}
+    if shape.type_name == "string" and shape.enum:
+        return shape.enum[0]
+    if shape.type_name == "string":
+        return "sample".ljust(shape.metadata.get("min", 1), "0")
+    return _SAMPLES[shape.type_name]
+
+
+def operations(service: str) -> list[str]:
+    return sorted(botocore.session.get_session().get_service_model(service).operation_names)
+
+
+def outcome(installation: Installation, service: str, operation: str, region: str) -> tuple[str, str]:
+    """The error's code and message; empty ones for a good reply."""
+    # Some operations of the logs service are sent to a host of their own, "stream-" and ours.
+    client = installation.client(service, region, inject_host_prefix=False)
+    model = client.meta.service_model.operation_model(operation)
+    parameters = least(model.input_shape) if model.input_shape else {}
+    try:
+        client._make_api_call(operation, parameters)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+            raise
+        return error.response["Error"]["Code"], error.response["Error"]["Message"]
+    return "", ""
+
+
+@pytest.mark.parametrize("operation", operations("ecs"))
+def test_an_ecs_operation_is_served_or_refused_by_name(fake: Installation, name: str, operation: str) -> None:
+    code, message = outcome(fake, "ecs", operation, name)
+    assert (code == NOT_SERVED) == (operation in ECS_NOT_YET), f"{code}: {message}"
+    assert code != NOT_SERVED or f" {operation} " in message
+
+
+def test_logs_operations_are_served_or_refused_by_name(fake: Installation, name: str) -> None:
+    for operation in operations("logs"):
+        code, message = outcome(fake, "logs", operation, name)
+        assert (code == NOT_SERVED) == (operation not in LOGS_SERVED), f"{operation}: {code}: {message}"
+        assert code != NOT_SERVED or f" {operation} " in message
+
+
+def test_sts_operations_are_served_or_refused_by_name(fake: Installation, name: str) -> None:
+    for operation in operations("sts"):
+        code, message = outcome(fake, "sts", operation, name)
+        assert (code == "") == (operation in STS_SERVED), f"{operation}: {code}: {message}"
+        assert code == "" or operation in message
+
+
+def test_a_service_that_is_not_there_says_so(fake: Installation) -> None:
+    with pytest.raises(ClientError, match="OpenECS does not serve"):
+        fake.client("sqs").list_queues()
+    with pytest.raises(ClientError, match="OpenECS does not serve"):
+        fake.client("ec2").describe_vpcs()
+    with pytest.raises(ClientError, match="OpenECS does not serve"):
+        fake.client("elbv2").describe_load_balancers()

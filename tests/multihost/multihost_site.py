@@ -1,0 +1,190 @@
+"""Several machines and their control plane, seen through boto3 and past it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from conformance_support import BIN, Installation, wait_for
+from multihost_machines import Agent, Fabric, Machine, MachineEngine
+
+from openecs.agent.runtime.docker.endpoint import find_endpoint
+from openecs.http import UnixAddress
+
+CLUSTER = "multihost"
+#: Stays until it is asked to end, then ends at once.
+STAY = "trap 'exit 0' TERM; sleep 3600 & wait"
+
+
+class Site:
+    """The cluster ``multihost``: who is in it, and what runs where."""
+
+    def __init__(self, installation: Installation, fabric: Fabric, machines: dict[str, Machine], image: str) -> None:
+        self.installation = installation
+        self.fabric = fabric
+        self.machines = machines
+        self.image = image
+        self.ecs: Any = installation.client("ecs")
+        self.logs: Any = installation.client("logs")
+        self.agents: dict[str, Agent] = {}
+        #: Machine → ARN of its container instance.
+        self.instances: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
+        self.ecs.create_cluster(clusterName=CLUSTER)
+
+    # -- machines ---------------------------------------------------------------------------
+
+    def join(self, name: str) -> None:
+        """Start the machine's agent, with the machine's own key pair, and wait until it is connected."""
+        if name not in self._keys:
+            self._keys[name] = self.installation.openecs("join-key")
+        machine = self.machines[name]
+        before = set(self.listed()) - {self.instances.get(name)}
+        options = ("--cluster", CLUSTER, "--data-dir", str(machine.folder / "agent"))
+        self.agents[name] = Agent(machine, BIN / "openecs", self._keys[name], *options)
+
+        def connected() -> str | None:
+            for arn in set(self.listed()) - before:
+                if self.instance_of(arn)["agentConnected"]:
+                    return arn
+            return None
+
+        try:
+            self.instances[name] = wait_for(connected, seconds=30, what=f"the agent of {name}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{(machine.folder / 'agent.log').read_text()}") from None
+
+    def listed(self) -> list[str]:
+        """ARNs of the container instances."""
+        arns: list[str] = self.ecs.list_container_instances(cluster=CLUSTER)["containerInstanceArns"]
+        return arns
+
+    def instance_of(self, arn: str) -> dict[str, Any]:
+        (instance,) = self.ecs.describe_container_instances(cluster=CLUSTER, containerInstances=[arn])[
+            "containerInstances"
+        ]
+        result: dict[str, Any] = instance
+        return result
+
+    def instance(self, name: str) -> dict[str, Any]:
+        """The machine's container instance as it is now."""
+        return self.instance_of(self.instances[name])
+
+    def node_id(self, name: str) -> str:
+        """What the machine's agent calls itself."""
+        (node_id,) = [a["value"] for a in self.instance(name)["attributes"] if a["name"] == "openecs.node-id"]
+        result: str = node_id
+        return result
+
+    def set_state(self, name: str, status: str) -> None:
+        reply = self.ecs.update_container_instances_state(
+            cluster=CLUSTER, containerInstances=[self.instances[name]], status=status
+        )
+        assert reply["failures"] == []
+
+    def machine_of(self, task: dict[str, Any]) -> str:
+        """The name of the machine that the task was placed on."""
+        (name,) = [name for name, arn in self.instances.items() if arn == task["containerInstanceArn"]]
+        return name
+
+    # -- tasks ------------------------------------------------------------------------------
+
+    def register(self, script: str = STAY, container: dict[str, Any] | None = None, **task: Any) -> str:
+        family = "m" + uuid.uuid4().hex[:12]
+        main = {"name": "main", "image": self.image, "memory": 32, "command": ["sh", "-c", script], **(container or {})}
+        reply = self.ecs.register_task_definition(family=family, containerDefinitions=[main], **task)
+        arn: str = reply["taskDefinition"]["taskDefinitionArn"]
+        return arn
+
+    def start(self, name: str, definition: str, **arguments: Any) -> str:
+        """StartTask on the machine; the task's ARN."""
+        reply = self.ecs.start_task(
+            cluster=CLUSTER, taskDefinition=definition, containerInstances=[self.instances[name]], **arguments
+        )
+        assert reply["failures"] == []
+        arn: str = reply["tasks"][0]["taskArn"]
+        return arn
+
+    def describe(self, arn: str) -> dict[str, Any]:
+        (task,) = self.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"]
+        result: dict[str, Any] = task
+        return result
+
+    def reaches(self, arn: str, status: str, *, seconds: float = 40.0) -> dict[str, Any]:
+        """The task once it shows that status; fails at once when it has STOPPED instead."""
+
+        def look() -> dict[str, Any] | None:
+            task = self.describe(arn)
+            assert status == "STOPPED" or task["lastStatus"] != "STOPPED", task
+            return task if task["lastStatus"] == status else None
+
+        result: dict[str, Any] = wait_for(look, seconds=seconds, what=f"{arn} to be {status}")
+        return result
+
+    def stop(self, *arns: str) -> None:
+        """Stop the tasks and wait for their end."""
+        for arn in arns:
+            self.ecs.stop_task(cluster=CLUSTER, task=arn)
+        for arn in arns:
+            self.reaches(arn, "STOPPED")
+
+    def service(self, definition: str, count: int, **arguments: Any) -> str:
+        """A new service's name."""
+        name = "s" + uuid.uuid4().hex[:12]
+        self.ecs.create_service(
+            cluster=CLUSTER, serviceName=name, taskDefinition=definition, desiredCount=count, **arguments
+        )
+        return name
+
+    def service_machines(self, service: str) -> list[str]:
+        """The machines of a service's RUNNING tasks, sorted, one entry a task."""
+        arns = self.ecs.list_tasks(cluster=CLUSTER, serviceName=service)["taskArns"]
+        tasks = self.ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
+        return sorted(self.machine_of(task) for task in tasks if task["lastStatus"] == "RUNNING")
+
+    def until_service_on(self, service: str, *names: str) -> None:
+        """Wait until exactly these machines run the service's tasks."""
+        wait_for(
+            lambda: self.service_machines(service) == sorted(names),
+            seconds=40,
+            what=f"{service} on {names}, last on {self.service_machines(service)}",
+        )
+
+    def delete_service(self, service: str) -> None:
+        arns = self.ecs.list_tasks(cluster=CLUSTER, serviceName=service)["taskArns"]
+        self.ecs.delete_service(cluster=CLUSTER, service=service, force=True)
+        for arn in arns:
+            self.reaches(arn, "STOPPED")
+
+    # -- logs -------------------------------------------------------------------------------
+
+    def awslogs(self, group: str) -> dict[str, Any]:
+        """The part of a container definition that sends its output to a group."""
+        options = {"awslogs-group": group, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "web"}
+        return {"logConfiguration": {"logDriver": "awslogs", "options": options}}
+
+    def lines(self, group: str, task_arn: str, until: Callable[[list[str]], bool]) -> list[str]:
+        """What the task's container logged, once it satisfies the condition."""
+        stream = f"web/main/{task_arn.split('/')[-1]}"
+
+        def look() -> list[str] | None:
+            streams = self.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream)["logStreams"]
+            if not streams:
+                return None
+            events = self.logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]
+            found = [event["message"] for event in events]
+            return found if until(found) else None
+
+        result: list[str] = wait_for(look, seconds=30, what=f"the log of {task_arn}")
+        return result
+
+
+def saved_image(reference: str) -> bytes:
+    """An image of the machine's own engine as an archive that other engines can load."""
+    address = find_endpoint(None).address
+    assert isinstance(address, UnixAddress), "these tests need an engine on a Unix socket"
+    status, archive = MachineEngine(Path(address.path)).call("GET", f"/images/{reference}/get")
+    assert status == 200, archive
+    return archive

@@ -1,0 +1,227 @@
+"""What must hold whenever something changes: commits of the control plane, starts of containers.
+
+Each rule is checked at the moment at which it could be broken, against what the engines really
+did.  The checker keeps its own copy of the committed records; it never asks the product whether
+the product is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from simulated_client import Ledger
+
+from openecs.agent.engine import names
+from openecs.agent.runtime.fake.container import FakeContainer
+from openecs.model.node import Node as NodeRecord
+from openecs.model.service import Service
+from openecs.model.task import STATUS_ORDER, Task
+from openecs.planning.deployment_bounds import bounds
+from openecs.planning.service_snapshot import is_healthy
+from openecs.state.journal.protocol import Change
+from openecs.state.state import State
+
+#: STOPPED tasks stay for an hour.
+REMEMBERED = 3600.0
+_ORDER = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
+#: Once set they stay.
+_SET_ONCE = ("started_at", "stopped_at", "stop_code", "stopped_reason", "created_at", "node_id")
+
+
+class Checker:
+    """The rules.  ``wrong(text)`` hears of every breach, ``trace(text)`` of what happened."""
+
+    def __init__(
+        self, now: Callable[[], float], ledger: Ledger, wrong: Callable[[str], None], trace: Callable[[str], None]
+    ) -> None:
+        self._now = now
+        self._ledger = ledger
+        self.wrong = wrong
+        self._trace = trace
+        self.tasks: dict[str, Task] = {}
+        self.services: dict[str, Service] = {}
+        self.nodes: dict[str, NodeRecord] = {}
+        #: Container instance ARN → its status.
+        self.instances: dict[str, str] = {}
+        #: (task ARN, container name) → every start of such a container by any engine.
+        self.starts: dict[tuple[str, str], list[str]] = {}
+        #: Containers that run now, by the same key.
+        self.running: dict[tuple[str, str], set[str]] = {}
+        #: Tasks whose time of being remembered is over.
+        self.forgotten: set[str] = set()
+        #: Tasks that were given up with their instance: nobody reports on them any more.
+        self.abandoned: set[str] = set()
+        #: Tasks with a container that its agent restarts on purpose.
+        self.restarting: Callable[[Task], bool] = lambda task: False
+
+    # -- what the control plane does ------------------------------------------------------
+
+    def loaded(self, state: State) -> None:
+        """A new incarnation has read what is durable: does it remember what was promised?"""
+        self.tasks = {task.arn: task for task in state.tasks}
+        self.services = {service.arn: service for service in state.services}
+        self.nodes = {node.id: node for node in state.nodes}
+        self.instances = {instance.arn: instance.status for instance in state.container_instances}
+        for arn in self._ledger.tasks:
+            shown, task = self._ledger.newest(arn), self.tasks.get(arn)
+            if task is None:
+                if arn not in self.forgotten:
+                    self.wrong(f"{arn} was acknowledged and is lost after a crash")
+            elif STATUS_ORDER[task.last_status] < shown.order:
+                self.wrong(f"{arn} was shown at {shown.order} and is {task.last_status} after a crash")
+            elif shown.to_stop and task.desired_status != "STOPPED":
+                self.wrong(f"{arn} was acknowledged as to be stopped and is to run after a crash")
+        for arn, name in self.running:
+            if self.running[arn, name] and arn not in self.tasks:
+                self.wrong(f"container {name} of {arn} runs and no task of that name is remembered")
+
+    def committed(self, changes: list[Change]) -> None:
+        """One commit, as it is made."""
+        before: dict[str, Task | None] = {}
+        for change in changes:
+            record = change.record
+            if change.table == "task":
+                before[change.key] = self.tasks.get(change.key)
+                _set(self.tasks, change.key, record)
+            elif change.table == "service":
+                _set(self.services, change.key, record)
+            elif change.table == "node":
+                _set(self.nodes, change.key, record)
+            elif change.table == "container_instance":
+                _set(self.instances, change.key, record and record.status)
+        for arn in sorted(before):
+            self._task(before[arn], self.tasks.get(arn))
+        new = [self.tasks[arn] for arn, old in before.items() if old is None and arn in self.tasks]
+        if new:
+            self._capacity({task.node_id for task in new})
+            self._addresses(new)
+            self._maximum({task.service_arn for task in new if task.service_arn})
+        self._minimum(before)
+
+    def _task(self, old: Task | None, new: Task | None) -> None:
+        if new is None:
+            assert old is not None
+            if not old.stopped:
+                self.wrong(f"{old.arn} was forgotten as {old.last_status}")
+            elif (old.stopped_at or 0.0) + REMEMBERED > self._now():
+                self.wrong(f"{old.arn} was forgotten too early: it is STOPPED since {old.stopped_at}")
+            self.forgotten.add(old.arn)
+            self._trace(f"forgot {_short(old.arn)}")
+            return
+        if old is None:
+            self._trace(f"new {_short(new.arn)} {new.task_definition_arn.rsplit('/', 1)[1]} on {new.node_id}")
+            return
+        if STATUS_ORDER[new.last_status] < STATUS_ORDER[old.last_status]:
+            self.wrong(f"{new.arn} went back from {old.last_status} to {new.last_status}")
+        if old.desired_status == "STOPPED" and new.desired_status != "STOPPED":
+            self.wrong(f"{new.arn} was to stop and is to run again")
+        for name in _SET_ONCE:
+            if getattr(old, name) is not None and getattr(new, name) != getattr(old, name):
+                self.wrong(f"{new.arn}: {name} was {getattr(old, name)!r} and became {getattr(new, name)!r}")
+        for was, is_ in zip(old.containers, new.containers, strict=True):
+            if _ORDER[is_.last_status] < _ORDER[was.last_status]:
+                self.wrong(f"{new.arn}: container {was.name} went back from {was.last_status} to {is_.last_status}")
+        if new.last_status != old.last_status or new.desired_status != old.desired_status:
+            self._trace(f"{_short(new.arn)} is {new.last_status}, desired {new.desired_status}")
+        if new.last_status == "RUNNING" and old.last_status != "RUNNING":
+            for container in new.containers:
+                if (new.arn, container.name) not in self.starts:
+                    self.wrong(f"{new.arn} is RUNNING and no engine ever started its container {container.name}")
+        if new.stopped and not old.stopped:
+            self._stopped(new)
+
+    def _stopped(self, task: Task) -> None:
+        if self.instances.get(task.container_instance_arn or "") == "INACTIVE":
+            # Given up with its instance: nobody reports on it any more.
+            self.abandoned.add(task.arn)
+        for name in ("stop_code", "stopped_reason", "stopped_at", "stopping_at"):
+            if not getattr(task, name):
+                self.wrong(f"{task.arn} is STOPPED without {name}")
+        if task.desired_status != "STOPPED":
+            self.wrong(f"{task.arn} is STOPPED and its desired status {task.desired_status}")
+        if task.arn in self.abandoned:
+            return
+        for container in task.containers:
+            if self.running.get((task.arn, container.name)):
+                self.wrong(f"{task.arn} is STOPPED and its container {container.name} runs")
+            if container.last_status != "STOPPED":
+                self.wrong(f"{task.arn} is STOPPED and its container {container.name} {container.last_status}")
+
+    def _capacity(self, nodes: Iterable[str | None]) -> None:
+        for node_id in sorted(filter(None, nodes)):
+            held = [task for task in self.tasks.values() if task.node_id == node_id and not task.stopped]
+            capacity = self.nodes[node_id].capacity
+            cpu, memory = sum(t.reservation.cpu for t in held), sum(t.reservation.memory for t in held)
+            if cpu > capacity.cpu or memory > capacity.memory:
+                self.wrong(f"node {node_id} has {capacity} and its tasks hold {cpu} CPU units and {memory} MiB")
+            ports = [port for task in held for port in task.reservation.ports]
+            if len(ports) != len(set(ports)):
+                self.wrong(f"node {node_id} gave a host port twice: {sorted(ports)}")
+
+    def _addresses(self, new: list[Task]) -> None:
+        live = [t.eni.private_ipv4_address for t in self.tasks.values() if t.eni is not None and not t.stopped]
+        if any(task.eni is not None for task in new) and len(live) != len(set(live)):
+            self.wrong(f"an address was given twice: {sorted(live)}")
+
+    def _maximum(self, services: Iterable[str]) -> None:
+        for arn in sorted(services):
+            service = self.services[arn]
+            existing = len([t for t in self.tasks.values() if t.service_arn == arn and not t.stopped])
+            upper = bounds(service, service.desired_count).upper
+            if existing > upper:
+                self.wrong(f"{service.name} started tasks beyond maximumPercent: {existing} exist, {upper} may")
+
+    def _minimum(self, before: dict[str, Task | None]) -> None:
+        """Healthy tasks that the scheduler stopped in this commit must not have been needed."""
+        by_service: dict[str, int] = {}
+        for arn, old in before.items():
+            new = self.tasks.get(arn)
+            if old is None or new is None or new.service_arn is None or not is_healthy(old):
+                continue
+            told = old.desired_status == "RUNNING" and new.desired_status == "STOPPED"
+            if told and new.stop_code == "ServiceSchedulerInitiated":
+                by_service[new.service_arn] = by_service.get(new.service_arn, 0) + 1
+        for service_arn in by_service:
+            service = self.services[service_arn]
+            left = [
+                t
+                for t in self.tasks.values()
+                if t.service_arn == service_arn and t.desired_status == "RUNNING" and is_healthy(t)
+            ]
+            lower = bounds(service, service.desired_count).lower
+            if service.status == "ACTIVE" and len(left) < min(lower, service.desired_count):
+                self.wrong(f"{service.name} stopped healthy tasks: {len(left)} are left, {lower} must be")
+
+    # -- what engines do ------------------------------------------------------------------
+
+    def happened(self, node: str, action: str, container: FakeContainer) -> None:
+        """An engine starts or ends a container."""
+        arn = container.labels.get(names.LABEL_TASK_ARN, "")
+        name = container.labels.get(names.LABEL_CONTAINER, "")
+        self._trace(f"{node} {action} {_short(arn)}/{name} {container.exit_code if action == 'end' else ''}".rstrip())
+        running = self.running.setdefault((arn, name), set())
+        if action == "end":
+            running.discard(container.id)
+            return
+        task = self.tasks.get(arn)
+        if task is None:
+            self.wrong(f"{node} started container {name} of {arn}, which the control plane does not know")
+        starts = self.starts.setdefault((arn, name), [])
+        if running:
+            self.wrong(f"{node} started a second container {name} of {arn} beside a running one")
+        elif starts and task is not None and not self.restarting(task):
+            self.wrong(f"{node} ran container {name} of {arn} again: {[*starts, container.id]}")
+        starts.append(container.id)
+        running.add(container.id)
+
+
+def _set(records: dict[str, Any], key: str, record: Any) -> None:
+    if record is None:
+        records.pop(key, None)
+    else:
+        records[key] = record
+
+
+def _short(arn: str) -> str:
+    return arn.rsplit("/", 1)[-1][:8]

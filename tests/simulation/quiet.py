@@ -1,0 +1,203 @@
+"""What must become true once inputs stop and everything works: the end of every seed.
+
+First everything converges: tasks run or have stopped, services are steady or say why they are
+not.  Then the user stops everything, and nothing is left on any host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from workload import FAILING
+
+from openecs.errors import AWSError
+from openecs.model.service import Service
+from openecs.model.task import Task
+from openecs.planning.reservation import task_reservation
+from openecs.shapes import ecs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulated_node import Node
+    from simulation import World
+
+#: Longer than any back-off: AWS's longest is 27 minutes, an agent's an hour.
+PATIENCE = 2 * 3600.0
+NO_ROOM = "unable to place a task"
+STUCK = "because of the service deployment configuration"
+
+
+class Quiet:
+    """Waits for the two kinds of quiet; raises ``TimeoutError`` with what is still going on."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def converges(self) -> None:
+        """Everything is as it was asked for."""
+        await self._until(self._going_on)
+        self._check_tokens()
+        self._check_wishes()
+
+    async def winds_down(self) -> None:
+        """After everything was stopped, nothing is left."""
+        world = self.world
+        state = world.start_control_plane().state
+        for service in [s for s in state.services if s.status == "ACTIVE"]:
+            await world.call_until_answered("DeleteService", ecs.DeleteServiceRequest(service=service.arn, force=True))
+        for task in [t for t in state.tasks if t.desired_status == "RUNNING" and t.service_arn is None]:
+            try:
+                await world.call_until_answered("StopTask", ecs.StopTaskRequest(task=task.arn))
+            except AWSError as error:
+                world.wrong(f"StopTask of {task.arn} was refused: {error!r}")
+        await self._until(self._left)
+
+    async def _until(self, going_on: Callable[[], str | None]) -> None:
+        begun = self.world.loop.time()
+        pause = 0.5
+        while (what := going_on()) is not None:
+            if self.world.loop.time() - begun > PATIENCE:
+                raise TimeoutError(f"after {PATIENCE:g} s without inputs: {what}")
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 30.0)
+
+    # -- what is still going on -----------------------------------------------------------
+
+    def _going_on(self) -> str | None:
+        world = self.world
+        plane = world.start_control_plane()
+        if not plane.journal.idle:
+            return "not everything is durable"
+        for loop in plane.loops:
+            if loop.bugs:
+                world.wrong(f"{loop!r} has had {loop.bugs} bugs")
+        for node in self._serving():
+            record = plane.state.nodes.get(node.node_id)
+            if record is None or not record.agent_connected:
+                return f"{node.name} is not connected"
+        for service in plane.state.services:
+            what = self._service(service)
+            if what is not None:
+                return what
+        restless = {s.arn for s in plane.state.services if self._restless(s)}
+        for task in plane.state.tasks:
+            what = None if task.service_arn in restless else self._task(task)
+            if what is not None:
+                return what
+        return self._strangers(restless)
+
+    def _service(self, service: Service) -> str | None:
+        if service.status == "INACTIVE":
+            return None
+        if service.status == "DRAINING":
+            return f"{service.name} is DRAINING"
+        tasks = self.world.start_control_plane().state.tasks.by("service", service.arn)
+        running = [t for t in tasks if t.last_status == "RUNNING" and t.desired_status == "RUNNING"]
+        if service.steady and len(running) == service.desired_count and len(service.deployments) == 1:
+            return None
+        record = self.world.start_control_plane().state.service_events.get(service.arn)
+        said = [event.message or "" for event in record.events] if record else []
+        if any(STUCK in message for message in said):
+            return None
+        if self._restless(service) and any("has started" in message or NO_ROOM in message for message in said):
+            return None
+        if any(NO_ROOM in message for message in said):
+            # It says why; is it true?
+            room = self._room_for(service)
+            return None if room is None else f"{service.name} says that it finds no room, and {room} has enough"
+        return f"{service.name} runs {len(running)} of {service.desired_count} tasks, and says {said[:3]}"
+
+    def _room_for(self, service: Service) -> str | None:
+        """A node on which a task of the service would fit."""
+        state = self.world.start_control_plane().state
+        primary = service.primary
+        definition = state.task_definitions.get(primary.task_definition_arn) if primary is not None else None
+        if primary is None or definition is None:
+            return None
+        wanted = task_reservation(definition.definition, None)
+        for node in self._serving():
+            record = state.nodes.get(node.node_id)
+            if record is None or (primary.launch_type == "FARGATE" and not record.fargate_pool):
+                continue
+            held = [t.reservation for t in self.world.checker.tasks.values() if t.node_id == record.id and not t.stopped]
+            cpu = record.capacity.cpu - sum(r.cpu for r in held)
+            memory = record.capacity.memory - sum(r.memory for r in held)
+            taken = {port for r in held for port in r.ports}
+            if wanted.cpu <= cpu and wanted.memory <= memory and not taken.intersection(wanted.ports):
+                return node.name
+        return None
+
+    def _restless(self, service: Service) -> bool:
+        """Whether tasks of the service come and go for ever."""
+        families = {d.task_definition_arn.rsplit("/", 1)[1].split(":")[0] for d in service.deployments}
+        return service.status == "ACTIVE" and bool(families.intersection(FAILING))
+
+    def _task(self, task: Task) -> str | None:
+        if task.stopped:
+            return None
+        if task.desired_status == "STOPPED" or task.last_status != "RUNNING":
+            return f"{task.arn} is {task.last_status}, desired {task.desired_status}, on {self._name(task)}"
+        for container in task.containers:
+            if container.last_status != "STOPPED" and not self.world.checker.running.get((task.arn, container.name)):
+                return f"{task.arn} is RUNNING, and its container {container.name} does not run on {self._name(task)}"
+        return None
+
+    def _strangers(self, restless: set[str]) -> str | None:
+        """Containers that run and that no live task owns."""
+        state = self.world.start_control_plane().state
+        for (arn, name), running in self.world.checker.running.items():
+            task = state.tasks.get(arn)
+            if not running or (task is not None and task.service_arn in restless) or self._lost(arn):
+                continue
+            if task is None or task.stopped:
+                return f"container {name} of {arn} runs, and the task is {task.last_status if task else 'forgotten'}"
+        return None
+
+    def _left(self) -> str | None:
+        going_on = self._going_on()
+        if going_on is not None:
+            return going_on
+        for (arn, name), running in self.world.checker.running.items():
+            if running and not self._lost(arn):
+                return f"container {name} of {arn} still runs"
+        for node in self._serving():
+            if node.engine.containers:
+                return f"{node.name} has {node.engine.containers[0].name} left"
+            if kept := node.store.tasks():
+                return f"the agent of {node.name} still remembers {kept[0][0].arn}"
+        return None
+
+    # -- what clients were told -----------------------------------------------------------
+
+    def _check_tokens(self) -> None:
+        """A client token stands for the same tasks for ever, however often it was sent."""
+        tasks = self.world.checker.tasks.values()
+        for token, named in self.world.ledger.tokens.items():
+            made = {task.arn for task in tasks if task.started_by == token}
+            if not made <= named:
+                self.world.wrong(f"client token {token} was answered with {sorted(named)} and made {sorted(made)}")
+
+    def _check_wishes(self) -> None:
+        services = {service.name: service for service in self.world.checker.services.values()}
+        for model in self.world.services.values():
+            if model.vague:
+                continue
+            service = services.get(model.name)
+            if service is None or service.status != "ACTIVE":
+                self.world.wrong(f"{model.name} was created and is {service.status if service else 'lost'}")
+            elif service.desired_count not in model.possible:
+                self.world.wrong(f"{model.name} wants {service.desired_count} tasks, asked were {model.possible}")
+
+    # -- small ----------------------------------------------------------------------------
+
+    def _serving(self) -> list[Node]:
+        return [node for node in self.world.nodes if not node.retired]
+
+    def _name(self, task: Task) -> str:
+        return next((node.name for node in self.world.nodes if node.node_id == task.node_id), "no node")
+
+    def _lost(self, task_arn: str) -> bool:
+        """Whether the task was given up with its retired host: containers may go on there."""
+        return task_arn in self.world.checker.abandoned

@@ -1,0 +1,145 @@
+"""One incarnation of the control plane: the product's own parts on a simulated disk and network.
+
+Put together as ``openecs.server.run`` does it, without sockets, files and threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from simulated_journal import Disk, SimulatedJournal
+from simulated_process import Process
+
+from openecs.acs.gateway import ACS_PATH, AgentGateway
+from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
+from openecs.clock import Clock
+from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.loop import Loop
+from openecs.control.reaper import Reaper
+from openecs.control.services import ServiceController
+from openecs.control.task_credentials import TaskCredentials
+from openecs.iam import policy
+from openecs.iam.keyring import KeyRing
+from openecs.ids import Ids
+from openecs.logs.store import LogStore
+from openecs.model.network import DEFAULT_RANGE
+from openecs.server.api import api_services
+from openecs.server.keys import Keys
+from openecs.state.journal.protocol import Change
+from openecs.state.state import State
+from openecs.wire.call import Call, Handler, Handlers, Principal
+from openecs.wire.gateway import Gateway
+from openecs.wire.pagination import Pagination
+from openecs.wire.served import ServedService
+from openecs.wire.verifier import Verifier
+
+ACCOUNT, REGION = "123456789012", "eu-west-1"
+MASTER_KEY = bytes(range(32))
+SECRET = b"pagination and credentials ids!!"
+
+
+class Observer(Protocol):
+    """Who watches the control plane."""
+
+    def loaded(self, state: State) -> None: ...
+
+    def committed(self, changes: list[Change]) -> None: ...
+
+    def wrong(self, text: str) -> None: ...
+
+
+class ControlPlane:
+    """Everything in the memory of one control plane process."""
+
+    def __init__(
+        self,
+        process: Process,
+        disk: Disk,
+        *,
+        rng: random.Random,
+        ids: Ids,
+        clock: Clock,
+        observer: Observer,
+        slow_write: Callable[[], float],
+    ) -> None:
+        self.process = process
+        self._observer = observer
+        self._rng = rng
+        self.journal = SimulatedJournal(disk, rng, observer.committed, slow_write)
+        process.at_crash[self.journal.crash] = None
+        self.state = State(self.journal)
+        self.state.store.load()
+        observer.loaded(self.state)
+        ring = KeyRing(MASTER_KEY)
+        self.keys = Keys(self.state, ring, ACCOUNT)
+        self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=clock, secret=SECRET)
+        self.networks = RegionNetworks(ACCOUNT, DEFAULT_RANGE)
+        self.launcher = Launcher(self.state, self.networks, rng)
+        self.agents = AgentGateway(
+            self.state,
+            authenticate=self._authenticate,
+            credentials=self.credentials,
+            subnet_gateway=self.networks.gateway,
+            clock=clock,
+            ids=ids,
+        )
+        self.agents.forget_connections()
+        self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate)
+        self.services = ServiceController(self.state, self.launcher, clock, ids)
+        self.reaper = Reaper(self.state, clock)
+        served = api_services(
+            state=self.state,
+            log_store=LogStore(None, clock),
+            pagination=Pagination(SECRET),
+            launcher=self.launcher,
+            networks=self.networks,
+        )
+        self.gateway = Gateway(
+            services={"ecs": ServedService(served["ecs"].model, self._watched(served["ecs"].handlers))},
+            verifier=Verifier(self.keys.lookup),
+            account=ACCOUNT,
+            clock=clock,
+            ids=ids,
+            barrier=self.state.store.durable,
+            authorize=lambda who, service, operation: policy.allowed(who.kind, service, operation),
+            routes={ACS_PATH: self.agents, TCS_PATH: self.telemetry},
+        )
+        self.loops: tuple[Loop, ...] = ()
+
+    def run(self) -> None:
+        """Start what runs beside the listener."""
+        self.journal.start(self.state.store.journal_reached, self._journal_failed)
+        time = asyncio.get_running_loop().time
+        self.loops = (
+            self.services.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
+            self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
+        )
+        for loop in self.loops:
+            self.process.spawn(loop.run())
+        self.process.spawn(self.credentials.run())
+
+    def _journal_failed(self, error: BaseException) -> None:
+        """Whoever waits for durability learns of it; then the process ends, as the real one does."""
+        self.state.store.journal_failed(error)
+        asyncio.get_running_loop().call_soon(self.process.crash)
+
+    def _authenticate(self, scope: Any) -> Principal:
+        return self.gateway.authenticate(scope)
+
+    def _watched(self, handlers: Handlers) -> Handlers:
+        return {name: self._unchanged_when_refused(name, handler) for name, handler in handlers.items()}
+
+    def _unchanged_when_refused(self, name: str, handler: Handler) -> Handler:
+        def handle(call: Call, request: Any) -> Any:
+            before = self.state.store.revision
+            try:
+                return handler(call, request)
+            except BaseException as error:
+                if self.state.store.revision != before:
+                    self._observer.wrong(f"{name} changed state and was refused: {error!r}")
+                raise
+
+        return handle

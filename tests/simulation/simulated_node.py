@@ -1,0 +1,350 @@
+"""A host of the simulation: an engine that goes on by itself, and the product's agent on it.
+
+The agent is put together as ``openecs.agent.main`` does it, without sockets and files.  Its
+store outlives its process; the engine outlives both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, TypeVar
+
+from simulated_control_plane import REGION
+from simulated_network import Link, Server, SimulatedDial, SimulatedHttp
+from simulated_process import Process
+
+from openecs.agent.attributes import attributes
+from openecs.agent.config import AgentConfig
+from openecs.agent.control_plane import ControlPlane
+from openecs.agent.credentials import CredentialStore
+from openecs.agent.engine.engine import TaskEngine
+from openecs.agent.engine.images import Images
+from openecs.agent.engine.limits import NoLimits
+from openecs.agent.engine.ports import PortPool
+from openecs.agent.engine.settings import EngineParts, EngineSettings
+from openecs.agent.engine.task_store import TaskStore
+from openecs.agent.membership import Membership
+from openecs.agent.network.driver import FakeNetwork
+from openecs.agent.reporting import Reporter
+from openecs.agent.runtime.fake import FakeRuntime
+from openecs.agent.runtime.fake.container import FakeContainer
+from openecs.agent.runtime.protocol import ContainerInfo, EngineInfo, EngineUnavailable, Event, ImageInfo, RegistryAuth
+from openecs.agent.session import AgentSessions
+from openecs.clock import Clock
+from openecs.ids import Ids
+from openecs.wire.sigv4 import Credentials
+
+T = TypeVar("T")
+
+
+class SimulatedEngine(FakeRuntime):
+    """The fake engine, watched: ``happened(action, container)`` hears of starts and ends."""
+
+    def __init__(self, clock: Clock, ids: Ids, happened: Callable[[str, FakeContainer], None], **size: int) -> None:
+        super().__init__(clock, ids, **size)
+        self._happened = happened
+
+    @property
+    def containers(self) -> list[FakeContainer]:
+        return list(self._containers.values())
+
+    @property
+    def down(self) -> bool:
+        return self._down
+
+    def _run(self, container: FakeContainer) -> None:
+        # Heard of first: a program that ends at once ends inside.
+        self._happened("start", container)
+        super()._run(container)
+
+    def _end(self, container: FakeContainer, code: int, *, oom_killed: bool = False) -> None:
+        super()._end(container, code, oom_killed=oom_killed)
+        self._happened("end", container)
+
+
+class EngineSocket:
+    """An agent's way to its engine: calls take time, and answers get lost when chaos says so.
+
+    What the engine was asked to do it does to the end, also when the agent has died meanwhile.
+    """
+
+    def __init__(self, host: Process, agent: Process, engine: SimulatedEngine, node: Node) -> None:
+        self._host = host
+        self._agent = agent
+        self._engine = engine
+        self._node = node
+
+    async def _call(
+        self, operation: Callable[[], Coroutine[Any, Any, T]], *, slow: bool = False, container: str = ""
+    ) -> T:
+        """``container``: engines do one thing at a time to a container, also between agents."""
+        if not self._agent.alive:
+            raise EngineUnavailable("the caller is dead")
+        self._node.engine_called()
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def work() -> None:
+            try:
+                async with self._node.turn(container):
+                    await asyncio.sleep(self._node.engine_delay(slow=slow))
+                    result = await operation()
+            except Exception as error:  # noqa: BLE001 -- the caller's to judge
+                if not done.done():
+                    done.set_exception(error)
+                    done.exception()
+                return
+            if not done.done():
+                if self._node.loses_engine_answer():
+                    done.set_exception(EngineUnavailable("the engine's answer was lost"))
+                    done.exception()
+                else:
+                    done.set_result(result)
+
+        self._host.spawn(work())
+        return await done
+
+    async def info(self) -> EngineInfo:
+        return await self._call(self._engine.info)
+
+    async def inspect_image(self, reference: str) -> ImageInfo | None:
+        return await self._call(lambda: self._engine.inspect_image(reference))
+
+    async def pull(self, reference: str, auth: RegistryAuth | None = None) -> None:
+        await self._call(lambda: self._engine.pull(reference, auth), slow=True)
+
+    async def create(self, name: str, body: Mapping[str, Any]) -> str:
+        return await self._call(lambda: self._engine.create(name, body), slow=True)
+
+    async def start(self, container_id: str) -> None:
+        await self._call(lambda: self._engine.start(container_id), slow=True, container=container_id)
+
+    async def stop(self, container_id: str, timeout: int) -> None:  # noqa: ASYNC109 -- the engine's grace period
+        await self._call(lambda: self._engine.stop(container_id, timeout))
+
+    async def remove(self, container_id: str) -> None:
+        await self._call(lambda: self._engine.remove(container_id), container=container_id)
+
+    async def inspect(self, container_id: str) -> ContainerInfo:
+        return await self._call(lambda: self._engine.inspect(container_id), container=container_id)
+
+    async def list(self, labels: Sequence[str] = ()) -> list[str]:
+        return await self._call(lambda: self._engine.list(labels))
+
+    def events(self, since: float | None = None) -> AsyncGenerator[Event, None]:
+        return self._engine.events(since)
+
+    async def create_volume(
+        self, name: str, driver: str, options: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        await self._call(lambda: self._engine.create_volume(name, driver, options, labels))
+
+    async def volume_exists(self, name: str) -> bool:
+        return await self._call(lambda: self._engine.volume_exists(name))
+
+    async def remove_volume(self, name: str) -> None:
+        await self._call(lambda: self._engine.remove_volume(name))
+
+    async def top(self, container_id: str) -> tuple[int, ...]:
+        return await self._call(lambda: self._engine.top(container_id))
+
+    async def close(self) -> None:
+        return
+
+
+class MortalStore:
+    """The agent's memory on disk, as long as the agent lives: the dead write nothing."""
+
+    def __init__(self, store: TaskStore, agent: Process, node: Node) -> None:
+        self._store = store
+        self._agent = agent
+        self._node = node
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        def call(*arguments: Any) -> Any:
+            result = method(*arguments) if self._agent.alive else None
+            if name in ("add", "save") and self._agent.alive:
+                self._node.agent_wrote()
+            return result
+
+        return call
+
+
+class Node:
+    """One host.  ``start_agent`` and ``crash_agent`` are what befalls its agent."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        rng: random.Random,
+        ids: Ids,
+        clock: Clock,
+        server: Server,
+        failed: Callable[[str, BaseException], None],
+        happened: Callable[[Node, str, FakeContainer], None],
+        cpu: int,
+        memory: int,
+        fargate: bool,
+        zone: str,
+    ) -> None:
+        self.name = name
+        self.link = Link(name, rng)
+        self.host = Process(f"{name} host", failed)
+        self.engine = SimulatedEngine(clock, ids, lambda action, container: happened(self, action, container))
+        self._turns: dict[str, asyncio.Lock] = {}
+        self.store = TaskStore(None)
+        self.node_id = ids.hex32()
+        self.agent: Process | None = None
+        self.tasks: TaskEngine | None = None
+        #: Longest time that starting, creating and pulling take.
+        self.slowness = 0.05
+        #: How often an answer of the engine is lost.
+        self.engine_loss = 0.0
+        #: Whether its owner took it out of service.
+        self.retired = False
+        #: Whether it is gone for good.
+        self.lost = False
+        #: After how many more writes the agent is killed, after how many calls the engine goes away.
+        self.aim_agent: int | None = None
+        self.aim_engine: int | None = None
+        self.fargate = fargate
+        self._rng = rng
+        self._ids = ids
+        self._clock = clock
+        self._server = server
+        self._failed = failed
+        self._config = AgentConfig(
+            endpoint=f"http://{name}.sim",
+            region=REGION,
+            cluster="default",
+            data_dir="/nonexistent",
+            runtime="fake",
+            fargate=fargate,
+            metadata_bind=None,
+            cpu=cpu,
+            memory=memory,
+            availability_zone=zone,
+            cleanup_delay=300.0,
+        )
+        self.credentials = Credentials("", "", None)
+
+    @property
+    def cpu(self) -> int:
+        return self._config.cpu or 0
+
+    @property
+    def memory(self) -> int:
+        return self._config.memory or 0
+
+    def engine_delay(self, *, slow: bool) -> float:
+        return self._rng.random() * (self.slowness if slow else 0.005)
+
+    def agent_wrote(self) -> None:
+        """The agent has written to its disk, perhaps for the last time."""
+        if self.aim_agent is not None:
+            self.aim_agent -= 1
+            if self.aim_agent == 0:
+                self.aim_agent = None
+                loop = asyncio.get_running_loop()
+                if self._rng.random() < 0.5:
+                    self.crash_agent()
+                else:
+                    loop.call_later(self._rng.random() * 0.05, self.crash_agent)
+                loop.call_later(0.1 * 200 ** self._rng.random(), self.start_agent)
+
+    def engine_called(self) -> None:
+        """The agent asks its engine for something, perhaps in vain."""
+        if self.aim_engine is not None:
+            self.aim_engine -= 1
+            if self.aim_engine == 0:
+                self.aim_engine = None
+                loop = asyncio.get_running_loop()
+                kill = self._rng.random() < 0.5
+                down = self._rng.random() * 0.05
+                loop.call_later(down, lambda: self.engine.go_down(killing_containers=kill))
+                loop.call_later(down + 0.05 * 400 ** self._rng.random(), self.recover_engine)
+
+    def recover_engine(self) -> None:
+        """The engine answers again."""
+        if not self.lost:
+            self.engine.come_back()
+
+    def turn(self, container: str) -> AbstractAsyncContextManager[Any]:
+        """A caller's turn with a container."""
+        if not container:
+            return nullcontext()
+        return self._turns.setdefault(container, asyncio.Lock())
+
+    def loses_engine_answer(self) -> bool:
+        return self.engine_loss > 0 and self._rng.random() < self.engine_loss
+
+    def start_agent(self) -> None:
+        """Start the agent, unless it runs."""
+        if self.lost or (self.agent is not None and self.agent.alive):
+            return
+        self.agent = Process(f"{self.name} agent", self._failed)
+        self.agent.spawn(self._run(self.agent))
+
+    def crash_agent(self) -> None:
+        """``kill -9`` of the agent; containers go on."""
+        if self.agent is not None:
+            self.agent.crash()
+        self.tasks = None
+
+    async def _run(self, agent: Process) -> None:
+        config, clock = self._config, self._clock
+        runtime = EngineSocket(self.host, agent, self.engine, self)
+        info = await _patiently(runtime.info)
+        store: Any = MortalStore(self.store, agent, self)
+        api = ControlPlane(config.endpoint, REGION, self.credentials, clock)
+        api._http = SimulatedHttp(self.link, self._server, f"{self.name}.sim")  # type: ignore[assignment]
+        reporter = Reporter(api, jitter=self._rng)
+        parts = EngineParts(
+            settings=EngineSettings(
+                node_id=self.node_id,
+                cluster=config.cluster,
+                region=REGION,
+                log_drivers_sign=False,
+                stop_timeout=config.stop_timeout,
+                cleanup_delay=config.cleanup_delay,
+            ),
+            runtime=runtime,
+            images=Images(runtime, clock, config.image_pull_behavior),
+            limits=NoLimits(),
+            network=FakeNetwork(),
+            ports=PortPool((40000, 40100), config.reserved_ports, lambda port, protocol: True),
+            store=store,
+            credentials=CredentialStore(),
+            reporter=reporter,
+            clock=clock,
+            ids=self._ids,
+        )
+        membership = Membership(config, api, store)
+        dial: Any = SimulatedDial(self.link, self._server, agent)
+        sessions = AgentSessions(
+            config, info, api, membership, reporter, runtime, clock, self._ids, jitter=self._rng, open_socket=dial
+        )
+        self.tasks = engine = TaskEngine(parts, on_health=sessions.health_changed)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engine.run())
+            membership.describe(
+                attributes(config, info, node_id=self.node_id, task_eni=True, task_limits=True, metadata=True), info
+            )
+            await membership.register()
+            await sessions.run(engine)
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """The supervisor starts an agent again that finds no engine."""
+    while True:
+        try:
+            return await ask()
+        except EngineUnavailable:
+            await asyncio.sleep(1.0)
+
+
