@@ -52,7 +52,7 @@ bench-core: setup-dev engine
 	$(PYTHON) bench/core.py
 
 soak: setup-dev engine
-	.venv/bin/pytest tests/soak --timeout 3600
+	OPENECS_SOAK=1 .venv/bin/pytest tests/fuzz tests/chaos $(wildcard tests/soak) --timeout 36000
 
 clean:
 	rm -rf .venv .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def facts() -> list[tuple[str, str]]:
         ("kernel", platform.release()),
         ("container engine", _engine()),
         ("Python", platform.python_version()),
+        ("fdatasync of 4 KiB", _fdatasync()),
         ("load average at start", " ".join(f"{value:.2f}" for value in os.getloadavg())),
         ("command", " ".join(["python", *sys.argv])),
     ]
@@ -33,6 +35,20 @@ def _processor() -> str:
 
 def _memory_mib() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+def _fdatasync() -> str:
+    """What every durable write waits for, in the folder of the benchmark's data."""
+    taken = []
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(200):
+            file.write(bytes(4096))
+            file.flush()
+            started = time.perf_counter()
+            os.fdatasync(file.fileno())
+            taken.append((time.perf_counter() - started) * 1000)
+    taken.sort()
+    return f"median {taken[100]:.2f} ms, p99 {taken[198]:.2f} ms"
 
 
 def _engine() -> str:

@@ -12,6 +12,7 @@ import subprocess
 import uuid
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from chaos_processes import eventually
 
@@ -29,7 +30,7 @@ class PrivateEngine:
         self._holder: subprocess.Popen[bytes] | None = None
         self._engine: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> PrivateEngine:
+    def __enter__(self) -> Self:
         subprocess.run(["ip", "netns", "add", self._name], check=True)
         try:
             subprocess.run(["ip", "-n", self._name, "link", "set", "lo", "up"], check=True)

@@ -64,9 +64,18 @@ class LoadClient(threading.Thread):
         try:
             while not self._enough.is_set():
                 self._random.choice(
-                    [self._register, self._run_task, self._run_task, self._run_task, self._stop_task, self._stop_task, self._service, self._tag_one]
+                    [
+                        self._register,
+                        self._run_task,
+                        self._run_task,
+                        self._run_task,
+                        self._stop_task,
+                        self._stop_task,
+                        self._service,
+                        self._tag_one,
+                    ]
                 )()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 -- raised again by stop
             self.problem = error
 
     def _call(self, operation: str, /, **members: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from openecs.agent.config import ACCESS_KEY_ID, SECRET_KEY
 from openecs.cli.client import CallError, Client, UnreachableError, is_healthy
@@ -104,7 +104,7 @@ class Cell:
         runtime = {"runtime": "fake"} if engine is None else {"runtime": "docker", "docker_host": engine}
         self._agent_config.write_text(json.dumps(settings | runtime))
 
-    def __enter__(self) -> Cell:
+    def __enter__(self) -> Self:
         try:
             self.start_server()
             credentials = read_file(self.layout.credentials_file, RootCredentials)

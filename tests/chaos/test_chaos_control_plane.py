@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos_load import LoadClient, Ledger
+from chaos_load import Ledger, LoadClient
 from chaos_processes import Cell, eventually
 
 from openecs.clock import SystemClock
@@ -148,9 +148,7 @@ def stop_everything(cell: Cell) -> None:
     for arn, task in cell.tasks().items():
         if task["desiredStatus"] == "RUNNING":
             cell.call("StopTask", task=arn)
-    eventually(
-        lambda: all(task["lastStatus"] == "STOPPED" for task in cell.tasks().values()), "every task has stopped"
-    )
+    eventually(lambda: all(task["lastStatus"] == "STOPPED" for task in cell.tasks().values()), "every task has stopped")
     assert [c for c in cell.containers() if c["status"] == "running"] == []
 
 

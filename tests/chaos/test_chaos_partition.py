@@ -68,7 +68,7 @@ def test_tasks_whose_engine_is_gone_for_good_are_reported_stopped(cell: Cell) ->
 def test_agents_and_control_planes_killed_in_turn(cell: Cell) -> None:
     register(cell, "sleeper", "sleep", "infinity")
     cell.call("CreateService", serviceName="s", taskDefinition="sleeper", desiredCount=3)
-    for number in range(6):
+    for number in range(4):
         if number % 2:
             cell.agent.kill()
             cell.agent.start()

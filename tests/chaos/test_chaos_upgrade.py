@@ -89,7 +89,9 @@ def test_what_an_earlier_version_wrote_is_there(tmp_path: Path) -> None:
         cell.call("StopTask", task=next(arn for arn, task in tasks.items() if task["desired_status"] == "RUNNING"))
         cell.server.kill()
         cell.start_server()
-        assert cell.call("DescribeTaskDefinition", taskDefinition="web")["taskDefinition"]["revision"] == new["revision"]
+        assert (
+            cell.call("DescribeTaskDefinition", taskDefinition="web")["taskDefinition"]["revision"] == new["revision"]
+        )
 
 
 @pytest.mark.parametrize("kind", sorted({record["table"] for record in OLD}))

@@ -1,7 +1,7 @@
 """An installation for tests: the real program, started by its own command.
 
-Clients are the unmodified ones.  What boto3 gets is checked against the model on the way
-(``reply_check``).
+Clients are the unmodified ones.  What they get is checked against the model on the way: in
+boto3 by ``reply_check``, for programs of their own by ``reply_proxy``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from reply_check import watch
+from reply_proxy import ReplyProxy
 
 BIN = Path(sys.executable).parent
 #: Without this, the second generation of the AWS CLI must be there.
@@ -43,8 +44,11 @@ class Installation:
     def up(self, *options: str) -> None:
         self.openecs("up", "--detach", "--port", str(self.port), *self.options, *options)
         self.credentials: dict[str, str] = json.loads(self.openecs("env", "--json"))
+        self._proxy = ReplyProxy(self.endpoint)
+        self._proxy.start()
 
     def down(self, *options: str) -> None:
+        self._proxy.stop()
         self.openecs("down", *options)
 
     def openecs(self, *arguments: str) -> str:
@@ -79,7 +83,7 @@ class Installation:
 
         It is older than ``AWS_ENDPOINT_URL``, so the endpoint is an option.
         """
-        return self.run([aws_cli_2(), "--endpoint-url", self.endpoint, *arguments], check=check)
+        return self.run([aws_cli_2(), "--endpoint-url", self.proxy_url, *arguments], check=check)
 
     def run(self, command: list[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Any client program, in the environment that ``openecs env`` prints."""
@@ -91,9 +95,17 @@ class Installation:
         return done
 
     def client_environ(self) -> dict[str, str]:
-        """What client programs see: ``openecs env``, and nothing of the user's own AWS files."""
+        """What client programs see: ``openecs env``, and nothing of the user's own AWS files.
+
+        The endpoint is the proxy that checks replies.
+        """
         nothing = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_PAGER": ""}
-        return {**self.environ, **self.credentials, **nothing}
+        return {**self.environ, **self.credentials, "AWS_ENDPOINT_URL": self.proxy_url, **nothing}
+
+    @property
+    def proxy_url(self) -> str:
+        """The endpoint for programs of their own process."""
+        return self._proxy.url
 
     @property
     def endpoint(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 #: (example, path), both regular expressions → why the documented member is not in the reply.
 EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
-        r"ecs/(create|update)-service#\d",
+        r"ecs/(create-service#1|update-service#[124])",
         r"\$\.service\.roleArn",
         "AWS shows the service-linked role of IAM, which OpenECS does not have: its scheduler needs no role.",
     ),
@@ -79,15 +79,12 @@ def differences(documented: Any, got: Any, path: str = "$") -> list[str]:
 
 
 def unexplained(example: str, found: list[str]) -> list[str]:
-    """The differences that the table has no reason for."""
-    return [
-        difference
-        for difference in found
-        if not any(
-            re.fullmatch(page, example) and re.fullmatch(path, difference.partition(":")[0])
-            for page, path, _ in EXPLAINED
-        )
-    ]
+    """The differences that the table has no reason for, and the table's that are none any more."""
+    paths = {difference: difference.partition(":")[0] for difference in found}
+    expected = [path for page, path, _ in EXPLAINED if re.fullmatch(page, example)]
+    unexpected = [text for text, at in paths.items() if not any(re.fullmatch(path, at) for path in expected)]
+    gone = [path for path in expected if not any(re.fullmatch(path, at) for at in paths.values())]
+    return unexpected + [f"{path}: no difference any more, take it out of the table" for path in gone]
 
 
 def _kind(value: Any) -> str:

@@ -168,7 +168,7 @@ def test_what_a_container_writes_is_followed(real: Installation, busybox_image: 
     out = tmp_path / "followed"
     with out.open("w") as sink:
         follower = subprocess.Popen(
-            [aws_cli_2(), "--endpoint-url", real.endpoint, "logs", "tail", name, "--follow", "--format", "short"],
+            [aws_cli_2(), "--endpoint-url", real.proxy_url, "logs", "tail", name, "--follow", "--format", "short"],
             stdout=sink,
             stderr=subprocess.STDOUT,
             env={**real.client_environ(), "PYTHONUNBUFFERED": "1"},

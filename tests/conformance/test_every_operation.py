@@ -6,6 +6,7 @@ list of those that are not, and is refused by its name.  Nothing ends in an erro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import botocore.session
@@ -77,10 +78,8 @@ def operations(service: str) -> list[str]:
     return sorted(botocore.session.get_session().get_service_model(service).operation_names)
 
 
-def outcome(installation: Installation, service: str, operation: str, region: str) -> tuple[str, str]:
+def outcome(client: Any, operation: str) -> tuple[str, str]:
     """The error's code and message; empty ones for a good reply."""
-    # Some operations of the logs service are sent to a host of their own, "stream-" and ours.
-    client = installation.client(service, region, inject_host_prefix=False)
     model = client.meta.service_model.operation_model(operation)
     parameters = least(model.input_shape) if model.input_shape else {}
     try:
@@ -92,31 +91,46 @@ def outcome(installation: Installation, service: str, operation: str, region: st
     return "", ""
 
 
+@pytest.fixture(scope="module")
+def client_of(fake: Installation) -> Callable[[str], Any]:
+    """Clients in a region of their own.
+
+    Some operations of the logs service would go to a host of their own, "stream-" and ours.
+    """
+    return lambda service: fake.client(service, "every-operation", inject_host_prefix=False)
+
+
+@pytest.fixture(scope="module")
+def ecs_apart(client_of: Callable[[str], Any]) -> Any:
+    return client_of("ecs")
+
+
 @pytest.mark.parametrize("operation", operations("ecs"))
-def test_an_ecs_operation_is_served_or_refused_by_name(fake: Installation, name: str, operation: str) -> None:
-    code, message = outcome(fake, "ecs", operation, name)
+def test_an_ecs_operation_is_served_or_refused_by_name(ecs_apart: Any, operation: str) -> None:
+    code, message = outcome(ecs_apart, operation)
     assert (code == NOT_SERVED) == (operation in ECS_NOT_YET), f"{code}: {message}"
     assert code != NOT_SERVED or f" {operation} " in message
 
 
-def test_logs_operations_are_served_or_refused_by_name(fake: Installation, name: str) -> None:
+def test_logs_operations_are_served_or_refused_by_name(client_of: Callable[[str], Any]) -> None:
+    client = client_of("logs")
     for operation in operations("logs"):
-        code, message = outcome(fake, "logs", operation, name)
+        code, message = outcome(client, operation)
         assert (code == NOT_SERVED) == (operation not in LOGS_SERVED), f"{operation}: {code}: {message}"
         assert code != NOT_SERVED or f" {operation} " in message
 
 
-def test_sts_operations_are_served_or_refused_by_name(fake: Installation, name: str) -> None:
+def test_sts_operations_are_served_or_refused_by_name(client_of: Callable[[str], Any]) -> None:
+    client = client_of("sts")
     for operation in operations("sts"):
-        code, message = outcome(fake, "sts", operation, name)
+        code, message = outcome(client, operation)
         assert (code == "") == (operation in STS_SERVED), f"{operation}: {code}: {message}"
         assert code == "" or operation in message
 
 
-def test_a_service_that_is_not_there_says_so(fake: Installation) -> None:
+@pytest.mark.parametrize(
+    ("service", "call"), [("sqs", "list_queues"), ("ec2", "describe_vpcs"), ("elbv2", "describe_load_balancers")]
+)
+def test_a_service_that_is_not_there_says_so(fake: Installation, service: str, call: str) -> None:
     with pytest.raises(ClientError, match="OpenECS does not serve"):
-        fake.client("sqs").list_queues()
-    with pytest.raises(ClientError, match="OpenECS does not serve"):
-        fake.client("ec2").describe_vpcs()
-    with pytest.raises(ClientError, match="OpenECS does not serve"):
-        fake.client("elbv2").describe_load_balancers()
+        getattr(fake.client(service), call)()

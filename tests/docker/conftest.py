@@ -42,5 +42,6 @@ def long_run(world: World) -> str:
     script = "echo run; if test -e /tmp/once; then exit 42; fi; touch /tmp/once; sleep 61; exit 1"
     policy = {"enabled": True, "ignoredExitCodes": [42], "restartAttemptPeriod": 60}
     return world.run(
-        world.container("again", script, essential=False, restartPolicy=policy), world.container("main", STAY)
+        world.container("again", script, essential=False, restartPolicy=policy, stopTimeout=2),
+        world.container("main", STAY),
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from conformance_support import wait_for
 from docker_world import STAY, World, by_name
@@ -150,3 +151,26 @@ def test_drivers_of_the_engine(world: World, tmp_path: Path) -> None:
         config = world.inspect(task, "file")["HostConfig"]["LogConfig"]
         assert config == {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}}
         world.stop(task)
+
+
+def test_drivers_that_the_model_does_not_list(world: World) -> None:
+    """Engines have them and ECS's model has not, so replies that show them are not held against it."""
+    plain = boto3.session.Session().client(
+        "ecs",
+        region_name="us-east-1",
+        endpoint_url=world.installation.credentials["AWS_ENDPOINT_URL"],
+        aws_access_key_id=world.installation.credentials["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=world.installation.credentials["AWS_SECRET_ACCESS_KEY"],
+    )
+    containers = [
+        world.container(name, f"echo line-of-{name}; " + STAY, logConfiguration={"logDriver": name})
+        for name in ("local", "none")
+    ]
+    reply = plain.register_task_definition(family="d" + uuid.uuid4().hex[:12], containerDefinitions=containers)
+    definition = reply["taskDefinition"]["taskDefinitionArn"]
+    task = world.ecs.run_task(taskDefinition=definition)["tasks"][0]["taskArn"]
+    world.reaches(task, "RUNNING")
+    assert world.output(task, "local", until="line-of-local") == "line-of-local\n"
+    drivers = {name: world.inspect(task, name)["HostConfig"]["LogConfig"]["Type"] for name in ("local", "none")}
+    assert drivers == {"local": "local", "none": "none"}
+    world.stop(task)

@@ -15,7 +15,10 @@ from docker_world import STAY, World
 
 ROLE = "arn:aws:iam::000000000000:role/shop-role"
 PATHS = ("", "/task", "/stats", "/task/stats")
+#: A container may ask before its agent knows that it runs, so it asks until that is said.
 ASK = (
+    'until wget -qO- $ECS_CONTAINER_METADATA_URI_V4/task | grep -q \'"TaskARN".*"KnownStatus":"RUNNING"\'; '
+    "do sleep 0.1; done; "
     "echo uri=$ECS_CONTAINER_METADATA_URI_V4; echo keys=$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; "
     + "".join(f'echo "reply{path}=$(wget -qO- $ECS_CONTAINER_METADATA_URI_V4{path})"; ' for path in PATHS)
     + 'echo "role=$(wget -qO- http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI)"; '
@@ -85,9 +88,9 @@ def test_the_tasks_page(world: World, asked: tuple[str, str, dict[str, str]]) ->
     assert page["AvailabilityZone"] == shown["availabilityZone"]
     assert page["Limits"] == {"CPU": 0.5, "Memory": 256}
     assert page["DesiredStatus"] == "RUNNING"
-    # Containers appear once their image is there, and the first one may ask before the second.
     own = {container["Name"] for container in page["Containers"] if container["Type"] == "NORMAL"}
-    assert "main" in own <= {"main", "beside"}
+    assert own == {"main", "beside"}
+    assert page["KnownStatus"] == "RUNNING"
 
 
 def test_the_statistics(world: World, asked: tuple[str, str, dict[str, str]]) -> None:

@@ -10,7 +10,6 @@ import pytest
 import structlog
 
 
-
 @pytest.fixture(autouse=True, scope="module")
 def product_bugs() -> Iterator[list[str]]:
     """Tracebacks that the product logged; tests look here when a call answers 500."""

@@ -123,10 +123,14 @@ def check_api(plane: Plane, cluster: str) -> None:
     assert shown["runningTasksCount"] == by_status["RUNNING"]
     assert shown["pendingTasksCount"] == sum(by_status[status] for status in PENDING)
     services = plane.must("ecs", "ListServices", cluster=cluster, maxResults=100)["serviceArns"]
-    described = plane.must("ecs", "DescribeServices", cluster=cluster, services=services)["services"] if services else []
+    described = (
+        plane.must("ecs", "DescribeServices", cluster=cluster, services=services)["services"] if services else []
+    )
     assert shown["activeServicesCount"] == sum(service["status"] == "ACTIVE" for service in described)
     for service in described:
-        mine = [t for t in tasks if t["group"] == f"service:{service['serviceName']}" and t["desiredStatus"] == "RUNNING"]
+        mine = [
+            t for t in tasks if t["group"] == f"service:{service['serviceName']}" and t["desiredStatus"] == "RUNNING"
+        ]
         if service["status"] == "ACTIVE":
             assert service["runningCount"] == sum(t["lastStatus"] == "RUNNING" for t in mine), (service, mine)
             assert service["pendingCount"] == sum(t["lastStatus"] in PENDING for t in mine), (service, mine)

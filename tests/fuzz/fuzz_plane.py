@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from openecs.acs.gateway import AgentGateway
 from openecs.clock import ManualClock
@@ -68,9 +68,7 @@ class Plane:
         self.launcher = Launcher(self.state, self.networks, random.Random(1))
         self.services = ServiceController(self.state, self.launcher, self.clock, self.ids)
         self.reaper = Reaper(self.state, self.clock)
-        self.credentials = TaskCredentials(
-            self.state, ring, account=ACCOUNT, clock=self.clock, secret=b"s" * 32
-        )
+        self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=self.clock, secret=b"s" * 32)
         self.agents = AgentGateway(
             self.state,
             authenticate=lambda scope: self.gateway.authenticate(scope),
@@ -99,7 +97,7 @@ class Plane:
         )
         self._runner = asyncio.Runner()
 
-    def __enter__(self) -> Plane:
+    def __enter__(self) -> Self:
         async def begin() -> None:
             self.state.store._journal.start(self.state.store.journal_reached, self.state.store.journal_failed)
             await self.logs.open()

@@ -111,9 +111,9 @@ def _spoil(draw: Draw, request: dict[str, Any], references: dict[str, list[Any]]
     places = _places(request)
     how = draw(st.sampled_from(["wild", "wild", "wild", "refer", "refer", "drop", "repeat", "unknown", "wrap"]))
     if not places or how == "unknown":
-        request[draw(st.sampled_from(["Unknown", "cluster", "nextToken", "maxResults", "limit", "tags", "include"]))] = draw(
-            WILD_VALUES
-        )
+        request[
+            draw(st.sampled_from(["Unknown", "cluster", "nextToken", "maxResults", "limit", "tags", "include"]))
+        ] = draw(WILD_VALUES)
         return
     place = draw(st.sampled_from(places))
     holder: Any = request
@@ -136,9 +136,7 @@ def _spoil(draw: Draw, request: dict[str, Any], references: dict[str, list[Any]]
 
 
 @st.composite
-def bodies(
-    draw: Draw, shape: type | None, sound: dict[str, Any], references: dict[str, list[Any]]
-) -> bytes:
+def bodies(draw: Draw, shape: type | None, sound: dict[str, Any], references: dict[str, list[Any]]) -> bytes:
     """The JSON body of one request for an operation with the input ``shape``."""
     if shape is not None and draw(PERCENT) < 45:
         request = _value(draw, inspect.type_info(shape), "", references, 0)
@@ -153,8 +151,10 @@ def bodies(
 
 #: Bodies that are no request at all.
 BROKEN: list[bytes] = [
-    b"", b" ", b"{", b"}", b"[]", b"null", b"0", b'"x"', b"{}x", b"{,}", b'{"a"}', b'{"a":}', b"\xff\xfe", b'{"\xff":1}',
-    b'{"cluster":"\xed\xa0\x80"}', b'{"cluster":"\\ud800"}', b'{"cluster":"\\u0000"}', b"\xef\xbb\xbf{}", b"[" * 100_000,
-    b'{"a":' * 100_000, b'{"tags":' + b"[" * 5000 + b"]" * 5000 + b"}", b"NaN", b'{"count":NaN}', b'{"count":1e999}',
-    b'{"count":' + b"9" * 5000 + b"}", b'{"cluster":"a","cluster":1}', b"a=b&c=d", b"<xml/>", b"\0" * 1000, b"{" * 1000,
+    b"", b" ", b"{", b"}", b"[]", b"null", b"0", b'"x"', b"{}x", b"{,}", b'{"a"}', b'{"a":}', b"\xff\xfe",
+    b'{"\xff":1}', b'{"cluster":"\xed\xa0\x80"}', b'{"cluster":"\\ud800"}', b'{"cluster":"\\u0000"}', b"\xef\xbb\xbf{}",
+    b"[" * 100_000, b'{"a":' * 100_000, b'{"tags":' + b"[" * 5000 + b"]" * 5000 + b"}", b"NaN", b'{"count":NaN}',
+    b'{"count":1e999}', b'{"count":' + b"9" * 5000 + b"}", b'{"cluster":"a","cluster":1}',
+    b"a=b&c=d", b"<xml/>", b"\0" * 1000,
+    b"{" * 1000,
 ]  # fmt: skip

@@ -1,14 +1,12 @@
-"""The small world that fuzzed requests speak of, and one sound request for each operation.
+"""The small world that fuzzed requests speak of.
 
 ``build`` makes clusters, machines, task definitions, tasks, services and logs through the API.
 ``references`` are the values that requests use where they name something: things that exist,
-that once existed, that never did, and malformed ones.  ``SOUND`` gives every served operation a
-request that succeeds in this world (or shows the one way in which it can only be refused).
+that once existed, that never did, and malformed ones.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fuzz_plane import ACCOUNT, REGION, Plane
@@ -109,7 +107,10 @@ class World:
         self.attached = self._run("net", networkConfiguration=AWSVPC)
         for task, status in ((self.running, "RUNNING"), (self.stopped, "STOPPED")):
             plane.must("ecs", "SubmitTaskStateChange", who=plane.agent, task=task, status=status)
-        for name, members in (("svc", {"taskDefinition": "web", "desiredCount": 1}), ("idle", {"taskDefinition": "web", "desiredCount": 0})):
+        for name, members in (
+            ("svc", {"taskDefinition": "web", "desiredCount": 1}),
+            ("idle", {"taskDefinition": "web", "desiredCount": 0}),
+        ):
             plane.must("ecs", "CreateService", serviceName=name, **members)
         plane.settle_services()
         plane.must("ecs", "PutAttributes", attributes=[{"name": "rack", "value": "r1", "targetId": self.instances[0]}])
@@ -196,7 +197,7 @@ class World:
             "status": ["RUNNING", "STOPPED", "PENDING", "ACTIVE", "DRAINING", "MANIFEST_PULLED", "x"],
             "startedBy": ["me", "ecs-svc/1", "s" * 129],
             "group": ["family:web", "service:svc", "mine", ""],
-            "attachmentArn": [f"{BASE}attachment/x", self._attachment(), "x", ""],
+            "attachmentArn": [f"{BASE}attachment/x", self.attachment, "x", ""],
             "nextToken": ["x", "", "a" * 2000, "eyJ9", "é"],
             "sequenceToken": ["x", "1"],
             "startTime": [0, self.now, self.now + 3, -1, 2**62],
@@ -213,154 +214,10 @@ class World:
             "instanceIdentityDocument": ["", "{}", '{"instanceId":"i-1"}', "[]", '{"instanceId":1}', "\ud800", "{"],
         }
 
-    def _attachment(self) -> str:
+    @property
+    def attachment(self) -> str:
+        """The ARN of the attachment of a task in a network of its own."""
         task = self.plane.state.tasks.get(self.attached)
         assert task is not None
         assert task.eni is not None
         return f"{BASE}attachment/{task.eni.attachment_id}"
-
-    @property
-    def sound(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """(service, operation) → a request that this world answers with 200, where any is."""
-        full_service = {
-            "serviceName": "another",
-            "taskDefinition": "web",
-            "desiredCount": 1,
-            "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
-            "placementStrategy": [{"type": "spread", "field": "instanceId"}],
-            "tags": [{"key": "a", "value": "b"}],
-            "clientToken": "token",
-        }
-        overrides = {"containerOverrides": [{"name": "web", "command": ["x"], "environment": [{"name": "A", "value": "B"}]}]}
-        run = {
-            "cluster": "default",
-            "taskDefinition": "web:1",
-            "count": 2,
-            "overrides": overrides,
-            "placementConstraints": [{"type": "memberOf", "expression": "attribute:rack == r1"}],
-            "placementStrategy": [{"type": "binpack", "field": "memory"}],
-            "tags": [{"key": "a", "value": "b"}],
-            "clientToken": "token",
-            "startedBy": "fuzz",
-        }
-        start = {k: run[k] for k in ("cluster", "taskDefinition", "overrides", "tags", "startedBy")}
-        group = {"logGroupName": "group"}
-        stream = {**group, "logStreamName": "stream"}
-        tag = [{"key": "a", "value": "b"}]
-        ecs: dict[str, dict[str, Any]] = {
-            "CreateCluster": {"clusterName": "new", "settings": [{"name": "containerInsights", "value": "disabled"}], "tags": tag},
-            "DescribeClusters": {"clusters": ["default", "none"], "include": ["STATISTICS", "TAGS", "SETTINGS"]},
-            "ListClusters": {"maxResults": 2},
-            "UpdateCluster": {"cluster": "spare", "settings": [{"name": "containerInsights", "value": "disabled"}]},
-            "UpdateClusterSettings": {"cluster": "spare", "settings": [{"name": "containerInsights", "value": "disabled"}]},
-            "DeleteCluster": {"cluster": "empty"},
-            "RegisterTaskDefinition": {"family": "web", **FULL_DEFINITION},
-            "DeregisterTaskDefinition": {"taskDefinition": "web:1"},
-            "DeleteTaskDefinitions": {"taskDefinitions": ["old:1"]},
-            "DescribeTaskDefinition": {"taskDefinition": "web", "include": ["TAGS"]},
-            "ListTaskDefinitions": {"familyPrefix": "web", "status": "ACTIVE", "sort": "DESC", "maxResults": 1},
-            "ListTaskDefinitionFamilies": {"familyPrefix": "w", "status": "ALL", "maxResults": 1},
-            "RunTask": run,
-            "StartTask": {**start, "containerInstances": [self.instances[0]]},
-            "StopTask": {"task": self.running, "reason": "enough"},
-            "DescribeTasks": {"tasks": [self.running, "none"], "include": ["TAGS"]},
-            "ListTasks": {"family": "web", "desiredStatus": "RUNNING", "maxResults": 1},
-            "CreateService": full_service,
-            "UpdateService": {"service": "svc", "desiredCount": 2, "taskDefinition": "web:1", "forceNewDeployment": True},
-            "DescribeServices": {"services": ["svc", "none"], "include": ["TAGS"]},
-            "ListServices": {"launchType": "EC2", "maxResults": 1},
-            "ListServicesByNamespace": {"namespace": "none", "maxResults": 1},
-            "UpdateContainerAgent": {"containerInstance": self.instances[0]},
-            "DeleteService": {"service": "svc", "force": True},
-            "RegisterContainerInstance": machine(3),
-            "DeregisterContainerInstance": {"containerInstance": self.instances[0], "force": True},
-            "DescribeContainerInstances": {"containerInstances": [self.instances[0], "none"], "include": ["TAGS"]},
-            "ListContainerInstances": {"filter": "attribute:rack == r1", "status": "ACTIVE", "maxResults": 1},
-            "UpdateContainerInstancesState": {"containerInstances": [self.instances[0]], "status": "DRAINING"},
-            "PutAttributes": {"attributes": [{"name": "zone", "value": "z", "targetId": self.instances[0]}]},
-            "DeleteAttributes": {"attributes": [{"name": "rack", "targetId": self.instances[0]}]},
-            "ListAttributes": {"targetType": "container-instance", "attributeName": "rack", "maxResults": 1},
-            "DiscoverPollEndpoint": {"cluster": "default", "containerInstance": self.instances[0]},
-            "SubmitTaskStateChange": {
-                "task": self.running,
-                "status": "STOPPED",
-                "reason": "over",
-                "containers": [{"containerName": "web", "status": "STOPPED", "exitCode": 1, "runtimeId": "r"}],
-                "pullStartedAt": 1.5,
-                "executionStoppedAt": 2,
-            },
-            "SubmitContainerStateChange": {
-                "task": self.running,
-                "containerName": "web",
-                "status": "RUNNING",
-                "runtimeId": "r",
-                "networkBindings": [{"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 8080, "protocol": "tcp"}],
-            },
-            "SubmitAttachmentStateChanges": {
-                "attachments": [{"attachmentArn": self._attachment(), "status": "ATTACHED"}]
-            },
-            "TagResource": {"resourceArn": f"{BASE}cluster/default", "tags": tag},
-            "UntagResource": {"resourceArn": f"{BASE}cluster/default", "tagKeys": ["k"]},
-            "ListTagsForResource": {"resourceArn": f"{BASE}cluster/default"},
-            "ListAccountSettings": {"effectiveSettings": True, "maxResults": 3},
-            "PutAccountSetting": {"name": "awsvpcTrunking", "value": "disabled"},
-            "PutAccountSettingDefault": {"name": "awsvpcTrunking", "value": "enabled"},
-            "DeleteAccountSetting": {"name": "awsvpcTrunking"},
-        }
-        logs: dict[str, dict[str, Any]] = {
-            "CreateLogGroup": {"logGroupName": "new", "tags": {"a": "b"}},
-            "DeleteLogGroup": {"logGroupName": "quiet"},
-            "DescribeLogGroups": {"logGroupNamePrefix": "g", "limit": 1},
-            "CreateLogStream": {**group, "logStreamName": "new"},
-            "DeleteLogStream": {"logGroupName": "quiet", "logStreamName": "stream"},
-            "DescribeLogStreams": {**group, "orderBy": "LogStreamName", "descending": True, "limit": 1},
-            "PutLogEvents": {**stream, "logEvents": [{"timestamp": self.now, "message": "x"}]},
-            "GetLogEvents": {**stream, "startTime": 0, "limit": 2, "startFromHead": True},
-            "FilterLogEvents": {**group, "logStreamNames": ["stream"], "limit": 2},
-            "PutRetentionPolicy": {**group, "retentionInDays": 7},
-            "DeleteRetentionPolicy": group,
-            "TagLogGroup": {**group, "tags": {"a": "b"}},
-            "UntagLogGroup": {**group, "tags": ["k"]},
-            "ListTagsLogGroup": group,
-            "TagResource": {"resourceArn": f"{LOG_BASE}group", "tags": {"a": "b"}},
-            "UntagResource": {"resourceArn": f"{LOG_BASE}group", "tagKeys": ["k"]},
-            "ListTagsForResource": {"resourceArn": f"{LOG_BASE}group"},
-        }
-        by_service = {"ecs": ecs, "logs": logs, "sts": {"GetCallerIdentity": {}}}
-        return {
-            (service, operation): json.loads(json.dumps(request))
-            for service, requests in by_service.items()
-            for operation, request in requests.items()
-        }
-
-
-FULL_DEFINITION: dict[str, Any] = {
-    "networkMode": "bridge",
-    "cpu": "512",
-    "memory": "1024",
-    "containerDefinitions": [
-        container(
-            portMappings=[{"containerPort": 80, "hostPort": 0, "protocol": "tcp"}],
-            environment=[{"name": "A", "value": "B"}],
-            mountPoints=[{"sourceVolume": "data", "containerPath": "/data", "readOnly": True}],
-            healthCheck={"command": ["CMD-SHELL", "true"], "interval": 5, "timeout": 2, "retries": 1, "startPeriod": 0},
-            dependsOn=[{"containerName": "side", "condition": "START"}],
-            ulimits=[{"name": "nofile", "softLimit": 1, "hardLimit": 2}],
-            linuxParameters={"initProcessEnabled": True, "sharedMemorySize": 64},
-            logConfiguration={"logDriver": "json-file", "options": {"max-size": "1m"}},
-            dockerLabels={"a": "b"},
-            stopTimeout=5,
-            command=["a"],
-            entryPoint=["b"],
-            extraHosts=[{"hostname": "h", "ipAddress": "10.0.0.1"}],
-            systemControls=[{"namespace": "net.core.somaxconn", "value": "10"}],
-            restartPolicy={"enabled": True, "ignoredExitCodes": [1], "restartAttemptPeriod": 60},
-        ),
-        container("side", essential=False, links=[]),
-    ],
-    "volumes": [{"name": "data", "host": {"sourcePath": "/tmp/data"}}],
-    "placementConstraints": [{"type": "memberOf", "expression": "attribute:rack == r1"}],
-    "requiresCompatibilities": ["EC2"],
-    "tags": [{"key": "a", "value": "b"}],
-    "runtimePlatform": {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
-}

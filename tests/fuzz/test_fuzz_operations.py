@@ -16,6 +16,7 @@ import pytest
 from fuzz_depth import EXAMPLES, SEARCH
 from fuzz_plane import Plane, Reply
 from fuzz_requests import BROKEN, bodies
+from fuzz_sound import sound_requests
 from fuzz_world import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +51,9 @@ def world() -> Iterator[World]:
         yield World(plane)
 
 
-def check(plane: Plane, operation: Operation, body: bytes, reply: Reply, before: dict[str, Any], bugs: list[str]) -> None:
+def check(
+    plane: Plane, operation: Operation, body: bytes, reply: Reply, before: dict[str, Any], bugs: list[str]
+) -> None:
     """What holds for the answer to any request."""
     about = f"{operation.name} {body[:3000]!r}\n-> {reply.status} {reply.body[:1000]!r}"
     assert reply.status < 500, f"{about}\n{bugs[-1:]}"
@@ -81,7 +84,7 @@ def check(plane: Plane, operation: Operation, body: bytes, reply: Reply, before:
 @pytest.mark.parametrize(("service", "name"), JSON_OPERATIONS, ids=lambda value: str(value))
 def test_an_operation_survives_any_request(world: World, product_bugs: list[str], service: str, name: str) -> None:
     plane, operation = world.plane, SERVICES[service].operations[name]
-    sound = world.sound.get((service, name), {})
+    sound = sound_requests(world).get((service, name), {})
     before = plane.picture()
 
     def put_back() -> None:
@@ -152,4 +155,4 @@ def test_query_requests(
 
 
 def test_every_served_operation_has_a_sound_request(world: World) -> None:
-    assert set(world.sound) == set(SERVED)
+    assert set(sound_requests(world)) == set(SERVED)

@@ -21,10 +21,12 @@ PROBE_READY = {"Test": ["CMD-SHELL", "test -e /tmp/ready"], "Interval": 100_000_
 class Subject:
     """A runtime under test, and what differs between a real engine and the fake."""
 
-    def __init__(self, runtime: Runtime, image: str, *, real: bool) -> None:
+    def __init__(self, runtime: Runtime, image: str, *, real: bool, podman: bool = False) -> None:
         self.runtime = runtime
         self.image = image
         self.real = real
+        #: Podman has words of its own, and does some things in another way.
+        self.podman = podman
         self.run = uuid.uuid4().hex[:12]
 
     def name(self, suffix: str) -> str:
@@ -40,6 +42,11 @@ class Subject:
 
     async def create(self, suffix: str, *command: str, labels: dict[str, str] | None = None, **members: Any) -> str:
         return await self.runtime.create(self.name(suffix), self.body(*command, labels=labels, **members))
+
+    async def needs_health_checks(self) -> None:
+        """Skip the test on an engine that runs none, such as Podman without systemd."""
+        if not (await self.runtime.info()).runs_health_checks:
+            pytest.skip("this engine runs no health checks here")
 
     async def when(self, container_id: str, condition: Callable[[ContainerInfo], bool]) -> ContainerInfo:
         """The container's state once it satisfies the condition."""

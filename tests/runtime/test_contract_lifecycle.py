@@ -16,7 +16,7 @@ async def test_the_engine_describes_itself(subject: Subject) -> None:
     assert info.memory_mib > 256
     assert info.api_version >= (1, 41)
     assert info.architecture in {"x86_64", "arm64"}
-    assert "json-file" in info.log_drivers
+    assert "json-file" in info.log_drivers or subject.podman
 
 
 async def test_an_image_is_found_by_name_and_by_id(subject: Subject) -> None:
@@ -65,7 +65,7 @@ async def test_a_started_container_runs_and_may_be_started_again(subject: Subjec
 async def test_creating_twice_gives_the_same_container(subject: Subject) -> None:
     first = await subject.create("a", "sleep", "60", labels={"task": "1"})
     assert await subject.create("a", "sleep", "60", labels={"task": "1"}) == first
-    with pytest.raises(EngineError, match="already in use by container") as conflict:
+    with pytest.raises(EngineError, match="already in use by ") as conflict:
         await subject.create("a", "sleep", "60", labels={"task": "2"})
     assert conflict.value.status == 409
     assert await subject.runtime.list([f"openecs.test.run={subject.run}"]) == [first]
@@ -123,6 +123,7 @@ async def test_a_container_can_run_again(subject: Subject) -> None:
 
 
 async def test_stopping_lets_the_process_end_in_its_own_way(subject: Subject) -> None:
+    await subject.needs_health_checks()
     container_id = await subject.create("a", "sh", "-c", OBEDIENT, Healthcheck=PROBE_READY)
     await subject.runtime.start(container_id)
     await subject.when(container_id, lambda info: info.health is not None and info.health.status == "healthy")
@@ -145,7 +146,8 @@ async def test_a_container_is_removed_even_while_it_runs(subject: Subject) -> No
     container_id = await subject.create("a", "sleep", "60")
     await subject.runtime.start(container_id)
     await subject.runtime.remove(container_id)
-    with pytest.raises(NoSuchContainer, match=f"No such container: {container_id}"):
+    told = f'no container with name or ID "{container_id}"' if subject.podman else f"No such container: {container_id}"
+    with pytest.raises(NoSuchContainer, match=told):
         await subject.runtime.inspect(container_id)
     await subject.runtime.remove(container_id)
     with pytest.raises(NoSuchContainer):
@@ -162,15 +164,16 @@ async def test_a_command_that_does_not_exist_cannot_start(subject: Subject) -> N
         await subject.runtime.start(container_id)
     info = await subject.runtime.inspect(container_id)
     assert (info.status, info.exit_code, info.started_at) == ("created", None, None)
-    assert "executable file not found" in info.error
+    # Podman tells it once, to whoever starts the container.
+    assert "executable file not found" in info.error or (subject.podman and info.error == "")
 
 
 async def test_an_absent_image_and_a_bad_name_are_refused(subject: Subject) -> None:
-    with pytest.raises(NoSuchContainer, match="No such image: openecs-test/nowhere:1"):
+    with pytest.raises(NoSuchContainer, match="(No such|no such) image: .*openecs-test/nowhere:1"):
         await subject.runtime.create(subject.name("a"), {"Image": "openecs-test/nowhere:1", "Cmd": ["true"]})
-    with pytest.raises(EngineError, match="Invalid container name") as refusal:
+    with pytest.raises(EngineError, match="Invalid container name|names must match") as refusal:
         await subject.create("not a name", "true")
-    assert refusal.value.status == 400
+    assert refusal.value.status == (500 if subject.podman else 400)
     assert await subject.runtime.list([f"openecs.test.run={subject.run}"]) == []
 
 
@@ -186,10 +189,12 @@ async def test_running_out_of_memory_is_told(subject: Subject) -> None:
         info = await subject.when(container_id, lambda info: info.status == "exited")
         assert info.exit_code == 137
         told.append(info.oom_killed)
-    assert told[-1]
+    # Podman on cgroup v1 never tells; see docs/engines.md.
+    assert told[-1] or (subject.podman and (await subject.runtime.info()).cgroup_version == "1")
 
 
 async def test_health_is_what_the_check_says(subject: Subject) -> None:
+    await subject.needs_health_checks()
     failing = {"Test": ["CMD", "fake-unhealthy"], "Interval": 100_000_000, "Retries": 2}
     bad = await subject.create("bad", "sleep", "60", Healthcheck=failing)
     good = await subject.create("good", "sleep", "60", Healthcheck={**failing, "Test": ["CMD", "true"]})

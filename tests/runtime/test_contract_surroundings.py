@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from contextlib import aclosing
 
 import pytest
@@ -38,7 +39,8 @@ async def test_a_port_is_chosen_and_reported(subject: Subject) -> None:
     [binding] = info.ports
     assert binding == PortBinding(container_port=80, protocol="tcp", host_ip="127.0.0.1", host_port=binding.host_port)
     assert 1024 <= binding.host_port <= 65535
-    assert info.addresses["bridge"].startswith("172.")
+    [address] = info.addresses.values()
+    assert ipaddress.ip_address(address).is_private
     await subject.runtime.stop(container_id, 0)
     assert (await subject.runtime.inspect(container_id)).ports == ()
 
@@ -49,11 +51,11 @@ async def test_a_held_port_is_refused_until_it_is_free(subject: Subject) -> None
     [binding] = (await subject.runtime.inspect(first)).ports
     fixed = _published(str(binding.host_port))
     second = await subject.create("b", "sleep", "60", ExposedPorts=WEB, HostConfig=fixed)
-    with pytest.raises(EngineError, match=f"Bind for 127.0.0.1:{binding.host_port} failed: port is already allocated"):
+    with pytest.raises(EngineError, match=f"127.0.0.1:{binding.host_port}.* already"):
         await subject.runtime.start(second)
     refused = await subject.runtime.inspect(second)
     assert (refused.status, refused.exit_code, refused.ports) == ("created", None, ())
-    assert "port is already allocated" in refused.error
+    assert "port is already allocated" in refused.error or (subject.podman and refused.error == "")
     await subject.runtime.stop(first, 0)
     await subject.runtime.start(second)
     started = await subject.runtime.inspect(second)
@@ -65,15 +67,20 @@ async def test_a_network_namespace_is_shared_only_while_its_owner_runs(subject: 
     owner = await subject.create("owner", "sleep", "60", HostConfig={"NetworkMode": "none"})
     shared = {"NetworkMode": f"container:{owner}"}
     guest = await subject.create("guest", "sleep", "60", HostConfig=shared)
-    with pytest.raises(EngineError, match="cannot join network of a non running container"):
-        await subject.runtime.start(guest)
-    await subject.runtime.start(owner)
+    if not subject.podman:  # Podman starts the owner by itself.
+        with pytest.raises(EngineError, match="cannot join network of a non running container"):
+            await subject.runtime.start(guest)
+        await subject.runtime.start(owner)
     await subject.runtime.start(guest)
     assert (await subject.runtime.inspect(guest)).status == "running"
-    with pytest.raises(EngineError, match="conflicting options: port publishing and the container type network mode"):
-        await subject.create("web", "sleep", "60", ExposedPorts=WEB, HostConfig={**shared, **_published("")})
-    lost = await subject.create("lost", "sleep", "60", HostConfig={"NetworkMode": "openecs-no-such-network"})
-    with pytest.raises(NoSuchContainer, match="network openecs-no-such-network not found"):
+    assert (await subject.runtime.inspect(owner)).status == "running"
+    if not subject.podman:  # Podman publishes nothing then, without a word.
+        conflict = "conflicting options: port publishing and the container type network mode"
+        with pytest.raises(EngineError, match=conflict):
+            await subject.create("web", "sleep", "60", ExposedPorts=WEB, HostConfig={**shared, **_published("")})
+    # Docker finds the network missing at the start, Podman at the creation.
+    with pytest.raises(EngineError, match="openecs-no-such-network"):
+        lost = await subject.create("lost", "sleep", "60", HostConfig={"NetworkMode": "openecs-no-such-network"})
         await subject.runtime.start(lost)
 
 
@@ -95,7 +102,7 @@ async def test_a_volume_lives_while_it_is_used(subject: Subject) -> None:
     container_id = await subject.create("a", "sleep", "60", HostConfig=host)
     info = await subject.runtime.inspect(container_id)
     assert set(info.mounts) == {(volume, "/data", False), ("/tmp", "/host", True)}
-    with pytest.raises(EngineError, match="volume is in use") as refusal:
+    with pytest.raises(EngineError, match="volume is (in use|being used)") as refusal:
         await subject.runtime.remove_volume(volume)
     assert refusal.value.status == 409
     await subject.runtime.remove(container_id)
@@ -131,6 +138,7 @@ async def test_events_arrive_as_things_happen(subject: Subject) -> None:
 
 
 async def test_a_health_result_is_an_event(subject: Subject) -> None:
+    await subject.needs_health_checks()
     since = SystemClock().now() - 1
     check = {"Test": ["CMD", "fake-unhealthy"], "Interval": 100_000_000, "Retries": 1}
     container_id = await subject.create("a", "sleep", "60", Healthcheck=check)

@@ -120,7 +120,9 @@ class Chaos:
             node.start_agent()
         await self._give_up_lost_hosts()
         await asyncio.sleep(60.0)
-        instances = tuple(i.arn for i in world.start_control_plane().state.container_instances if i.status == "DRAINING")
+        instances = tuple(
+            i.arn for i in world.start_control_plane().state.container_instances if i.status == "DRAINING"
+        )
         if instances:
             await world.call_until_answered(
                 "UpdateContainerInstancesState",
@@ -265,7 +267,9 @@ class Chaos:
             asked = tuple(self.rng.sample(known, min(len(known), 6)))
             self._say(self._describe(asked))
         elif what < 0.85:
-            self._say(self._try("ListTasks", ecs.ListTasksRequest(desired_status=self.rng.choice(("RUNNING", "STOPPED")))))
+            self._say(
+                self._try("ListTasks", ecs.ListTasksRequest(desired_status=self.rng.choice(("RUNNING", "STOPPED"))))
+            )
         else:
             names = tuple(self.services) or ("none",)
             self._say(self._try("DescribeServices", ecs.DescribeServicesRequest(services=names[:10])))

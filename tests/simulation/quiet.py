@@ -121,7 +121,9 @@ class Quiet:
             record = state.nodes.get(node.node_id)
             if record is None or (primary.launch_type == "FARGATE" and not record.fargate_pool):
                 continue
-            held = [t.reservation for t in self.world.checker.tasks.values() if t.node_id == record.id and not t.stopped]
+            held = [
+                t.reservation for t in self.world.checker.tasks.values() if t.node_id == record.id and not t.stopped
+            ]
             cpu = record.capacity.cpu - sum(r.cpu for r in held)
             memory = record.capacity.memory - sum(r.memory for r in held)
             taken = {port for r in held for port in r.ports}

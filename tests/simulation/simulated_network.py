@@ -14,7 +14,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from simulated_process import Process
@@ -296,9 +296,7 @@ class SimulatedDial:
 
 
 class _Dialing:
-    def __init__(
-        self, link: Link, server: Server, agent: Process, url: str, headers: Mapping[str, str]
-    ) -> None:
+    def __init__(self, link: Link, server: Server, agent: Process, url: str, headers: Mapping[str, str]) -> None:
         self._link = link
         self._server = server
         self._agent = agent

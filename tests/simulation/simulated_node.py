@@ -346,5 +346,3 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
             return await ask()
         except EngineUnavailable:
             await asyncio.sleep(1.0)
-
-

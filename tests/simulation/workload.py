@@ -19,7 +19,9 @@ def _definition(
     )
 
 
-def _container(name: str = "app", *command: str, image: str = "sim/app:1", **members: object) -> ecs.ContainerDefinition:
+def _container(
+    name: str = "app", *command: str, image: str = "sim/app:1", **members: object
+) -> ecs.ContainerDefinition:
     base = ecs.ContainerDefinition(name=name, image=image, command=command or None, cpu=64, memory=64)
     return msgspec.structs.replace(base, **members)
 
@@ -30,9 +32,7 @@ def _health(*test: str, interval: int = 5) -> ecs.HealthCheck:
 
 WEB = _definition("web", _container())
 WEB_AGAIN = _definition("again", _container(command=("sleep", "infinity")))
-STATIC_PORT = _definition(
-    "port", _container(port_mappings=(ecs.PortMapping(container_port=80, host_port=8080),))
-)
+STATIC_PORT = _definition("port", _container(port_mappings=(ecs.PortMapping(container_port=80, host_port=8080),)))
 DYNAMIC_PORT = _definition("dynamic", _container(port_mappings=(ecs.PortMapping(container_port=80),)))
 BIG = _definition("big", _container(cpu=900, memory=900))
 JOB = _definition("job", _container("app", "sleep", "20"))

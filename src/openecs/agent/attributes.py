@@ -17,7 +17,6 @@ _ALWAYS = (
     "ecs.capability.full-sync",
     "ecs.capability.network.container-port-range",
     "ecs.capability.container-restart-policy",
-    "ecs.capability.container-health-check",
     "ecs.capability.docker-plugin.local",
     "com.amazonaws.ecs.capability.privileged-container",
 )
@@ -32,6 +31,8 @@ def attributes(
     tasks and the credentials endpoint work here.
     """
     names = list(_ALWAYS)
+    if info.runs_health_checks:
+        names.append("ecs.capability.container-health-check")
     minor = info.api_version[1] if info.api_version[0] == 1 else 999
     names += [f"com.amazonaws.ecs.capability.docker-remote-api.1.{level}" for level in _API_LEVELS if level <= minor]
     offered = {*info.log_drivers, "none"}

@@ -215,7 +215,11 @@ def _why(report: TaskReport, containers: tuple[TaskContainer, ...], *, started: 
     if not started:
         essential = [c.reason for c in containers if c.reason and c.essential and not task_container_state.ran(c)]
         others = [c.reason for c in containers if c.reason and not c.essential]
-        if not report.reason and not essential and any(c.essential and task_container_state.ended(c) for c in containers):
+        if (
+            not report.reason
+            and not essential
+            and any(c.essential and task_container_state.ended(c) for c in containers)
+        ):
             # It came to its own end before the others had started; nothing had failed to start.
             return "EssentialContainerExited", ESSENTIAL_EXITED
         reason = next(iter([*filter(None, (report.reason,)), *essential, *others]), FAILED_TO_START)

@@ -170,7 +170,7 @@ def test_every_fargate_size_is_registered_and_its_neighbours_are_not() -> None:
         ),
         (body(container(cpu=300), cpu="256"), "The sum of all container 'cpu' values cannot be greater than the value"),
         (body(container(cpu=-1)), "Invalid 'cpu' setting for container 'web'."),
-        (body(taskRoleArn=""), "Role is not valid: taskRoleArn"),
+        (body(taskRoleArn="not a role"), "Role is not valid: taskRoleArn"),
         (body(executionRoleArn="arn:aws:iam::1:role/x"), "Role is not valid: executionRoleArn"),
         (body(container(command=["a\0b"])), "NUL"),
         (body(container(command=["x" * 70_000])), "Max allowed length is '65536' bytes."),

@@ -29,6 +29,7 @@ from openecs.agent.runtime.protocol import EngineError, EngineUnavailable
 _log = structlog.get_logger("openecs.agent")
 #: Seconds between tries while the engine does not answer.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+_ORDERS = (f.StopRequested, f.Resend)
 SANDBOX_DIED = "ContainerNetworkingError: the container that holds the task's network has ended"
 
 
@@ -80,6 +81,9 @@ class TaskWorker:
             self._group = group
             if recover:
                 await self._patiently(self.reobserve)
+                # What was seen counts before what was ordered meanwhile: else a stop would take a
+                # container that runs for one that was never started.
+                self._inbox = deque(sorted(self._inbox, key=lambda fact: isinstance(fact, _ORDERS)))
             self.post(f.Begin())
             while self.state.cleanup != "done":
                 self._take(group, await self._next())

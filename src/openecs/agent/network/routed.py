@@ -113,7 +113,7 @@ class RoutedNetwork:
         if occupant is not None:
             raise AddressInUseError(
                 f"the address {plan.address} is in use on this host by {occupant}; "
-                "start the task again to give it another address"
+                "start the task again, or give the installations different address ranges"
             )
 
     async def _ensure_image(self) -> None:

@@ -50,6 +50,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     log_drivers: tuple[str, ...]
     storage_driver: str = ""
     kernel_version: str = ""
+    #: Whether containers' health checks are run.
+    runs_health_checks: bool = True
 
 
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):

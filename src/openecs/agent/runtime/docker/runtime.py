@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -44,6 +45,12 @@ _BEYOND_GRACE = 120.0
 #: Seconds between looks at a name that is taken by a container which cannot be seen yet.
 _CREATION_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
+#: All processes, as their host numbers them.
+_PS = {"ps_args": "-eo pid"}
+_PODMAN_NAME_TAKEN = "that name is already in use"
+#: Where Podman's timers come from; without systemd none of its health checks ever runs.
+_SYSTEMD = Path("/run/systemd/system")
+
 _log = structlog.get_logger("openecs.agent.runtime.docker")
 
 _container = msgspec.json.Decoder(ContainerJson)
@@ -59,9 +66,12 @@ _top = msgspec.json.Decoder(TopJson)
 class DockerRuntime:
     """A Docker Engine, or Podman's compatible service, at the other end of ``client``."""
 
-    def __init__(self, client: HttpClient, *, creation_pauses: Sequence[float] = _CREATION_PAUSES) -> None:
+    def __init__(
+        self, client: HttpClient, *, creation_pauses: Sequence[float] = _CREATION_PAUSES, systemd: Path = _SYSTEMD
+    ) -> None:
         self._api = EngineApi(client)
         self._creation_pauses = creation_pauses
+        self._systemd = systemd
 
     def __repr__(self) -> str:
         return f"DockerRuntime({self._api.address!r})"
@@ -69,7 +79,11 @@ class DockerRuntime:
     async def info(self) -> EngineInfo:
         version = await self._api.version()
         response = await self._api.call("GET", "/info")
-        return translate.engine_info(self._api.decode(_info, response.body, "itself"), version)
+        return translate.engine_info(
+            self._api.decode(_info, response.body, "itself"),
+            version,
+            runs_health_checks=not self._api.is_podman or self._systemd.is_dir(),
+        )
 
     async def inspect_image(self, reference: str) -> ImageInfo | None:
         try:
@@ -93,16 +107,21 @@ class DockerRuntime:
 
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
         for pause in (*self._creation_pauses, None):
+            # Podman says with a 500 that a name is taken.
             response = await self._api.call(
-                "POST", "/containers/create", query={"name": name}, body=body, within=_SLOW, fine=(409,)
+                "POST", "/containers/create", query={"name": name}, body=body, within=_SLOW, fine=(409, 500)
             )
-            if response.status != 409:
+            if response.status < 400:
                 created = self._api.decode(_container_id, response.body, name)
                 for warning in created.warnings or ():
                     # The engine drops a limit that its kernel does not know; nobody else will say so.
                     _log.warning("engine_warning", container=name, warning=warning)
                 return created.id
             refusal = self._api.refusal(response)
+            if response.status == 500:
+                if _PODMAN_NAME_TAKEN not in refusal.message:
+                    raise refusal
+                refusal = EngineError(refusal.message, 409)
             try:
                 existing = await self.inspect(name)
             except NoSuchContainer:
@@ -181,15 +200,20 @@ class DockerRuntime:
         await self._api.call("DELETE", f"/volumes/{quote(name, safe='')}", fine=(404,))
 
     async def top(self, container_id: str) -> tuple[int, ...]:
+        await self._api.version()
+        # Podman's own descriptor for what Docker's ps shows; it would go on telling for ever.
+        title, query = ("HPID", {"ps_args": "hpid", "stream": "false"}) if self._api.is_podman else ("PID", _PS)
         try:
-            response = await self._api.call("GET", _path(container_id, "top"), query={"ps_args": "-eo pid"})
+            response = await self._api.call("GET", _path(container_id, "top"), query=query)
         except EngineError as error:
             # 409 since Docker 20.10; other engines say it with a 500.
             if "is not running" in error.message or "running containers" in error.message:
                 return ()
             raise
+        if not response.body.strip():
+            return ()  # Podman's words for a container that is not running.
         table = self._api.decode(_top, response.body, container_id)
-        column = (table.titles or []).index("PID")
+        column = (table.titles or []).index(title)
         return tuple(int(row[column]) for row in table.processes or ())
 
     async def close(self) -> None:

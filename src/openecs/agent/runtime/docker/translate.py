@@ -87,7 +87,7 @@ def image_info(image: ImageJson) -> ImageInfo:
     )
 
 
-def engine_info(info: InfoJson, api_version: tuple[int, int]) -> EngineInfo:
+def engine_info(info: InfoJson, api_version: tuple[int, int], *, runs_health_checks: bool = True) -> EngineInfo:
     """The engine and its host."""
     return EngineInfo(
         name=info.name,
@@ -101,6 +101,7 @@ def engine_info(info: InfoJson, api_version: tuple[int, int]) -> EngineInfo:
         log_drivers=tuple(sorted((info.plugins.log if info.plugins else None) or ())),
         storage_driver=info.driver,
         kernel_version=info.kernel_version,
+        runs_health_checks=runs_health_checks,
     )
 
 
