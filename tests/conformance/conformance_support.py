@@ -36,6 +36,7 @@ class Installation:
         self.home = home
         self.port = free_port()
         self.options = options
+        self._proxy: ReplyProxy | None = None
         self.environ = {**os.environ, "OPENECS_DATA_DIR": str(home)}
         for name in list(self.environ):
             if name.startswith("AWS_"):
@@ -44,11 +45,11 @@ class Installation:
     def up(self, *options: str) -> None:
         self.openecs("up", "--detach", "--port", str(self.port), *self.options, *options)
         self.credentials: dict[str, str] = json.loads(self.openecs("env", "--json"))
-        self._proxy = ReplyProxy(self.endpoint)
-        self._proxy.start()
 
     def down(self, *options: str) -> None:
-        self._proxy.stop()
+        if self._proxy is not None:
+            self._proxy.stop()
+            self._proxy = None
         self.openecs("down", *options)
 
     def openecs(self, *arguments: str) -> str:
@@ -104,7 +105,9 @@ class Installation:
 
     @property
     def proxy_url(self) -> str:
-        """The endpoint for programs of their own process."""
+        """The endpoint for programs in processes of their own."""
+        if self._proxy is None:
+            self._proxy = ReplyProxy(self.endpoint)
         return self._proxy.url
 
     @property

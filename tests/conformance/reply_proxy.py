@@ -24,17 +24,15 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"
 
 
 class ReplyProxy:
-    """Runs in a thread from ``start`` to ``stop``."""
+    """Runs in a thread of its own until ``stop``."""
 
     def __init__(self, endpoint: str) -> None:
         parts = urlsplit(endpoint)
         assert parts.hostname is not None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, (parts.hostname, parts.port)))
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
@@ -75,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Nothing: the installation has its own log."""
 
 

@@ -25,7 +25,7 @@ def test_every_kind_of_volume_is_mounted_where_it_should_be(world: World, shared
     (tmp_path / "given").write_text("from the host\n")
     write = "echo by-writer | tee /own/f /task/f /shared/f /bound/f > /dev/null; echo done; "
     read = (
-        "for d in own task shared bound; do until test -e /$d/f; do sleep 0.05; done; "
+        "for d in own task shared bound; do until test -s /$d/f; do sleep 0.05; done; "
         "echo $d=$(cat /$d/f); touch /$d/g 2>/dev/null && echo $d.write=yes || echo $d.write=no; done; "
         "echo given=$(cat /bound/given); echo done; "
     )

@@ -10,7 +10,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 SOAK = os.environ.get("OPENECS_SOAK") == "1"
-EXAMPLES = int(os.environ.get("OPENECS_FUZZ_EXAMPLES", "4000" if SOAK else "150"))
+EXAMPLES = int(os.environ.get("OPENECS_FUZZ_EXAMPLES", "4000" if SOAK else "100"))
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example, HealthCheck.filter_too_much]
 #: What every search here is made with.

@@ -6,7 +6,7 @@ leaves every table and the log store as they were.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -127,7 +127,8 @@ def test_what_is_no_request_is_refused(world: World, product_bugs: list[str], se
         if reply.status == 200 and not name.startswith(READS):
             # An absent body is an empty structure, and members that the model does not have are not looked at:
             # operations without required members take these.
-            assert body == b"" or set(json.loads(body.decode(errors="replace"))).isdisjoint(members), body[:99]
+            named = {name.decode() for name in re.findall(rb'"(\w+)":', body)}
+            assert body == b"" or (body.startswith(b"{") and named.isdisjoint(members)), body[:99]
             plane.restore(before)
             continue
         check(plane, operation, body, reply, before, product_bugs)

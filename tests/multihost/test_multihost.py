@@ -176,6 +176,26 @@ def test_a_lost_agent_keeps_its_tasks_and_gets_no_new_ones(site: Site) -> None:
     site.stop(arn, *(task["taskArn"] for task in elsewhere))
 
 
+def test_a_machine_given_up_behind_a_cut_cable_learns_it_when_it_is_back(site: Site) -> None:
+    machine = site.machines["two"]
+    arn = site.start("two", site.register())
+    site.reaches(arn, "RUNNING")
+    given_up = site.instances["two"]
+    site.fabric.cut(machine.port)
+    try:
+        site.ecs.deregister_container_instance(cluster=CLUSTER, containerInstance=given_up, force=True)
+        assert site.describe(arn)["lastStatus"] == "STOPPED"
+        assert given_up not in site.listed()
+        assert machine.engine.running(arn)
+    finally:
+        site.fabric.mend(machine.port)
+    wait_for(lambda: not machine.engine.running(arn), seconds=40, what="the given up task's container to be stopped")
+    # As on AWS the agent of a deregistered instance comes back by itself after a long pause only.
+    site.agents["two"].kill()
+    site.join("two")
+    assert site.instances["two"] != given_up
+
+
 def test_a_machine_given_up_is_replaced_and_cleans_up_when_it_returns(site: Site) -> None:
     """Deregistering by force while the agent is away: its tasks move, its containers end when it is back."""
     machine = site.machines["two"]

@@ -46,6 +46,8 @@ class Checker:
         self.instances: dict[str, str] = {}
         #: (task ARN, container name) → every start of such a container by any engine.
         self.starts: dict[tuple[str, str], list[str]] = {}
+        #: Exit codes that engines gave, by the same key.
+        self.exits: dict[tuple[str, str], int] = {}
         #: Containers that run now, by the same key.
         self.running: dict[tuple[str, str], set[str]] = {}
         #: Tasks whose time of being remembered is over.
@@ -145,6 +147,11 @@ class Checker:
         for container in task.containers:
             if self.running.get((task.arn, container.name)):
                 self.wrong(f"{task.arn} is STOPPED and its container {container.name} runs")
+            real = self.exits.get((task.arn, container.name))
+            if real is not None and container.exit_code != real:
+                self.wrong(f"{task.arn}: {container.name} ended with {real} and is shown with {container.exit_code}")
+            if "already allocated" in (container.reason or ""):
+                self.wrong(f"{task.arn}: {container.name} was given a port that another one had: {container.reason}")
             if container.last_status != "STOPPED":
                 self.wrong(f"{task.arn} is STOPPED and its container {container.name} {container.last_status}")
 
@@ -203,6 +210,8 @@ class Checker:
         running = self.running.setdefault((arn, name), set())
         if action == "end":
             running.discard(container.id)
+            if container.exit_code is not None:
+                self.exits[arn, name] = container.exit_code
             return
         task = self.tasks.get(arn)
         if task is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from agreement import disagreements
 from workload import FAILING
 
 from openecs.errors import AWSError
@@ -86,7 +87,10 @@ class Quiet:
             what = None if task.service_arn in restless else self._task(task)
             if what is not None:
                 return what
-        return self._strangers(restless)
+        stranger = self._strangers(restless)
+        if stranger is not None:
+            return stranger
+        return next(disagreements(world, restless), None)
 
     def _service(self, service: Service) -> str | None:
         if service.status == "INACTIVE":
@@ -164,6 +168,9 @@ class Quiet:
         for (arn, name), running in self.world.checker.running.items():
             if running and not self._lost(arn):
                 return f"container {name} of {arn} still runs"
+        for key in self.world.start_control_plane().state.access_keys:
+            if key.task_arn is not None:
+                return f"the access key {key.kind} of {key.task_arn} is still valid"
         for node in self._serving():
             if node.engine.containers:
                 return f"{node.name} has {node.engine.containers[0].name} left"

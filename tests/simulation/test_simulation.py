@@ -39,7 +39,7 @@ def test_seeds_have_consequences() -> None:
         "outcome unknown",
         "is RUNNING, desired RUNNING",
         "is STOPPED, desired STOPPED",
-        "the control plane is killed",
+        "the control plane is gone",
         "the agent of",
         "the engine of",
         "is cut off",

@@ -46,7 +46,7 @@ def test_a_reply_before_its_change_is_durable(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(Store, "durable", at_once)
     outcome = find("lost after a crash|after a crash|does not know|is lost|no task of that name is remembered")
-    assert any("the control plane is killed" in line for line in outcome.trace)
+    assert any("the control plane is gone" in line for line in outcome.trace)
 
 
 def test_a_stop_that_is_not_said_again_after_a_reconnect(monkeypatch: pytest.MonkeyPatch) -> None:

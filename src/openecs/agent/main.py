@@ -108,6 +108,7 @@ async def _run(
                 region=config.region,
                 metadata_url=endpoint.url,
                 log_drivers_sign=not fake,
+                kernel_log=not fake,
                 stop_timeout=config.stop_timeout,
                 cleanup_delay=config.cleanup_delay,
                 pull_behavior=config.image_pull_behavior,

@@ -44,7 +44,7 @@ def serve(config_file: Path) -> None:
 
     config = read_file(config_file, ServerConfig)
     _log_to(config.layout, "server", config.log_level)
-    # uvloop answers about twice as many requests per second as asyncio's own loop.
+    # With uvloop a request costs about a tenth less CPU than with asyncio's own loop.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_server(config))
 

@@ -27,9 +27,6 @@ PLATFORM_VERSIONS = ("1.3.0", "1.4.0")
 
 PLATFORM_FAMILY = "Linux"
 
-#: GiB that every task has on AWS without asking.
-DEFAULT_EPHEMERAL_STORAGE = 20
-
 
 _MAXIMUM = 2**31 - 1
 _CPU = re.compile(r"(\d{1,9}|\d{0,6}\.\d{1,9}(?= ?vcpu))(?: ?(vcpu)s?)?", re.IGNORECASE | re.ASCII)

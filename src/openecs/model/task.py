@@ -104,7 +104,6 @@ class Task(Record, frozen=True, kw_only=True):
     memory: str | None = None
     platform_version: str | None = None
     platform_family: str | None = None
-    ephemeral_storage_gib: int | None = None
     enable_execute_command: bool = False
     volume_configurations: tuple[ecs.TaskVolumeConfiguration, ...] = ()
     #: Digests pinned for the deployment: container name → ``sha256:…``.

@@ -179,6 +179,9 @@ def _progress(task: Task, report: TaskReport, containers: tuple[TaskContainer, .
         if reason != FAILED_TO_START:
             # Without a reason yet it comes with the agent's last word: volumes, limits or network failed.
             changes |= {"stop_code": code, "stopped_reason": reason}
+    if task.eni is not None and all(c.last_status == "STOPPED" for c in containers):
+        # Nothing runs any more, and the agent takes the network interface down before it says STOPPED.
+        changes["last_status"] = "DEPROVISIONING"
     return changes
 
 

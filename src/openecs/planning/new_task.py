@@ -39,7 +39,6 @@ def new_task(
         _container(container, overridden.get(container.name), cluster, task_id, ids)
         for container in shape.container_definitions or ()
     )
-    fargate = launch_type == "FARGATE"
     return Task(
         arn=arns.ecs(region, account, f"task/{cluster.name}/{task_id}"),
         region=region,
@@ -61,10 +60,7 @@ def new_task(
         cpu=_text((overrides.cpu if overrides else None) or shape.cpu or reservation.cpu),
         memory=_text((overrides.memory if overrides else None) or shape.memory or reservation.memory),
         platform_version=platform_version,
-        platform_family="Linux" if fargate else None,
-        ephemeral_storage_gib=(shape.ephemeral_storage.size_in_gi_b if shape.ephemeral_storage else 20)
-        if fargate
-        else None,
+        platform_family="Linux" if launch_type == "FARGATE" else None,
     )
 
 

@@ -42,9 +42,6 @@ from openecs.wire.http_reply import Scope
 from openecs.wire.pagination import Pagination
 from openecs.wire.verifier import Verifier
 
-#: Objects made between two looks of the garbage collector.  Records and requests hold no cycles,
-#: so looking every 700 objects, as Python does by itself, finds nothing and holds up calls.
-GARBAGE_THRESHOLDS = (20_000, 20, 20)
 #: Seconds for which a thread may keep the interpreter's lock while another one wants it.  The
 #: journal's thread does next to nothing with it but is what every write waits for; with Python's
 #: own 5 ms a busy event loop would hold up each commit by several times that.
@@ -206,7 +203,6 @@ def _load(state: State) -> None:
     finally:
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*GARBAGE_THRESHOLDS)
         gc.enable()
 
 

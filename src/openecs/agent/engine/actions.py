@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from openecs.acs.messages import TaskPayload
-from openecs.agent.engine import container_body, names, volumes
+from openecs.agent.engine import container_body, kernel_log, names, volumes
 from openecs.agent.engine import facts as f
 from openecs.agent.engine.images import LocalImage, PullError
 from openecs.agent.engine.limits import LimitsError
@@ -44,9 +44,11 @@ class Actions:
         #: What was fetched for each container; creating it must not pull again.
         self._fetched: dict[str, LocalImage] = {}
         #: What the engine's events said about memory.
-        self.oom = OomWatch()
+        self.oom = OomWatch(kernel=kernel_log.oom_killed if parts.settings.kernel_log else None)
         #: Containers that the engine may have started, though its answer never came.
         self._perhaps_started: set[str] = set()
+        #: Containers that the engine may have made before, with other host ports than the last choice.
+        self._perhaps_created: set[str] = set()
 
     @property
     def needs_preparation(self) -> bool:
@@ -118,6 +120,8 @@ class Actions:
 
     def adopt_ports(self, state: TaskState) -> None:
         """Keep what the task holds from being given away, after a restart of the agent."""
+        # The last agent may have died while it had them created.
+        self._perhaps_created.update(self._by_name)
         for container in state.containers:
             if not container.stopped:
                 self._parts.ports.adopt(self._payload.arn, container.bindings)
@@ -203,6 +207,9 @@ class Actions:
             )
             async with asyncio.timeout(settings.create_deadline):
                 container_id = await self._create_from(container.image, names.container_name(self._payload, name), body)
+        except EngineUnavailable:
+            self._perhaps_created.add(name)
+            raise
         except PullError as error:
             return _not_pulled(name, error)
         except (PortsError, container_body.DockerConfigError) as error:
@@ -213,6 +220,8 @@ class Actions:
             )
         except TimeoutError:
             return f.Failed(name=name, reason=_timed_out("created", settings.create_deadline))
+        if self._payload.network_mode == "bridge" and name in self._perhaps_created:
+            bindings = ()  # The engine tells the real ones once it runs.
         return f.Created(name=name, container_id=container_id, bindings=bindings)
 
     async def _create_from(self, image: str, name: str, body: Mapping[str, object]) -> str:
@@ -256,7 +265,11 @@ class Actions:
             return [f.Failed(name=container.name, reason=_timed_out("started", settings.start_deadline))]
         if self._payload.network_mode == "bridge" and mappings and not container.bindings:
             # It was made before a restart of the agent, which forgot the ports chosen then.
-            return await self.look(container)
+            facts = await self.look(container)
+            for seen in facts:
+                if isinstance(seen, f.Observed):
+                    self._parts.ports.adopt(self._payload.arn, seen.bindings or ())
+            return facts
         return [f.Started(name=container.name, at=self._parts.clock.now())]
 
     async def _started_before(self, container: ContainerState) -> list[f.Fact]:

@@ -1,7 +1,8 @@
 """Whether the kernel killed a container for its memory use, when the engine does not say so itself.
 
 Docker 20.10 on cgroup version 1 now and then forgets ``OOMKilled`` of a container whose first
-process was killed; its ``oom`` event then comes shortly before or after the end of the container.
+process was killed; its ``oom`` event then comes shortly before or after the end of the container,
+or never, and the kernel's log remains.
 With a limit on the whole task such an event comes for every container of the task, so it counts
 only for one that ended by SIGKILL, not sent by us, at about that time.
 """
@@ -9,6 +10,7 @@ only for one that ended by SIGKILL, not sent by us, at about that time.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from openecs.agent.runtime.protocol import ContainerInfo
 
@@ -22,10 +24,11 @@ CLOSE = 5.0
 
 
 class OomWatch:
-    """The ``oom`` events of one task's containers."""
+    """The ``oom`` events of one task's containers; ``kernel(container_id, since)`` asks its log."""
 
-    def __init__(self, grace: float = GRACE) -> None:
+    def __init__(self, grace: float = GRACE, kernel: Callable[[str, float | None], bool] | None = None) -> None:
         self._grace = grace
+        self._kernel = kernel
         self._last: dict[str, float] = {}
         self._heard = asyncio.Condition()
 
@@ -46,7 +49,7 @@ class OomWatch:
             async with asyncio.timeout(self._grace), self._heard:
                 await self._heard.wait_for(lambda: self._told(info))
         except TimeoutError:
-            return False
+            return self._kernel is not None and await asyncio.to_thread(self._kernel, info.id, info.started_at)
         return True
 
     def _told(self, info: ContainerInfo) -> bool:

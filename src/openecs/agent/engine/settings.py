@@ -29,6 +29,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     metadata_url: str | None = None
     #: Whether log drivers really fetch keys from the credentials endpoint; not with a fake engine.
     log_drivers_sign: bool = True
+    #: Whether the containers' processes are this kernel's, so that its log knows of their ends.
+    kernel_log: bool = False
     stop_timeout: int = 30
     start_deadline: float = 180.0
     create_deadline: float = 240.0

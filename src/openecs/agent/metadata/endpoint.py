@@ -23,6 +23,8 @@ from openecs.agent.metadata import sharing
 from openecs.agent.metadata.http import Answer, MetadataServer, Request
 from openecs.agent.metadata.routes import LINK_LOCAL, MetadataRoutes
 from openecs.agent.metadata.siblings import Siblings
+from openecs.agent.network.commands import run
+from openecs.agent.network.driver import NetworkError
 from openecs.ids import Ids
 
 _log = structlog.get_logger("openecs.agent")
@@ -179,9 +181,7 @@ async def _add_address(address: str) -> None:
     """
     if os.geteuid() != 0:
         raise PermissionError(errno.EPERM, f"adding {address} to the loopback interface needs root")
-    process = await asyncio.create_subprocess_exec(
-        "ip", "address", "replace", f"{address}/32", "dev", "lo", stderr=asyncio.subprocess.PIPE
-    )
-    _, stderr = await process.communicate()
-    if process.returncode:
-        raise OSError(stderr.decode(errors="replace").strip())
+    try:
+        await run(("ip", "address", "replace", f"{address}/32", "dev", "lo"), "")
+    except NetworkError as error:
+        raise OSError(str(error)) from None

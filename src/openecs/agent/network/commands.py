@@ -19,7 +19,13 @@ async def run(command: tuple[str, ...], script: str) -> None:
         )
     except OSError as error:
         raise NetworkError(f"{command[0]}: {error.strerror}") from None
-    _, stderr = await process.communicate(script.encode())
+    try:
+        _, stderr = await process.communicate(script.encode())
+    except asyncio.CancelledError:
+        # It may wait for input that will not come.
+        process.kill()
+        await process.wait()
+        raise
     if process.returncode:
         raise NetworkError(stderr.decode(errors="replace").strip() or f"{command[0]} failed")
 

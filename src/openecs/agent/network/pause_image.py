@@ -47,10 +47,8 @@ class EngineImporter:
         self._connect = connect
 
     async def import_image(self, reference: str, tar: bytes, changes: tuple[str, ...]) -> None:
-        repository, _, tag = reference.rpartition(":")
-        query = urlencode(
-            [("fromSrc", "-"), ("repo", repository), ("tag", tag), *(("changes", change) for change in changes)]
-        )
+        # The tag goes with the name: Podman does not look at the parameter for it.
+        query = urlencode([("fromSrc", "-"), ("repo", reference), *(("changes", change) for change in changes)])
         client = self._connect()
         try:
             reply = await client.request(

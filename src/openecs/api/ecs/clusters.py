@@ -74,6 +74,8 @@ class Clusters:
         references = request.clusters or ("default",)
         if len(references) > MAX_DESCRIBED:
             raise invalid_parameter(f"Clusters can have at most {MAX_DESCRIBED} items.")
+        if not all(references):
+            raise invalid_parameter("Clusters can not be blank.")
         include: set[str] = set(request.include or ())
         clusters: list[ecs.Cluster] = []
         failures: list[ecs.Failure] = []

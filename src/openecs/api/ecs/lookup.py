@@ -25,8 +25,10 @@ def cluster_arn(call: Call, reference: str | None) -> str:
 def cluster(state: State, call: Call, reference: str | None) -> Cluster:
     """The ACTIVE cluster that ``reference`` names; ``ClusterNotFoundException`` otherwise."""
     found = state.clusters.get(cluster_arn(call, reference))
-    if found is None or found.status != "ACTIVE" or found.region != call.region:
+    if found is None or found.region != call.region:
         raise AWSError("ClusterNotFoundException", "Cluster not found.")
+    if found.status != "ACTIVE":
+        raise AWSError("ClusterNotFoundException", "The referenced cluster was inactive.")
     return found
 
 
@@ -38,13 +40,23 @@ def task_arn(cluster: Cluster, reference: str) -> str:
     if not reference.startswith("arn:"):
         return f"{_prefix(cluster, 'task')}/{reference}"
     parsed = arns.parse(reference)
-    if parsed is None or parsed.kind != "task":
+    if parsed is None:
         raise invalid_parameter("taskId longer than 36." if len(reference) > 36 else "Invalid identifier.")
+    if parsed.kind != "task":
+        raise invalid_parameter(f"Unsupported resource type: {parsed.kind}")
     if len(parsed.path) == 1:
         return f"{_prefix(cluster, 'task')}/{parsed.path[0]}"
-    if parsed.path[0] != cluster.name:
-        raise invalid_parameter("Identifiers must be in the specified cluster.")
+    check_cluster(cluster, parsed)
     return reference
+
+
+def check_cluster(cluster: Cluster, resource: arns.Arn) -> None:
+    """Raise AWS's error for the ARN of a resource of another cluster."""
+    named = resource.path[0] if resource.path else ""
+    if named != cluster.name:
+        raise invalid_parameter(
+            f"Invalid identifier: Identifier is for cluster {named}. Your cluster is {cluster.name}"
+        )
 
 
 def task(state: State, cluster: Cluster, reference: str) -> Task | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openecs import arn as arns
+from openecs.api.ecs import lookup
 from openecs.api.ecs import service_validation as validation
 from openecs.errors import invalid_parameter
 from openecs.model.cluster import Cluster
@@ -23,8 +24,7 @@ def service_arn(cluster: Cluster, reference: str) -> str:
         raise invalid_parameter("Identifier is for a different resource type: expected service.")
     if len(parsed.path) == 1:
         return f"{prefix}/{parsed.path[0]}"
-    if parsed.path[0] != cluster.name:
-        raise invalid_parameter("Identifiers must be in the specified cluster.")
+    lookup.check_cluster(cluster, parsed)
     return reference
 
 

@@ -67,8 +67,12 @@ class Tagging:
         match parsed.kind:
             case "cluster":
                 cluster = state.clusters.get(arn)
-                if cluster is None or cluster.status != "ACTIVE":
+                if cluster is None:
                     raise AWSError("ClusterNotFoundException", "Cluster not found.")
+                if cluster.status != "ACTIVE":
+                    raise invalid_parameter(
+                        "The specified cluster is inactive. Specify an active cluster and try again."
+                    )
                 exists = True
             case "task":
                 exists = arn in state.tasks

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from openecs.model.task import NetworkInterface, Task, TaskContainer
 from openecs.shapes import ecs
 from openecs.state.state import State
+from openecs.state.store import Notice
 
 #: Views kept at a time; beyond it the oldest go.
 CACHE_SIZE = 20_000
@@ -22,6 +23,7 @@ class TaskViews:
     def __init__(self, state: State) -> None:
         self._state = state
         self._cache: dict[str, tuple[Task, ecs.Task]] = {}
+        state.store.subscribe("task", self._task_changed)
 
     def view(self, task: Task, *, tags: bool = False) -> ecs.Task:
         """The wire form of a task; ``tags`` adds its tags, otherwise the list is empty."""
@@ -37,15 +39,19 @@ class TaskViews:
         self._cache[task.arn] = (task, shape)
         return shape
 
+    def _task_changed(self, notice: Notice) -> None:
+        """Forget the view of a task that is forgotten itself."""
+        if notice.new is None:
+            self._cache.pop(notice.key, None)
+
     def _architecture(self, task: Task) -> str | None:
         node = self._state.nodes.get(task.node_id) if task.node_id else None
         return node.architecture if node else None
 
 
 def _view(task: Task, architecture: str | None, tags: tuple[ecs.Tag, ...]) -> ecs.Task:
-    fargate = task.launch_type == "FARGATE"
+    """Without ephemeral storage, which AWS shows of FARGATE tasks: nothing limits it here."""
     attributes = (ecs.Attribute(name="ecs.cpu-architecture", value=architecture),) if architecture else ()
-    storage = task.ephemeral_storage_gib if fargate else None
     return ecs.Task(
         attachments=(_attachment(task.eni, task),) if task.eni else (),
         attributes=attributes,
@@ -81,8 +87,6 @@ def _view(task: Task, architecture: str | None, tags: tuple[ecs.Tag, ...]) -> ec
         task_arn=task.arn,
         task_definition_arn=task.task_definition_arn,
         version=task.version,
-        ephemeral_storage=ecs.EphemeralStorage(size_in_gi_b=storage) if storage else None,
-        fargate_ephemeral_storage=ecs.TaskEphemeralStorage(size_in_gi_b=storage) if storage else None,
     )
 
 

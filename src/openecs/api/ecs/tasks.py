@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from openecs import arn as arns
-from openecs.api.ecs import lookup
+from openecs.api.ecs import lookup, service_lookup
 from openecs.api.ecs.task_view import TaskViews
-from openecs.errors import AWSError, invalid_parameter
+from openecs.errors import AWSError, invalid_parameter, not_supported
 from openecs.model.cluster import Cluster
 from openecs.model.task import Task
 from openecs.model.task_state import request_stop
@@ -20,6 +21,28 @@ MAX_DESCRIBED = 100
 STOPPED_BY_USER = "Task stopped by user"
 #: AWS cuts a longer reason.
 MAX_REASON = 1024
+
+
+class _Filters(NamedTuple):
+    """What ListTasks was asked for; ``None`` lets every task pass."""
+
+    desired_status: str
+    started_by: str | None
+    launch_type: str | None
+    family: str | None
+    service_arn: str | None
+    instance_arn: str | None
+
+    def match(self, task: Task) -> bool:
+        """Whether a task satisfies every filter."""
+        return (
+            task.desired_status == self.desired_status
+            and self.started_by in (None, task.started_by)
+            and self.launch_type in (None, task.launch_type)
+            and (self.family is None or self.family == _family(task))
+            and self.service_arn in (None, task.service_arn)
+            and self.instance_arn in (None, task.container_instance_arn)
+        )
 
 
 class Tasks:
@@ -41,7 +64,7 @@ class Tasks:
         """Up to 100 tasks; absent ones are ``failures`` with reason MISSING."""
         cluster = lookup.cluster(self._state, call, request.cluster)
         if not request.tasks:
-            raise invalid_parameter("Tasks can not be empty.")
+            raise invalid_parameter("Tasks cannot be empty.")
         if len(request.tasks) > MAX_DESCRIBED:
             raise invalid_parameter(f"Tasks can have at most {MAX_DESCRIBED} items.")
         tags = "TAGS" in (request.include or ())
@@ -58,24 +81,24 @@ class Tasks:
     def list_tasks(self, call: Call, request: ecs.ListTasksRequest) -> ecs.ListTasksResponse:
         """ARNs of the tasks that satisfy every filter; RUNNING desired status by default."""
         cluster = lookup.cluster(self._state, call, request.cluster)
-        desired = request.desired_status or "RUNNING"
-        found = [
-            task.arn
-            for task in self._narrowest(cluster, request)
-            if task.cluster_arn == cluster.arn
-            and task.desired_status == desired
-            and (request.started_by is None or task.started_by == request.started_by)
-            and (request.launch_type is None or task.launch_type == request.launch_type)
-            and (request.family is None or _family(task) == request.family)
-            and (request.service_name is None or task.service_arn is not None)
-        ]
+        if request.daemon_name:
+            raise not_supported("daemonName")
+        filters = _Filters(
+            desired_status=request.desired_status or "RUNNING",
+            started_by=request.started_by,
+            launch_type=request.launch_type,
+            family=request.family,
+            service_arn=self._service_arn(cluster, request.service_name),
+            instance_arn=self._instance_arn(cluster, request.container_instance),
+        )
+        found = [task.arn for task in self._narrowest(cluster, filters) if filters.match(task)]
         page, token = self._pagination.paginate(
             sorted(found),
             max_results=request.max_results,
             next_token=request.next_token,
             default=100,
             limit=100,
-            scope=f"ListTasks:{cluster.arn}",
+            scope=f"ListTasks:{cluster.arn}:{tuple(filters)}",
         )
         return ecs.ListTasksResponse(task_arns=tuple(page), next_token=token)
 
@@ -92,20 +115,28 @@ class Tasks:
                 tx.put(task)
         return ecs.StopTaskResponse(task=self._views.view(task))
 
-    def _narrowest(self, cluster: Cluster, request: ecs.ListTasksRequest) -> Iterable[Task]:
-        """The tasks of the index that leaves the fewest to look at."""
-        if request.service_name is not None:
-            name = arns.short(request.service_name)
-            prefix = cluster.arn.replace(":cluster/", ":service/")
-            service_arn = f"{prefix}/{name}"
-            if self._state.services.get(service_arn) is None:
-                raise AWSError("ServiceNotFoundException", "Service not found.")
-            return self._state.tasks.by("service", service_arn)
-        if request.container_instance is not None:
-            instance = lookup.container_instance(self._state, cluster, request.container_instance)
-            if instance is None:
-                raise invalid_parameter("The specified container instance was not found.")
-            return self._state.tasks.by("container_instance", instance.arn)
+    def _service_arn(self, cluster: Cluster, reference: str | None) -> str | None:
+        if not reference:
+            return None
+        service = service_lookup.find(self._state, cluster, reference)
+        if service is None:
+            raise AWSError("ServiceNotFoundException", "Service not found.")
+        return service.arn
+
+    def _instance_arn(self, cluster: Cluster, reference: str | None) -> str | None:
+        if not reference:
+            return None
+        instance = lookup.container_instance(self._state, cluster, reference)
+        if instance is None:
+            raise invalid_parameter("The specified container instance was not found.")
+        return instance.arn
+
+    def _narrowest(self, cluster: Cluster, filters: _Filters) -> Iterable[Task]:
+        """The tasks of the index that leaves the fewest to look at; all are of the cluster."""
+        if filters.service_arn is not None:
+            return self._state.tasks.by("service", filters.service_arn)
+        if filters.instance_arn is not None:
+            return self._state.tasks.by("container_instance", filters.instance_arn)
         return self._state.tasks.by("cluster", cluster.arn)
 
 

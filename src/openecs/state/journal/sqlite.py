@@ -44,8 +44,8 @@ UPSERT = "INSERT INTO record (tbl, key, body) VALUES %s ON CONFLICT (tbl, key) D
 #: Rows that one statement writes.  Every statement gives up the interpreter's lock and must wait for
 #: a busy event loop to get it back, so most commits are a single statement and a transaction by itself.
 MAX_ROWS = 100
-#: Pages in the WAL at which SQLite carries them over into the file.  That takes several
-#: milliseconds within a commit, so it is made eight times rarer than by default.
+#: Pages in the WAL at which SQLite carries them over into the file.  The commit that
+#: does it takes several milliseconds longer, so it is done eight times less often than by default.
 CHECKPOINT_PAGES = 8000
 DELETE = "DELETE FROM record WHERE tbl = ? AND key = ?"
 
