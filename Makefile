@@ -45,15 +45,16 @@ lint: setup-dev
 	$(PYTHON) tools/generate_shapes.py --check
 
 test: setup-dev engine
+	@scripts/ensure_clients.sh
 	@scripts/test.sh
 
 bench-core: setup-dev engine
-	@.venv-tools/bin/uv sync --quiet --frozen --inexact --dev --group bench
-	$(PYTHON) bench/core.py
+	@UV_PROJECT_ENVIRONMENT=.venv-bench .venv-tools/bin/uv sync --quiet --frozen --group bench
+	.venv-bench/bin/python bench/core.py
 
 soak: setup-dev engine
 	OPENECS_SOAK=1 .venv/bin/pytest tests/fuzz tests/chaos $(wildcard tests/soak) --timeout 36000
 
 clean:
-	rm -rf .venv .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -30,7 +30,6 @@ DEFAULT_ACCOUNT_ID = "000000000000"
 RuntimeKind = Literal["docker", "fake"]
 
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
-_REGION = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _T = TypeVar("_T")
 
 
@@ -115,7 +114,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if not _ACCOUNT_ID.fullmatch(self.account_id):
             raise OperatorError(f"{self.account_id!r} is not an account id. Give 12 digits with --account-id.")
-        if not _REGION.fullmatch(self.region):
+        if not arns.REGION.fullmatch(self.region):
             raise OperatorError(f"{self.region!r} is not a region name. Give one like eu-central-1 with --region.")
         if not _is_range(self.address_range):
             raise OperatorError(

@@ -15,6 +15,8 @@ from typing import Any
 
 from openecs.cli.client import CallError, Client, UnreachableError
 
+#: What one client makes at most, so that looking at all of it takes seconds.
+MOST_DEFINITIONS, MOST_ALIVE = 120, 60
 CONTAINER = {"name": "main", "image": "busybox", "cpu": 1, "memory": 8}
 
 
@@ -104,6 +106,9 @@ class LoadClient(threading.Thread):
         return f"{self._prefix}-{self._count}"
 
     def _register(self) -> None:
+        if len(self.ledger.definitions) >= MOST_DEFINITIONS:
+            self._tag_one()
+            return
         value = self._fresh()
         container = {**CONTAINER, "environment": [{"name": "WHO", "value": value}]}
         reply = self._insist("RegisterTaskDefinition", family=self._prefix, containerDefinitions=[container])
@@ -122,6 +127,9 @@ class LoadClient(threading.Thread):
     def _run_task(self) -> None:
         definition = self._usable()
         if definition is None:
+            return
+        if len(self.ledger.tasks) - len(self.ledger.stopping) >= MOST_ALIVE:
+            self._stop_task()
             return
         token, count = self._fresh(), self._random.randint(1, 3)
         self.ledger.tokens[token] = count

@@ -55,6 +55,7 @@ def attributes(
         "ecs.os-family": "LINUX",
         "ecs.cpu-architecture": architecture(info),
         "openecs.node-id": node_id,
+        "openecs.launch-types": "EXTERNAL" if config.external else "EC2,EXTERNAL",
     }
     if task_eni:
         valued["openecs.task-eni"] = "true"

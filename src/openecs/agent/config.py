@@ -33,7 +33,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fargate: bool = False
     #: Names of further clusters to which this node is lent, in every region.
     lend_to: tuple[str, ...] = ()
-    #: Register as EXTERNAL capacity instead of EC2.
+    #: Serve the launch type EXTERNAL only; otherwise EC2 and EXTERNAL.
     external: bool = False
     #: ``address:port`` of the metadata and credentials endpoint; ``None`` serves none.
     metadata_bind: str | None = "169.254.170.2:80"

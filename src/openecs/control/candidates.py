@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from openecs.model.node import ContainerInstance, Node
 from openecs.planning import cluster_query
+from openecs.planning.launch_requirements import launch_types
 from openecs.planning.placement import Candidate
 from openecs.shapes import ecs
 from openecs.state.state import State
@@ -16,14 +17,19 @@ def pool_candidates(state: State) -> Sequence[Candidate]:
     return [candidate(state, node, None) for node in state.nodes if node.fargate_pool]
 
 
-def cluster_candidates(state: State, cluster_arn: str) -> Sequence[Candidate]:
-    """The container instances of a cluster, draining ones included."""
+def cluster_candidates(state: State, cluster_arn: str, launch_type: str) -> Sequence[Candidate]:
+    """The container instances of a cluster that serve a launch type, draining ones included."""
     found = []
     for instance in state.container_instances.by("cluster", cluster_arn):
         node = state.nodes.get(instance.node_id)
-        if node is not None and instance.status != "INACTIVE":
+        if node is not None and instance.status != "INACTIVE" and launch_type in served_by(instance):
             found.append(candidate(state, node, instance))
     return found
+
+
+def served_by(instance: ContainerInstance) -> frozenset[str]:
+    """The launch types that a container instance serves."""
+    return launch_types({a.name: a.value or "" for a in instance.attributes})
 
 
 def candidate(state: State, node: Node, instance: ContainerInstance | None) -> Candidate:

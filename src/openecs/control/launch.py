@@ -23,6 +23,7 @@ from openecs.model.tags import ResourceTags
 from openecs.model.task import NetworkInterface, Task
 from openecs.model.task_definition import TaskDefinition
 from openecs.planning import cluster_query
+from openecs.planning.launch_requirements import required_attributes
 from openecs.planning.new_task import new_interface, new_task
 from openecs.planning.placement import Candidate, Demand, Rejection, Strategy, closest, place
 from openecs.planning.reservation import task_reservation
@@ -194,9 +195,6 @@ class Launcher:
 
     def _demand(self, spec: LaunchSpec, reservation: Resources) -> Demand:
         shape = spec.definition.definition
-        required = {a.name for a in shape.requires_attributes or () if a.value is None}
-        if spec.launch_type == "EXTERNAL":
-            required.add("ecs.capability.external")
         platform = shape.runtime_platform.cpu_architecture if shape.runtime_platform else None
         constraints = [(c.type, c.expression) for c in spec.placement_constraints]
         constraints += [(c.type, c.expression) for c in shape.placement_constraints or ()]
@@ -204,7 +202,7 @@ class Launcher:
         return Demand(
             group=spec.group,
             resources=reservation,
-            required_attributes=frozenset(required),
+            required_attributes=required_attributes(shape, spec.overrides),
             architecture=platform.lower() if platform else None,
             constraints=tuple(cluster_query.parse(text or "") for kind, text in constraints if kind == "memberOf"),
             distinct_instance=any(kind == "distinctInstance" for kind, _ in constraints),
@@ -214,7 +212,7 @@ class Launcher:
     def _candidates(self, spec: LaunchSpec) -> Sequence[Candidate]:
         if spec.launch_type == "FARGATE":
             return pool_candidates(self._state)
-        return cluster_candidates(self._state, spec.cluster.arn)
+        return cluster_candidates(self._state, spec.cluster.arn, spec.launch_type)
 
     @staticmethod
     def _failures(spec: LaunchSpec, rejections: tuple[Rejection, ...], missing: int) -> Iterable[ecs.Failure]:

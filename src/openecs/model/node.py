@@ -38,6 +38,8 @@ class Node(Record, frozen=True, kw_only=True):
     version_info: ecs.VersionInfo | None = None
     #: Principal (access key's owner) that registered it; others may not speak for it.
     owner: str = ""
+    #: The container instance as which its agent registered; what the node is lent to are others.
+    instance_arn: str = ""
     registered_at: float = 0.0
 
     @property
@@ -55,11 +57,16 @@ class ContainerInstance(Record, frozen=True, kw_only=True):
     status: ContainerInstanceStatus
     registered_at: float
     attributes: tuple[ecs.Attribute, ...] = ()
+    #: Those of the attributes that its agent registered and that anybody may change since.
+    registered_attributes: tuple[ecs.Attribute, ...] = ()
     registered_resources: tuple[ecs.Resource, ...] = ()
     ec2_instance_id: str | None = None
     #: +1 at each change that AWS would send an event for.
     version: int = 1
     health: ecs.ContainerInstanceHealthStatus | None = None
+    #: The node's owner lends it to this cluster no more: it ends when its last task has ended,
+    #: and comes back by itself when the node is lent again.
+    taken_back: bool = False
 
     @property
     def key(self) -> str:

@@ -15,6 +15,7 @@ from openecs.errors import OperatorError
 from openecs.iam.keyring import KeyRing
 from openecs.model.access_key import AccessKey
 from openecs.state.state import State
+from openecs.state.store import Notice
 from openecs.wire.call import Principal
 from openecs.wire.verifier import SigningKey
 
@@ -31,12 +32,12 @@ class Keys:
         self._ring = ring
         self._account = account
         self._opened: dict[str, tuple[AccessKey, SigningKey]] = {}
+        state.store.subscribe("access_key", self._key_changed)
 
     def lookup(self, access_key_id: str) -> SigningKey | None:
         """What the signature check needs to know of a key; ``None`` for an unknown one."""
         record = self._state.access_keys.get(access_key_id)
         if record is None:
-            self._opened.pop(access_key_id, None)
             return None
         known = self._opened.get(access_key_id)
         if known is not None and known[0] is record:
@@ -75,6 +76,10 @@ class Keys:
         access_key_id, secret = self._ring.new_pair("AKIA")
         self._put("agent", access_key_id, secret, self._agent_arn(access_key_id), now)
         return access_key_id, secret
+
+    def _key_changed(self, notice: Notice) -> None:
+        """Forget the secret of a key that was revoked or replaced."""
+        self._opened.pop(notice.key, None)
 
     def _agent_arn(self, session: str) -> str:
         return f"arn:aws:sts::{self._account}:assumed-role/{AGENT_ROLE}/{session}"

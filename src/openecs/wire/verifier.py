@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from openecs.arn import REGION
 from openecs.wire.auth_errors import AuthDialect
 from openecs.wire.call import Principal
 from openecs.wire.claim import Claim, claim_of_header, claim_of_query
@@ -176,7 +177,7 @@ class Verifier:
 
 def _check_scope(claim: Claim, service: str | None, dialect: AuthDialect) -> None:
     complaints = ""
-    if not claim.region:
+    if not REGION.fullmatch(claim.region):
         complaints = "Credential should be scoped to a valid region. "
     if service is not None and claim.service != service:
         complaints += f"Credential should be scoped to correct service: '{service}'. "

@@ -14,6 +14,7 @@ import msgspec
 from openecs import arn as arns
 from openecs.api.ecs import lookup, registered_resources
 from openecs.api.ecs.container_instance_view import resources, view
+from openecs.api.ecs.draining import take_back
 from openecs.api.ecs.node_ownership import require_owner
 from openecs.errors import client_error
 from openecs.ids import Ids
@@ -46,7 +47,7 @@ class Registration:
         named = registered_resources.attributes(request.attributes or ())
         tags = request.tags or ()
         tag_rules.check(tags)
-        instance = self._known(call, cluster, request, named.get(registered_resources.NODE_ID))
+        instance = self._known(call, cluster, request, registered_resources.node_id(named))
         if instance is not None:
             old_type = _value(instance.attributes, INSTANCE_TYPE)
             if old_type and identity.instance_type and old_type != identity.instance_type:
@@ -63,8 +64,14 @@ class Registration:
             ports_udp=capacity.reserved_ports_udp,
             gpus=node.gpus,
         )
+        node = msgspec.structs.replace(node, instance_arn=instance.arn)
         instance = msgspec.structs.replace(
             instance,
+            status="ACTIVE" if instance.taken_back else instance.status,
+            taken_back=False,
+            registered_attributes=tuple(
+                ecs.Attribute(name=name, value=value) for name, value in named.items() if not _given_by_agent(name)
+            ),
             attributes=_attributes(cluster, named, identity, instance.attributes, node),
             registered_resources=registered,
             ec2_instance_id=identity.instance_id or instance.ec2_instance_id,
@@ -77,6 +84,7 @@ class Registration:
             self._refresh_lent(tx, node, instance)
             for other in [c for c in self._state.clusters if c.name in node.lent_to and c.arn != cluster.arn]:
                 lend(self._state, tx, node, other, now=call.now, ids=call.ids)
+            take_back(self._state, tx, node, now=call.now)
         return ecs.RegisterContainerInstanceResponse(container_instance=view(self._state, instance, ("TAGS",)))
 
     def _known(
@@ -111,11 +119,10 @@ class Registration:
         named: dict[str, str | None],
         instance: ContainerInstance | None,
     ) -> Node:
-        node_id = instance.node_id if instance else named.get(registered_resources.NODE_ID) or call.ids.hex32()
+        node_id = instance.node_id if instance else registered_resources.node_id(named) or call.ids.hex32()
         old = self._state.nodes.get(node_id)
         if old is not None:
             require_owner(call, old, cluster.arn)
-        lent_to = (named.get(registered_resources.LEND_TO) or "").split(",")
         return Node(
             id=node_id,
             capacity=capacity.total,
@@ -123,7 +130,7 @@ class Registration:
             reserved_ports_udp=capacity.reserved_ports_udp,
             gpus=tuple(device.id for device in request.platform_devices or ()),
             fargate_pool=named.get(registered_resources.FARGATE) == "true",
-            lent_to=tuple(name.strip() for name in lent_to if name.strip()),
+            lent_to=registered_resources.lent_to(named),
             availability_zone=named.get(ZONE) or identity.availability_zone or f"{cluster.region}a",
             architecture="arm64" if named.get("ecs.cpu-architecture") == "arm64" else "x86_64",
             agent_connected=old.agent_connected if old else False,
@@ -155,13 +162,18 @@ def lend(
     """Make the node visible in a further cluster, unless it is or was there already.
 
     An instance that somebody deregistered does not come back by itself, only with a new
-    cluster (``again``).
+    cluster (``again``).  One that was taken back does.
     """
     instances = state.container_instances.by("node", node.id)
-    there = any(i.cluster_arn == cluster.arn and not (again and i.status == "INACTIVE") for i in instances)
-    if cluster.status != "ACTIVE" or not instances or there:
+    if cluster.status != "ACTIVE" or not instances:
         return
-    like = instances[0]
+    for there in instances:
+        if there.cluster_arn != cluster.arn or (there.status == "INACTIVE" and (again or there.taken_back)):
+            continue
+        if there.taken_back:
+            tx.put(msgspec.structs.replace(there, status="ACTIVE", taken_back=False, version=there.version + 1))
+        return
+    like = state.container_instances.get(node.instance_arn) or instances[0]
     attributes = {a.name: a.value for a in like.attributes if _given_by_agent(a.name)}
     attributes[ZONE] = zone_in(cluster.region, node)
     tx.put(

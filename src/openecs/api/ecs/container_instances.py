@@ -8,6 +8,7 @@ from openecs import arn as arns
 from openecs.api.ecs import lookup
 from openecs.api.ecs.container_instance_registration import Registration, lend
 from openecs.api.ecs.container_instance_view import facts, view
+from openecs.api.ecs.draining import stop_pending
 from openecs.api.ecs.node_ownership import require_owner
 from openecs.errors import client_error, invalid_parameter
 from openecs.ids import Ids
@@ -24,7 +25,6 @@ from openecs.wire.pagination import Pagination
 MAX_DESCRIBED = 100
 MAX_UPDATED = 10
 FORCED = "Container instance deregistration forced by user"
-PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 
 
 def lend_to_cluster(state: State, tx: Transaction, cluster: Cluster, *, now: float, ids: Ids) -> None:
@@ -135,7 +135,7 @@ class ContainerInstances:
                     instance = msgspec.structs.replace(instance, status=status, version=instance.version + 1)
                     tx.put(instance)
                     if status == "DRAINING":
-                        self._stop_pending(tx, instance, call.now)
+                        stop_pending(self._state, tx, instance, now=call.now)
                 changed.append(instance)
         return ecs.UpdateContainerInstancesStateResponse(
             container_instances=tuple(view(self._state, i, ("TAGS",)) for i in changed), failures=tuple(failures)
@@ -148,16 +148,6 @@ class ContainerInstances:
         raise client_error(
             "UpdateContainerAgent is not supported by OpenECS. Install the new agent on the host and restart it."
         )
-
-    def _stop_pending(self, tx: Transaction, instance: ContainerInstance, now: float) -> None:
-        for task in self._state.tasks.by("live_on_node", instance.node_id):
-            if (
-                task.container_instance_arn == instance.arn
-                and task.service_arn is not None
-                and task.last_status in PENDING
-            ):
-                reason = f"Scaling activity initiated by (deployment {task.deployment_id})"
-                tx.put(task_state.request_stop(task, now=now, stop_code="ServiceSchedulerInitiated", reason=reason))
 
     def _registered(self, call: Call, cluster: Cluster, reference: str) -> ContainerInstance:
         """An instance that is not INACTIVE and that the caller may speak for."""

@@ -10,8 +10,15 @@ MAX_SUBNETS = 16
 MAX_SECURITY_GROUPS = 5
 
 
-def check(network_mode: str | None, configuration: ecs.NetworkConfiguration | None, network: RegionNetwork) -> None:
-    """Raise AWS's error unless the configuration can be honoured for that network mode."""
+def check(
+    network_mode: str | None,
+    configuration: ecs.NetworkConfiguration | None,
+    network: RegionNetwork,
+    *,
+    launch_type: str,
+) -> None:
+    """Raise AWS's error unless the configuration can be honoured for that network mode and
+    launch type."""
     wanted = configuration.awsvpc_configuration if configuration else None
     if network_mode != "awsvpc":
         if wanted is not None:
@@ -21,6 +28,8 @@ def check(network_mode: str | None, configuration: ecs.NetworkConfiguration | No
         return
     if wanted is None:
         raise invalid_parameter("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
+    if wanted.assign_public_ip == "ENABLED" and launch_type != "FARGATE":
+        raise invalid_parameter("Assign public IP is not supported for this launch type.")
     if not wanted.subnets:
         raise invalid_parameter("subnets can not be empty.")
     if len(wanted.subnets) > MAX_SUBNETS:

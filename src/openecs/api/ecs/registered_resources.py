@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -17,6 +18,9 @@ NODE_ID, FARGATE, LEND_TO = "openecs.node-id", "openecs.fargate", "openecs.lend-
 #: Names that agents and the service give; nobody may put or delete such attributes.
 RESERVED_PREFIXES = ("ecs.", "com.amazonaws.", "openecs.")
 MAX_NAME = MAX_VALUE = 128
+MAX_LENT = 100
+_NODE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_CLUSTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}", re.ASCII)
 
 
 class Identity(msgspec.Struct, frozen=True, rename="camel"):
@@ -78,6 +82,31 @@ def attributes(given: Iterable[ecs.Attribute]) -> dict[str, str | None]:
             raise invalid_parameter(f"Attribute values can have at most {MAX_VALUE} characters: {attribute.name}")
         by_name[attribute.name] = attribute.value
     return by_name
+
+
+def node_id(named: Mapping[str, str | None]) -> str | None:
+    """What our own agent calls its host; ``None`` when the agent is another one."""
+    if NODE_ID not in named:
+        return None
+    given = named[NODE_ID] or ""
+    if not _NODE_ID.fullmatch(given):
+        raise invalid_parameter(
+            f"Attribute {NODE_ID} must have between 1 and 128 letters, numbers, periods, colons, hyphens and "
+            "underscores."
+        )
+    return given
+
+
+def lent_to(named: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Names of the clusters to which our own agent lends its host, each once."""
+    parts = (part.strip() for part in (named.get(LEND_TO) or "").split(","))
+    names = tuple(dict.fromkeys(part for part in parts if part))
+    if len(names) > MAX_LENT:
+        raise invalid_parameter(f"Attribute {LEND_TO} can name at most {MAX_LENT} clusters.")
+    for name in names:
+        if not _CLUSTER_NAME.fullmatch(name):
+            raise invalid_parameter(f"Attribute {LEND_TO} names '{name[:255]}', which cannot be a cluster.")
+    return names
 
 
 def _amount(by_name: dict[str, ecs.Resource], name: str) -> int:

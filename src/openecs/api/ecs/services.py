@@ -231,7 +231,9 @@ class Services:
         network: ecs.NetworkConfiguration | None,
     ) -> None:
         run_validation.check_launch_type(definition.definition, launch_type)
-        network_configuration.check(definition.definition.network_mode, network, self._networks.of(call.region))
+        network_configuration.check(
+            definition.definition.network_mode, network, self._networks.of(call.region), launch_type=launch_type
+        )
         network_configuration.platform_version(platform_version, launch_type)
 
     def _used_before(self, token: ClientToken, existing: Service | None) -> bool:

@@ -45,6 +45,8 @@ def _of_task(definition: ecs.TaskDefinition) -> Iterator[str]:
         yield _OLD_CAPABILITY + "task-iam-role"
         if definition.network_mode == "host":
             yield _OLD_CAPABILITY + "task-iam-role-network-host"
+    if definition.cpu or definition.memory:
+        yield _CAPABILITY + "task-cpu-mem-limit"
     if definition.network_mode == "awsvpc":
         yield _DOCKER + "1.18"
         yield _CAPABILITY + "task-eni"

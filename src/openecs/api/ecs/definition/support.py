@@ -109,7 +109,12 @@ _CONTAINER: tuple[Field, ...] = (
     *_honoured("mountPoints[].sourceVolume", "mountPoints[].containerPath", "mountPoints[].readOnly"),
     *_honoured("volumesFrom[].sourceContainer", "volumesFrom[].readOnly"),
     *_honoured("dependsOn[].containerName", "dependsOn[].condition", "startTimeout", "stopTimeout"),
-    *_honoured("versionConsistency", "hostname", "user", "workingDirectory", "disableNetworking", "privileged"),
+    *_values_refused(
+        "versionConsistency",
+        frozenset({"enabled"}),
+        "disabled is honoured, and is what holds when nothing is said; enabled is refused",
+    ),
+    *_honoured("hostname", "user", "workingDirectory", "disableNetworking", "privileged"),
     *_honoured("readonlyRootFilesystem", "dnsServers", "dnsSearchDomains"),
     *_honoured("extraHosts[].hostname", "extraHosts[].ipAddress"),
     *_honoured("dockerSecurityOptions", "interactive", "pseudoTerminal", "dockerLabels"),
