@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-
 #: What may be a region: those of AWS, and any other such name.
 REGION = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 

@@ -16,9 +16,11 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
+from openecs import arn as arns
 from openecs.errors import OperatorError
 from openecs.model.network import DEFAULT_RANGE
 
@@ -30,6 +32,7 @@ DEFAULT_ACCOUNT_ID = "000000000000"
 RuntimeKind = Literal["docker", "fake"]
 
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
+_CLUSTER = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}")
 _T = TypeVar("_T")
 
 
@@ -56,6 +59,11 @@ class Layout:
     def credentials_file(self) -> Path:
         """The root key pair; readable by the owner only."""
         return self.state / "credentials.json"
+
+    @property
+    def kept_keys_file(self) -> Path:
+        """Keys of an ephemeral run, sealed; a durable installation has them in its journal."""
+        return self.run / "keys.json"
 
     @property
     def agent_credentials_file(self) -> Path:
@@ -105,7 +113,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     runtime: RuntimeKind = "docker"
     #: URL under which other machines and engines reach this server; ``None``: the bound address.
     advertise_url: str | None = None
-    #: Names of the clusters in which this machine shows up as a container instance.
+    #: Names of the clusters in which this machine shows up as a container instance; they are made
+    #: in ``region`` when they are not there.  None without an agent of its own.
     lend_to: tuple[str, ...] = ("default",)
     #: Private IPv4 addresses for awsvpc tasks; no other network of the hosts may overlap it.
     address_range: str = DEFAULT_RANGE
@@ -123,6 +132,17 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             )
         if not 0 < self.port < 65536:
             raise OperatorError(f"{self.port} is not a port to listen on. Give 1 to 65535 with --port.")
+        if self.advertise_url is not None and not _is_url(self.advertise_url):
+            raise OperatorError(
+                f"{self.advertise_url!r} is not a URL under which clients could reach this control plane. Give one "
+                "like https://ecs.example.com with --advertise-url."
+            )
+        for name in self.lend_to:
+            if not _CLUSTER.fullmatch(name):
+                raise OperatorError(
+                    f"{name!r} is not a cluster name. Give letters, numbers, hyphens and underscores with --lend-to, "
+                    "a letter first."
+                )
 
     @property
     def ephemeral(self) -> bool:
@@ -223,6 +243,14 @@ def _is_range(text: str) -> bool:
     except ValueError:
         return False
     return 8 <= network.prefixlen <= 24 and not network.is_loopback and not network.is_multicast
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _url_host(bind: str) -> str:

@@ -136,6 +136,32 @@ async def test_a_start_is_not_repeated_once_events_told_of_the_end(engine: Forge
     assert engine.starts == 1
 
 
+async def test_recovery_looks_at_all_containers_before_it_decides(
+    engine: Forgetful, parts: EngineParts, heard: Heard
+) -> None:
+    """The agent died while the engine started the second container; then the first one ended."""
+    payload = task(container(command=("exit", "1")), container("side", command=("sleep", "infinity")))
+    actions = Actions(payload, parts, CLUSTER)
+    await engine.pull("app:1")
+    state = fresh(payload, ["token", "other"])
+    containers = []
+    for before in state.containers:
+        (fact,) = await actions.perform(f.Create(name=before.name), state)
+        assert isinstance(fact, f.Created)
+        await engine.start(fact.container_id)
+        containers.append(
+            msgspec.structs.replace(before, status="CREATED", doing="start", container_id=fact.container_id)
+        )
+    state = msgspec.structs.replace(state, resources="ready", containers=tuple(containers))
+    parts.store.add(payload, state)
+    _, side = engine._containers.values()
+    async with asyncio.timeout(20):
+        await TaskWorker(payload, restored(state), parts, lambda: None).run(recover=True)
+    assert (side.status, side.exit_code) == ("exited", 143)
+    told = {change.container_name: change.exit_code for report in heard.reports for change in report.containers or ()}
+    assert told == {"app": 1, "side": 143}
+
+
 async def test_a_stop_during_recovery_stops_what_the_last_agent_had_started(
     engine: Forgetful, parts: EngineParts, heard: Heard
 ) -> None:

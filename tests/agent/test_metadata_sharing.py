@@ -108,10 +108,10 @@ async def test_one_agent_answers_for_all_and_another_takes_over_after_each_end(
         await agents["a"].process.wait()
         for name in ("b", "c"):
             assert await key_of(port, name) == f"key-of-{name}"
-        assert await key_of(port, "a") == "InvalidIdInRequest"
         (folder,) = (run_dir / "metadata").iterdir()
         # What the killed agent left is gone; two agents, their holder's socket and lock remain.
         assert len(list(folder.iterdir())) == 4
+        assert await key_of(port, "a") == "InvalidIdInRequest"
 
         holder, other = ("b", "c") if "serving the metadata address" in agents["b"].log.read_text() else ("c", "b")
         agents[holder].process.send_signal(signal.SIGTERM)
@@ -170,6 +170,9 @@ async def test_siblings_hear_who_asks_and_silence_is_not_taken_for_ignorance(
             return server
 
         await serve("ignorant", ignorant)
+        sharing.own_socket(folder, "dead")[1].close()
+        await Siblings(folder, own).clear()
+        assert sorted(path.name for path in folder.iterdir()) == ["ignorant.sock", "own.sock"]
         assert await asked(folder, own) is None
         await serve("silent", silent)
         refusal = await asked(folder, own)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from openecs.acs import messages as m
 from openecs.agent.engine import facts as f
-from openecs.agent.engine.task_machine import OUT_OF_MEMORY, VANISHED, step
+from openecs.agent.engine.task_machine import OUT_OF_MEMORY, PORT_TRIES, VANISHED, step
 from openecs.agent.engine.task_plan import TaskPlan, fresh, restored
+from openecs.shapes import ecs
 
 
 class Driven:
@@ -315,6 +316,7 @@ FACTS = st.sampled_from(
                 exited(name, 0),
                 exited(name, 1, at=5000.0, started=1.0),
                 f.Vanished(name=name, container_id=f"id-{name}"),
+                f.PortTaken(name=name, reason="taken"),
                 f.HealthChanged(name=name, health="HEALTHY", at=2.0),
             )
         ),
@@ -369,3 +371,44 @@ def test_a_stopped_task_ends_once_every_action_is_answered(facts: list[f.Fact], 
             if isinstance(action, f.Release):
                 machine.feed(f.Released())
     assert machine.state.status == "STOPPED"
+
+
+def test_ports_that_are_learned_late_are_reported_late() -> None:
+    machine = Driven(task())
+    machine.feed(f.Begin())
+    machine.up("app")
+    bound = (ecs.NetworkBinding(container_port=80, host_port=8080, protocol="tcp"),)
+    seen = f.Observed(name="app", container_id="id-app", status="running", bindings=bound)
+    machine.feed(seen, seen)
+    changes = [c for report in machine.state.reports for c in report.containers]
+    assert [(c.status, c.network_bindings) for c in changes] == [("RUNNING", None), ("RUNNING", bound)]
+
+
+def test_what_is_heard_of_a_container_that_was_replaced_counts_no_more() -> None:
+    machine = Driven(task())
+    machine.feed(f.Begin(), fetched("app"), f.Created(name="app", container_id="old"))
+    assert machine.feed(f.PortTaken(name="app", reason="taken")) == [f.Create(name="app")]
+    machine.feed(f.Created(name="app", container_id="new"), f.Started(name="app", at=1001.0))
+    before = machine.state
+    machine.feed(
+        f.Vanished(name="app", container_id="old"),
+        f.Observed(name="app", container_id="old", status="exited", exit_code=128, finished_at=1000.5),
+    )
+    assert machine.state == before
+    assert machine.state.container("app").container_id == "new"
+
+
+def test_ports_are_chosen_again_a_few_times_only_and_not_for_a_task_that_is_to_stop() -> None:
+    machine = Driven(task())
+    machine.feed(f.Begin(), fetched("app"))
+    for number in range(PORT_TRIES):
+        assert machine.status("app") == "PULLED"
+        machine.feed(f.Created(name="app", container_id=f"id-{number}"))
+        machine.feed(f.PortTaken(name="app", reason="taken"))
+    assert machine.state.status == "STOPPED"
+    assert machine.state.container("app").reason == "taken"
+
+    stopping = Driven(task())
+    stopping.feed(f.Begin(), fetched("app"), f.Created(name="app", container_id="id"), f.StopRequested())
+    assert stopping.feed(f.PortTaken(name="app", reason="taken")) == []
+    assert stopping.state.status == "STOPPED"

@@ -167,7 +167,7 @@ class Site:
 
     def lines(self, group: str, task_arn: str, until: Callable[[list[str]], bool]) -> list[str]:
         """What the task's container logged, once it satisfies the condition."""
-        stream = f"web/main/{task_arn.split('/')[-1]}"
+        stream = f"web/main/{task_arn.rpartition('/')[2]}"
 
         def look() -> list[str] | None:
             streams = self.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream)["logStreams"]

@@ -22,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
 from conformance_support import wait_for
 from multihost_machines import Fabric, MachineEngine, Tree
 
+#: Podman's monitor notes here, and not where Podman looks, that a container ran out of memory.
+OOM_TRACE = Path("/oom")
 CONFIGURATION = """
 [containers]
 # Podman's own default is more than a root without CAP_SYS_RESOURCE may give away.
@@ -42,6 +44,7 @@ def main(command: list[str]) -> int:
         sys.stderr.write(f"{__doc__}\n")
         return 2
     folder = Path(tempfile.mkdtemp(prefix="openecs-podman-"))
+    had_trace = OOM_TRACE.exists()
     fabric = Fabric()
     machine = Tree("podman")
     try:
@@ -51,6 +54,8 @@ def main(command: list[str]) -> int:
         machine.kill()
         fabric.kill()
         shutil.rmtree(folder)
+        if not had_trace:
+            OOM_TRACE.unlink(missing_ok=True)
 
 
 def run_beside_podman(machine: Tree, folder: Path, command: list[str]) -> int:

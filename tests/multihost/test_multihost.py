@@ -84,10 +84,9 @@ def test_a_host_port_is_open_on_its_machine(site: Site) -> None:
         arn = site.start(name, definition)
         (binding,) = site.reaches(arn, "RUNNING")["containers"][0]["networkBindings"]
         other = site.machines["two" if name == "one" else "one"]
-        page = wait_for(
-            lambda: other.run("sh", "-c", f"busybox wget -q -O - http://{machine.address}:{binding['hostPort']}/ || :"),
-            seconds=10,
-        )
+        url = f"http://{machine.address}:{binding['hostPort']}/"
+        # It may take the server a moment to listen.
+        page = other.run("sh", "-c", f"until busybox wget -q -O - {url}; do sleep 0.1; done")
         assert page == "hello from openecs-test/busybox\n"
         site.stop(arn)
 

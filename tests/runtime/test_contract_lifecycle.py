@@ -169,9 +169,9 @@ async def test_a_command_that_does_not_exist_cannot_start(subject: Subject) -> N
 
 
 async def test_an_absent_image_and_a_bad_name_are_refused(subject: Subject) -> None:
-    with pytest.raises(NoSuchContainer, match="(No such|no such) image: .*openecs-test/nowhere:1"):
+    with pytest.raises(NoSuchContainer, match=r"(No such|no such) image: .*openecs-test/nowhere:1"):
         await subject.runtime.create(subject.name("a"), {"Image": "openecs-test/nowhere:1", "Cmd": ["true"]})
-    with pytest.raises(EngineError, match="Invalid container name|names must match") as refusal:
+    with pytest.raises(EngineError, match=r"Invalid container name|names must match") as refusal:
         await subject.create("not a name", "true")
     assert refusal.value.status == (500 if subject.podman else 400)
     assert await subject.runtime.list([f"openecs.test.run={subject.run}"]) == []

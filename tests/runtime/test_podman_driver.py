@@ -10,6 +10,7 @@ from scripted_engine import DOCKER_PING, PODMAN_PING, answer, scripted
 
 from openecs.agent.attributes import attributes
 from openecs.agent.config import AgentConfig
+from openecs.agent.network.pause_image import EngineImporter
 from openecs.agent.runtime.docker import DockerRuntime
 from openecs.agent.runtime.protocol import EngineError, EngineInfo
 from openecs.http import HttpClient, UnixAddress
@@ -52,6 +53,16 @@ async def test_processes_are_told_by_their_numbers_on_the_host(tmp_path: Path) -
         query = parse_qs(urlsplit(engine.targets[-1].split(" ")[1]).query)
         assert query == {"ps_args": ["hpid"], "stream": ["false"]}
         assert await runtime.top("a") == ()
+
+
+async def test_an_imported_image_has_its_tag(tmp_path: Path) -> None:
+    """Podman looks for the tag in the name only; Docker takes it from there too."""
+    # The importer leaves the API version to the engine, so there is none in the path.
+    async with scripted(tmp_path, {"POST /create": answer(200, "{}")}, PODMAN_PING) as (_, engine):
+        importer = EngineImporter(lambda: HttpClient(UnixAddress(str(tmp_path / "engine.sock"))))
+        await importer.import_image("openecs/pause:1", b"tar", ('ENTRYPOINT ["/pause"]',))
+        query = parse_qs(urlsplit(engine.targets[-1].split(" ")[1]).query)
+        assert query == {"fromSrc": ["-"], "repo": ["openecs/pause:1"], "changes": ['ENTRYPOINT ["/pause"]']}
 
 
 @pytest.mark.parametrize(

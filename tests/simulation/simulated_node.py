@@ -13,8 +13,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 from simulated_control_plane import REGION
-from simulated_network import Link, Server, SimulatedDial, SimulatedHttp
+from simulated_network import Link, Server, SimulatedHttp
 from simulated_process import Process
+from simulated_websocket import SimulatedDial
 
 from openecs.agent.attributes import attributes
 from openecs.agent.config import AgentConfig

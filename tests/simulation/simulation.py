@@ -19,7 +19,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import structlog
-from chaos import Chaos, DiskFullError, ServiceModel
+from chaos import Chaos
+from clients import ServiceModel
+from faults import DiskFullError
 from invariants import Checker
 from quiet import Quiet
 from simulated_client import Client, Ledger

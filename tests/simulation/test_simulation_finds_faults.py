@@ -72,12 +72,12 @@ def test_capacity_that_is_not_given_back(monkeypatch: pytest.MonkeyPatch) -> Non
         # Otherwise it is on its way out, and what it held is forgotten about.
 
     monkeypatch.setattr(Usage, "_add", keep)
-    find("finds no room, and node-. has enough|runs .* of .* tasks")
+    find("finds no room, and node-. has enough|counts NodeUsage")
 
 
 def test_capacity_that_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Usage, "_add", lambda self, task, sign: None)
-    find("its tasks hold|gave a host port twice")
+    find("its tasks hold|gave a host port twice|counts NodeUsage")
 
 
 def test_a_status_that_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:

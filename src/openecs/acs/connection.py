@@ -65,6 +65,7 @@ class Connection:
         *,
         node_id: str,
         instance_arn: str,
+        access_key_id: str,
         endpoint: str,
         send_credentials: bool,
         session: AgentSession,
@@ -75,6 +76,8 @@ class Connection:
     ) -> None:
         self.node_id = node_id
         self.instance_arn = instance_arn
+        #: Of the key with which the agent opened it.
+        self.access_key_id = access_key_id
         self._endpoint = endpoint
         self._send_credentials = send_credentials
         self._session = session

@@ -22,6 +22,7 @@ from openecs.model.task import Task
 from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.state.store import Notice
+from openecs.wire.public_url import PublicUrl
 
 _log = structlog.get_logger("openecs.acs")
 
@@ -41,9 +42,11 @@ class AgentGateway:
         subnet_gateway: SubnetGateways,
         clock: Clock,
         ids: Ids,
+        public_url: PublicUrl | None = None,
     ) -> None:
         self._state = state
         self._authenticate = authenticate
+        self._public_url = public_url or PublicUrl()
         self._credentials = credentials
         self._subnet_gateway = subnet_gateway
         self._clock = clock
@@ -96,7 +99,8 @@ class AgentGateway:
         return Connection(
             node_id=greeting.node.id,
             instance_arn=greeting.instance.arn,
-            endpoint=greeting.endpoint,
+            endpoint=self._public_url(greeting.scheme, greeting.host),
+            access_key_id=greeting.principal.access_key_id,
             send_credentials=greeting.query.get("sendCredentials") == "true",
             session=AgentSession(
                 cluster_arn=greeting.instance.cluster_arn,
@@ -147,6 +151,11 @@ class AgentGateway:
             connection.task_changed(notice.key)
 
     def _key_changed(self, notice: Notice) -> None:
+        """A task's agent gets its new key; an agent whose own key is gone is sent away."""
+        if notice.new is None and notice.old.task_arn is None:
+            for opened in self._connections.values():
+                if opened.access_key_id == notice.key:
+                    opened.close(CLOSE_TRY_LATER)
         if notice.new is None or notice.new.task_arn is None:
             return
         task = self._state.tasks.get(notice.new.task_arn)
@@ -155,13 +164,17 @@ class AgentGateway:
             connection.keys_changed(task.arn)
 
     def _instance_changed(self, notice: Notice) -> None:
-        """The agent of a node that serves nothing any more is told what to stop and sent away."""
+        """The agent of a node that serves nothing any more, or whose own instance is forgotten, is
+        told what to stop and sent away."""
         instance: ContainerInstance | None = notice.new
         if instance is not None and instance.status != "INACTIVE":
             return
         node = self._state.nodes.get((notice.new or notice.old).node_id)
         connection = self._connections.get((notice.new or notice.old).node_id)
-        if connection is not None and (node is None or instance is None or not in_use(self._state, node)):
+        if connection is None:
+            return
+        forgotten = instance is None and notice.key == connection.instance_arn
+        if node is None or forgotten or not in_use(self._state, node):
             connection.close(CLOSE_TRY_LATER)
 
 

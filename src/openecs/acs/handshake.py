@@ -30,8 +30,10 @@ class Greeting(NamedTuple):
     instance: ContainerInstance
     node: Node
     query: Mapping[str, str]
-    #: The control plane's URL as the agent wrote it.
-    endpoint: str
+    principal: Principal
+    #: Scheme (``http`` or ``https``) and Host header as the agent wrote them.
+    scheme: str
+    host: str
 
 
 def greet(state: State, scope: Scope, authenticate: Authenticate, *, cluster: str, instance: str) -> Greeting:
@@ -55,7 +57,8 @@ def greet(state: State, scope: Scope, authenticate: Authenticate, *, cluster: st
     named = query.get(cluster, "")
     if named and arns.short(named) != arns.short(found.cluster_arn):
         raise AWSError("InvalidClusterException", "The container instance is not registered in this cluster.")
-    return Greeting(found, node, query, _endpoint(scope))
+    host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"").decode("latin-1")
+    return Greeting(found, node, query, principal, "https" if scope.get("scheme") == "wss" else "http", host)
 
 
 def in_use(state: State, node: Node) -> bool:
@@ -80,8 +83,3 @@ async def refuse(scope: Scope, send: Send, error: AWSError) -> None:
     ]
     await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
-
-
-def _endpoint(scope: Scope) -> str:
-    host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"").decode("latin-1")
-    return f"{'https' if scope.get('scheme') == 'wss' else 'http'}://{host}"

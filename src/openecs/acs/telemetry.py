@@ -20,6 +20,7 @@ from openecs.model import task_state
 from openecs.model.node import ContainerInstance
 from openecs.shapes import ecs
 from openecs.state.state import State
+from openecs.state.store import Notice
 
 _log = structlog.get_logger("openecs.tcs")
 
@@ -40,6 +41,9 @@ class TelemetryGateway:
     def __init__(self, state: State, *, authenticate: Authenticate) -> None:
         self._state = state
         self._authenticate = authenticate
+        #: Who listens on an open websocket → the id of the key that opened it.
+        self._listeners: dict[asyncio.Task[None], str] = {}
+        state.store.subscribe("access_key", self._key_changed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one websocket."""
@@ -52,12 +56,24 @@ class TelemetryGateway:
         await send({"type": "websocket.accept"})
         async with asyncio.TaskGroup() as group:
             heart = group.create_task(self._beat(send))
+            listener = group.create_task(self._listen(greeting.node.id, receive, send))
+            self._listeners[listener] = greeting.principal.access_key_id
             try:
-                await self._listen(greeting.node.id, receive, send)
+                await asyncio.wait({listener})
+                if listener.cancelled():
+                    await send({"type": "websocket.close", "code": 1008})
             except OSError as error:
                 _log.debug("agent went away while it was written to", node=greeting.node.id, error=str(error))
             finally:
+                del self._listeners[listener]
                 heart.cancel()
+
+    def _key_changed(self, notice: Notice) -> None:
+        """An agent whose key is gone is not listened to any more."""
+        if notice.new is None and notice.old.task_arn is None:
+            for listener, key in self._listeners.items():
+                if key == notice.key:
+                    listener.cancel()
 
     async def _beat(self, send: Send) -> None:
         """Only messages keep an agent from hanging up; pings do not."""
@@ -77,7 +93,11 @@ class TelemetryGateway:
             answer = self.take(node_id, event.get("text") or event.get("bytes") or "")
             if answer is not None:
                 await self._state.store.durable()
-                await send({"type": "websocket.send", "text": answer})
+                try:
+                    await send({"type": "websocket.send", "text": answer})
+                except OSError as error:
+                    _log.debug("agent went away while it was written to", node=node_id, error=str(error))
+                    return
 
     def take(self, node_id: str, frame: str | bytes) -> str | None:
         """Act on one frame of a node's agent; the frame to answer with, if any."""

@@ -36,6 +36,9 @@ def attributes(
     minor = info.api_version[1] if info.api_version[0] == 1 else 999
     names += [f"com.amazonaws.ecs.capability.docker-remote-api.1.{level}" for level in _API_LEVELS if level <= minor]
     offered = {*info.log_drivers, "none"}
+    if not metadata:
+        # The driver takes its keys from the credentials endpoint.
+        offered.discard("awslogs")
     names += [f"com.amazonaws.ecs.capability.logging-driver.{driver}" for driver in _LOG_DRIVERS if driver in offered]
     if metadata:
         names += [

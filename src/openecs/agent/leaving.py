@@ -1,7 +1,8 @@
 """Removing what stopped tasks left on the host, when an installation goes down with its tasks.
 
 A running agent keeps the containers of stopped tasks for a while, so that their output can be
-read.  Once it has ended nobody would remove them: this does.  What still runs is left alone.
+read.  Once it has ended nobody would remove them: this does.  What still runs is left alone,
+unless its installation forgets it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ _log = structlog.get_logger("openecs.agent")
 NODE_ID = "node-id"
 
 
-async def leave(data_dir: Path, runtime: Literal["docker", "fake"], docker_host: str | None) -> None:
-    """Remove the ended containers and the task volumes of the agent that kept its state there.
+async def leave(
+    data_dir: Path, runtime: Literal["docker", "fake"], docker_host: str | None, *, running: bool = False
+) -> None:
+    """Remove the ended containers and the task volumes of the agent that kept its state there,
+    and with ``running`` those that have not ended too.
 
     The agent must have ended.  Raises ``OperatorError`` when no engine answers.
     """
@@ -33,8 +37,8 @@ async def leave(data_dir: Path, runtime: Literal["docker", "fake"], docker_host:
     engine = await open_runtime(runtime, docker_host)
     store = TaskStore(file)
     try:
-        await _remove_containers(engine, store.get(NODE_ID) or "none")
-        await _remove_tasks(engine, store)
+        await _remove_containers(engine, store.get(NODE_ID) or "none", running=running)
+        await _remove_tasks(engine, store, running=running)
     except (EngineError, EngineUnavailable) as error:
         _log.warning("not everything was removed", error=str(error))
     finally:
@@ -42,28 +46,32 @@ async def leave(data_dir: Path, runtime: Literal["docker", "fake"], docker_host:
         await engine.close()
 
 
-async def _remove_containers(engine: Runtime, node_id: str) -> None:
-    """Remove what has ended."""
-    for container_id in await engine.list([f"{names.LABEL_NODE}={node_id}"]):
+async def _remove_containers(engine: Runtime, node_id: str, *, running: bool) -> None:
+    """Remove what has ended, or everything; containers that others share the network of come
+    last, as Podman wants it."""
+    mine = f"{names.LABEL_NODE}={node_id}"
+    shared = await engine.list([mine, f"{names.LABEL_CONTAINER}={names.PAUSE}"])
+    others = [container_id for container_id in await engine.list([mine]) if container_id not in shared]
+    for container_id in (*others, *shared):
         try:
             info = await engine.inspect(container_id)
         except NoSuchContainer:
             continue
-        if info.status in ("created", "exited", "dead"):
+        if running or info.status in ("created", "exited", "dead"):
             await engine.remove(container_id)
 
 
-async def _remove_tasks(engine: Runtime, store: TaskStore) -> None:
+async def _remove_tasks(engine: Runtime, store: TaskStore, *, running: bool) -> None:
     info = await engine.info()
     limits = CgroupLimits(info.cgroup_version, info.cgroup_driver)
     for payload, state in store.tasks():
-        if state.status != "STOPPED":
+        if state.status != "STOPPED" and not running:
             continue
         try:
             await volumes.remove(payload, engine)
         except EngineError as error:
             _log.warning("volume left", task=payload.arn, error=error.message)
         await limits.remove(payload)
-        if not state.reports:
+        if running or not state.reports:
             # What was not reported yet is reported at the next start.
             store.remove(payload.arn)

@@ -27,6 +27,7 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("plan_file", type=_EXISTING)
 def supervise(plan_file: Path) -> None:
     """Keep a control plane and an agent running."""
+    _write_privately()
     plan = read_file(plan_file, StartPlan)
     _log_to(Layout(plan.home, ephemeral=plan.server.ephemeral), "supervisor", plan.server.log_level)
     with Installation(plan.home).locked():
@@ -42,6 +43,7 @@ def serve(config_file: Path) -> None:
 
     from openecs.server import run_server
 
+    _write_privately()
     config = read_file(config_file, ServerConfig)
     _log_to(config.layout, "server", config.log_level)
     # With uvloop a request costs about a tenth less CPU than with asyncio's own loop.
@@ -54,6 +56,7 @@ def serve(config_file: Path) -> None:
 @click.option("--endpoint", required=True)
 def agent_run(plan_file: Path, endpoint: str) -> None:
     """Run the local agent."""
+    _write_privately()
     plan = read_file(plan_file, AgentPlan)
     keys = keys_from(os.environ)
     # Programs that the agent starts need not inherit its keys.
@@ -62,6 +65,11 @@ def agent_run(plan_file: Path, endpoint: str) -> None:
     file = RotatingFile(plan.data_dir.parent / "log" / "agent.log")
     configure_logging(level=plan.log_level, clock=SystemClock(), file=file)
     run_local_agent(plan, endpoint, keys)
+
+
+def _write_privately() -> None:
+    """Whatever this process writes is for its user only: state, logs of tasks, environments."""
+    os.umask(0o077)
 
 
 def _log_to(layout: Layout, name: str, level: Level) -> None:

@@ -9,10 +9,10 @@ import click
 
 from openecs.cli.client import CallError, Client, UnreachableError, is_healthy
 from openecs.cli.installation import Installation, Running
-from openecs.cli.leftovers import remove_leftovers
+from openecs.cli.leftovers import remove_abandoned, remove_leftovers
 from openecs.cli.options import data_dir_option
 from openecs.cli.supervisor import GRACE_SECONDS
-from openecs.cli.tasks import stop_all
+from openecs.cli.tasks import launching_again_unless_done, stop_all
 from openecs.errors import OperatorError
 
 #: How long a server that does not answer may take to be restarted.
@@ -28,6 +28,7 @@ def down(installation: Installation, *, keep_tasks: bool, timeout: float) -> Non
     running = installation.running()
     if running is None:
         click.echo(f"OpenECS is not running in {installation.home}.")
+        forget_abandoned(installation)
         return
     if keep_tasks and running.ephemeral:
         raise OperatorError(
@@ -35,7 +36,13 @@ def down(installation: Installation, *, keep_tasks: bool, timeout: float) -> Non
             f"Leave --keep-tasks away: {installation.command('down')}"
         )
     if not keep_tasks:
-        stop_tasks(installation, timeout)
+        try:
+            stop_tasks(installation, timeout)
+        except OperatorError as error:
+            if not running.ephemeral:
+                raise
+            # Nobody else would ever end them, so they are removed with the processes gone.
+            click.echo(f"warning: {error.args[0].partition(' To stop')[0]}", err=True)
     stop_processes(running)
     if not keep_tasks:
         remove_leftovers(installation)
@@ -49,12 +56,22 @@ def stop_tasks(installation: Installation, seconds: float) -> None:
     client = Client(installation.credentials())
     wait_for_restart(installation)
     try:
-        stop_all(client, seconds=seconds, progress=lambda left: click.echo(f"Stopping tasks: {left} to go"))
+        with launching_again_unless_done(client):
+            stop_all(client, seconds=seconds, progress=lambda left: click.echo(f"Stopping tasks: {left} to go"))
     except (UnreachableError, CallError) as error:
         raise OperatorError(
             f"The tasks cannot be stopped: {error}. To stop what is left of OpenECS and leave its containers "
             "running, use: openecs down --keep-tasks"
         ) from None
+
+
+def forget_abandoned(installation: Installation) -> None:
+    """Remove what an ephemeral run left that did not end in order."""
+    last = installation.last_run()
+    if last is not None and last.ephemeral:
+        with installation.locked():
+            remove_abandoned(installation)
+            installation.clear_run()
 
 
 def wait_for_restart(installation: Installation) -> None:

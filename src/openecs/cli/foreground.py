@@ -56,9 +56,9 @@ class Foreground:
         SIGTERM, as service managers send it, leaves containers running.  An ephemeral
         installation would forget them, so its tasks are stopped in any case.
         """
-        stopped = False
+        stopped = ephemeral = installation.layout().ephemeral
         try:
-            if installation.layout().ephemeral or (stop_tasks and not self._terminated):
+            if ephemeral or (stop_tasks and not self._terminated):
                 click.echo("\nStopping tasks (Ctrl-C again to leave them) ...")
                 stop_all(
                     Client(installation.credentials()),
@@ -67,7 +67,9 @@ class Foreground:
                 )
                 stopped = True
         except KeyboardInterrupt:
-            click.echo("Leaving the remaining containers running.")
+            click.echo(
+                "Removing the remaining containers." if ephemeral else "Leaving the remaining containers running."
+            )
         except (OperatorError, UnreachableError, CallError) as error:
             click.echo(f"warning: {error}", err=True)
         self.end_supervisor()

@@ -42,6 +42,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime: RuntimeKind = "docker"
     lend_to: tuple[str, ...] = ("default",)
     advertise_url: str | None = None
+    #: CPU units and MiB that this machine offers, ``None`` for all.
+    cpu: int | None = None
+    memory: int | None = None
+    #: Whether this machine has an agent.
+    agent: bool = True
     #: Chosen at the first ``up`` and kept.
     address_range: str = DEFAULT_RANGE
 

@@ -15,6 +15,22 @@ _LEVELS = click.Choice(["debug", "info", "warning", "error"])
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: What ``Amount`` makes of the word ``all``: the kept limit ends.
+ALL = "all"
+
+
+class Amount(click.ParamType[Any]):
+    """A number of at least ``least``, or ``all`` for no limit."""
+
+    name = "integer|all"
+
+    def __init__(self, least: int) -> None:
+        self._number = click.IntRange(min=least)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or ``ALL``."""
+        return ALL if value == ALL else self._number.convert(value, param, ctx)
+
 
 def _to_installation(_: click.Context, __: click.Parameter, value: Path | None) -> Installation:
     return Installation.locate(value, os.environ)

@@ -13,9 +13,9 @@ from openecs.log import Level
 class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What the local machine's agent is told, apart from its keys and the endpoint."""
 
-    #: The cluster to register in; it is made when it does not exist.
+    #: The cluster to register in; the machine waits until it exists.
     cluster: str = "default"
-    #: Further clusters in which the machine shows up as soon as they exist.
+    #: Clusters in which the machine shows up as soon as they exist, whatever their region.
     lend_to: tuple[str, ...] = ()
     #: Whether the machine serves Fargate tasks as well.
     fargate: bool = True

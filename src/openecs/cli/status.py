@@ -53,6 +53,8 @@ def trouble_of(running: Running, report: dict[str, Any]) -> str | None:
         return "The agent does not run; it is started again. Look at: openecs logs --agent"
     if running.with_agent and not any(node["agent_connected"] for node in report["nodes"]):
         return "No agent is connected, so no task can start. Look at: openecs logs --agent"
+    if report.get("paused"):
+        return "No task is launched: 'openecs down' or a reset stops the tasks. This ends by itself when that gives up."
     return None
 
 

@@ -20,12 +20,11 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from openecs.cli.client import CallError, Client, UnreachableError
 from openecs.cli.installation import Installation, Running
 from openecs.cli.plan import StartPlan
 from openecs.cli.process import ProcessIdentity
 from openecs.cli.restart import AGENT, SERVER
-from openecs.config import AgentCredentials, Layout, RootCredentials, RunningServer, read_file, write_private
+from openecs.config import AgentCredentials, Layout, RunningServer, read_file, write_private
 from openecs.errors import OperatorError
 
 #: Exit status of a child whose message is for the operator (EX_CONFIG of sysexits.h).
@@ -110,7 +109,6 @@ class Supervisor:
         ends: list[float] = []
         while True:
             endpoint = await self._server_endpoint()
-            await self._ensure_cluster(self._plan.agent.cluster)
             keys = read_file(self._layout.agent_credentials_file, AgentCredentials)
             write_private(self._layout.agent_config_file, self._plan.agent)
             status, said = await self._run_child(
@@ -135,20 +133,6 @@ class Supervisor:
                 return read_file(self._layout.server_file, RunningServer).endpoint
             except FileNotFoundError:
                 await asyncio.sleep(_START_TICK)
-
-    async def _ensure_cluster(self, name: str) -> None:
-        """Create the cluster that the agent registers in; nothing happens when it is there."""
-        client = Client(read_file(self._layout.credentials_file, RootCredentials))
-        ends: list[float] = []
-        while True:
-            try:
-                await asyncio.to_thread(client.call, "ecs", "CreateCluster", clusterName=name)
-            except (UnreachableError, CallError) as error:
-                self._log.warning("the agent's cluster cannot be made sure of", cluster=name, error=str(error))
-                ends.append(time.monotonic())
-                await asyncio.sleep(AGENT.delay(ends, time.monotonic()) or 0)
-            else:
-                return
 
     async def _run_child(self, name: str, words: list[str], secrets: Mapping[str, str]) -> tuple[int, str]:
         """Run ``openecs <words>`` until it ends: its status and the last lines that it printed.

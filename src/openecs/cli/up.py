@@ -12,7 +12,8 @@ import msgspec
 from openecs.cli.address_range import choose_range
 from openecs.cli.foreground import Foreground
 from openecs.cli.installation import Installation, Settings
-from openecs.cli.options import data_dir_option
+from openecs.cli.leftovers import remove_abandoned
+from openecs.cli.options import ALL, Amount, data_dir_option
 from openecs.cli.plan import AgentPlan, StartPlan
 from openecs.cli.progress import wait_until_ready
 from openecs.cli.supervisor import program
@@ -39,9 +40,11 @@ from openecs.log import Level
 )
 @click.option("--ephemeral", is_flag=True, help="Keep nothing on disk; POST /_openecs/reset wipes everything.")
 @click.option("--lend-to", multiple=True, metavar="CLUSTER", help="Show this machine in it [default: default].")
-@click.option("--cpu", type=click.IntRange(min=128), help="CPU units that this machine offers [default: all].")
-@click.option("--memory", type=click.IntRange(min=64), help="MiB that this machine offers [default: all].")
-@click.option("--no-agent", is_flag=True, help="Only the control plane; machines join with 'openecs agent'.")
+@click.option("--cpu", type=Amount(128), help="CPU units that this machine offers [default: all].")
+@click.option("--memory", type=Amount(64), help="MiB that this machine offers [default: all].")
+@click.option(
+    "--agent/--no-agent", default=None, help="--no-agent: only the control plane; machines join with 'openecs agent'."
+)
 @click.option("--keep-tasks", is_flag=True, help="In the foreground: Ctrl-C leaves containers running.")
 @click.option("--timeout", type=float, default=90.0, show_default=True, help="Seconds to wait until everything runs.")
 @click.option(
@@ -52,9 +55,6 @@ def up(
     *,
     detach: bool,
     ephemeral: bool,
-    cpu: int | None,
-    memory: int | None,
-    no_agent: bool,
     keep_tasks: bool,
     timeout: float,
     log_level: Level,
@@ -69,10 +69,9 @@ def up(
         raise OperatorError(installation.already_running())
     settings = choose_settings(installation, {name: value for name, value in given.items() if value not in (None, ())})
     check_port(settings.bind, settings.port)
-    plan = make_plan(
-        installation, settings, ephemeral=ephemeral, cpu=cpu, memory=memory, agent=not no_agent, log_level=log_level
-    )
+    plan = make_plan(installation, settings, ephemeral=ephemeral, log_level=log_level)
     with installation.locked():
+        remove_abandoned(installation)
         installation.clear_run()
     if not ephemeral:
         installation.save_settings(settings)
@@ -97,22 +96,14 @@ def choose_settings(installation: Installation, given: dict[str, object]) -> Set
             "Leave --address-range away, or make a new installation with --data-dir DIR."
         )
     fresh = Settings(address_range=choose_range(installation.home, Installation.locate(None, os.environ).home))
-    settings = msgspec.structs.replace(kept or fresh, **given)
+    asked = {name: None if name in ("cpu", "memory") and value == ALL else value for name, value in given.items()}
+    settings = msgspec.structs.replace(kept or fresh, **asked)
     if settings.port == 0:
         settings = msgspec.structs.replace(settings, port=_free_port(settings.bind))
     return settings
 
 
-def make_plan(
-    installation: Installation,
-    settings: Settings,
-    *,
-    ephemeral: bool,
-    cpu: int | None,
-    memory: int | None,
-    agent: bool,
-    log_level: Level,
-) -> StartPlan:
+def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool, log_level: Level) -> StartPlan:
     """What the supervisor is to start."""
     layout = Layout(installation.home, ephemeral=ephemeral)
     server = ServerConfig(
@@ -124,20 +115,20 @@ def make_plan(
         region=settings.region,
         runtime=settings.runtime,
         advertise_url=settings.advertise_url,
-        lend_to=settings.lend_to,
+        lend_to=settings.lend_to if settings.agent else (),
         address_range=settings.address_range,
         log_level=log_level,
     )
-    if not agent:
+    if not settings.agent:
         return StartPlan(home=installation.home, server=server, agent=None)
-    first, *others = settings.lend_to
     local = AgentPlan(
-        cluster=first,
-        lend_to=tuple(others),
+        cluster=settings.lend_to[0],
+        # All of them, because clusters of these names in other regions are meant as well.
+        lend_to=settings.lend_to,
         runtime=settings.runtime,
         docker_host=os.environ.get("DOCKER_HOST") or None,
-        cpu=cpu,
-        memory=memory,
+        cpu=settings.cpu,
+        memory=settings.memory,
         reserved_port=settings.port,
         data_dir=layout.agent,
         region=settings.region,

@@ -22,8 +22,11 @@ def cluster_candidates(state: State, cluster_arn: str, launch_type: str) -> Sequ
     found = []
     for instance in state.container_instances.by("cluster", cluster_arn):
         node = state.nodes.get(instance.node_id)
-        if node is not None and instance.status != "INACTIVE" and launch_type in served_by(instance):
-            found.append(candidate(state, node, instance))
+        if node is None or instance.status == "INACTIVE":
+            continue
+        seen = candidate(state, node, instance)
+        if launch_type in launch_types(seen.facts.attributes):
+            found.append(seen)
     return found
 
 

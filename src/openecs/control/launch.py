@@ -79,20 +79,27 @@ class Launcher:
         self._state = state
         self._networks = networks
         self._rng = rng
-        self._paused = False
+        self._paused_until = 0.0
 
-    def pause(self) -> None:
-        """Launch nothing any more: the installation is being shut down with its tasks."""
-        self._paused = True
+    def pause(self, *, until: float) -> None:
+        """Launch nothing before that time: the installation is being shut down with its tasks.
+
+        Who waits for them to stop says it again and again; when nobody does, it ends by itself.
+        """
+        self._paused_until = until
 
     def resume(self) -> None:
         """Launch again."""
-        self._paused = False
+        self._paused_until = 0.0
+
+    def paused(self, now: float) -> bool:
+        """Whether nothing is launched."""
+        return now < self._paused_until
 
     def launch(self, tx: Transaction, spec: LaunchSpec, *, now: float, ids: Ids) -> Launched:
         """Write the tasks that fit.  Raises ``AWSError`` when the cluster has no instances,
         ``Retryable`` while launching is paused."""
-        if self._paused:
+        if self.paused(now):
             raise Retryable("the installation is being shut down")
         reservation = task_reservation(spec.definition.definition, spec.overrides)
         demand = self._demand(spec, reservation)

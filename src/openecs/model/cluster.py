@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from openecs.model.record import Record
 from openecs.shapes import ecs
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}", re.ASCII)
 
 ClusterStatus = Literal["ACTIVE", "INACTIVE"]
 

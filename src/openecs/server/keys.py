@@ -1,7 +1,9 @@
 """The access keys of an installation: first ones, look-up for signatures, keys for agents.
 
 Root's and the local agent's key pairs are made at the first start and written to files that
-only their owner can read.  The look-up opens sealed secrets once and remembers them for as
+only their owner can read.  An ephemeral installation, which has no journal, keeps the sealed
+records of root's and the agents' keys in a file of its run, so that a server that is started
+again knows its clients.  The look-up opens sealed secrets once and remembers them for as
 long as the record stays the same.
 """
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from openecs.config import AgentCredentials, Layout, RootCredentials, ServerConfig, write_private
+from openecs.config import AgentCredentials, Layout, RootCredentials, ServerConfig, read_file, write_private
 from openecs.errors import OperatorError
 from openecs.iam.keyring import KeyRing
 from openecs.model.access_key import AccessKey
@@ -22,15 +24,19 @@ from openecs.wire.verifier import SigningKey
 MASTER_KEY_BYTES = 32
 #: Name of the role that agents speak as; what ECS's documentation calls it on AWS.
 AGENT_ROLE = "ecsInstanceRole"
+#: What this machine's own agent is called within the role; others are ``agent-…``.
+LOCAL_AGENT = "local"
 
 
 class Keys:
     """Access keys in state, with their secrets opened on demand."""
 
-    def __init__(self, state: State, ring: KeyRing, account: str) -> None:
+    def __init__(self, state: State, ring: KeyRing, account: str, *, kept_in: Path | None = None) -> None:
+        """``kept_in`` is the file that stands in for a journal, ``None`` when there is one."""
         self._state = state
         self._ring = ring
         self._account = account
+        self._kept_in = kept_in
         self._opened: dict[str, tuple[AccessKey, SigningKey]] = {}
         state.store.subscribe("access_key", self._key_changed)
 
@@ -63,19 +69,40 @@ class Keys:
             raise OperatorError(f"The access key {access_key_id} does not exist. List the keys that do.")
         return key.secret
 
+    def load_kept(self) -> None:
+        """Take over the keys of an earlier server of the same run."""
+        if self._kept_in is None or not self._kept_in.exists():
+            return
+        records = read_file(self._kept_in, tuple[AccessKey, ...])
+        with self._state.transaction() as tx:
+            for record in records:
+                tx.put(record)
+
     def root(self, now: float) -> tuple[str, str]:
         """Root's key pair; made when there is none."""
         return self._first("root", f"arn:aws:iam::{self._account}:root", now)
 
     def local_agent(self, now: float) -> tuple[str, str]:
         """The key pair of this machine's agent; made when there is none."""
-        return self._first("agent", self._agent_arn("local"), now)
+        return self._first("agent", self._agent_arn(LOCAL_AGENT), now)
 
     def new_agent(self, now: float) -> tuple[str, str]:
-        """A fresh key pair for the agent of another machine."""
+        """A fresh key pair for the agent of another machine, which it names for good."""
         access_key_id, secret = self._ring.new_pair("AKIA")
-        self._put("agent", access_key_id, secret, self._agent_arn(access_key_id), now)
+        self._put("agent", access_key_id, secret, self._agent_arn(f"agent-{access_key_id[4:12].lower()}"), now)
         return access_key_id, secret
+
+    def replace(self, old: AccessKey, now: float) -> tuple[str, str]:
+        """A fresh key pair for the principal of ``old``, which ends."""
+        access_key_id, secret = self._ring.new_pair("AKIA")
+        self._put(old.kind, access_key_id, secret, old.principal_arn, now, instead_of=old)
+        return access_key_id, secret
+
+    def revoke(self, key: AccessKey) -> None:
+        """End a key."""
+        with self._state.transaction() as tx:
+            tx.delete(key)
+        self._keep()
 
     def _key_changed(self, notice: Notice) -> None:
         """Forget the secret of a key that was revoked or replaced."""
@@ -92,8 +119,19 @@ class Keys:
         self._put(kind, access_key_id, secret, principal_arn, now)
         return access_key_id, secret
 
-    def _put(self, kind: str, access_key_id: str, secret: str, principal_arn: str, now: float) -> None:
+    def _put(
+        self,
+        kind: str,
+        access_key_id: str,
+        secret: str,
+        principal_arn: str,
+        now: float,
+        *,
+        instead_of: AccessKey | None = None,
+    ) -> None:
         with self._state.transaction() as tx:
+            if instead_of is not None:
+                tx.delete(instead_of)
             tx.put(
                 AccessKey(
                     access_key_id=access_key_id,
@@ -103,19 +141,22 @@ class Keys:
                     created_at=now,
                 )
             )
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._kept_in is not None:
+            write_private(self._kept_in, tuple(key for key in self._state.access_keys if key.task_arn is None))
 
 
 def master_key(layout: Layout) -> bytes:
-    """The installation's master key; made at the first start of a durable installation."""
-    if layout.ephemeral:
-        return KeyRing.new_master_key()
-    path = layout.home / "master.key"
+    """The installation's master key; made at its first start, or at that of an ephemeral run."""
+    path = layout.state / "master.key"
     if path.exists():
         key = bytes.fromhex(path.read_text().strip())
         if len(key) != MASTER_KEY_BYTES:
             raise OperatorError(f"{path} is damaged. Restore it from a backup of this data directory.")
         return key
-    if (layout.home / "journal.db").exists():
+    if not layout.ephemeral and (layout.home / "journal.db").exists():
         raise OperatorError(
             f"{path} is missing, and without it the secrets in {layout.home}/journal.db cannot be opened. Restore the "
             "file from a backup, or name another --data-dir for a new installation."

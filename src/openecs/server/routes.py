@@ -6,22 +6,20 @@ the form of AWS's JSON errors, so that one client reads both.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-import structlog
 
 from openecs import __version__
 from openecs.clock import Clock
 from openecs.control.launch import Launcher
 from openecs.errors import AWSError
 from openecs.ids import Ids
-from openecs.logs.store import LogStore
 from openecs.model.network import RegionNetwork
-from openecs.model.task_state import request_stop
-from openecs.server.keys import Keys
+from openecs.server.agent_keys import AgentKeys
+from openecs.server.reset import Reset
+from openecs.server.stopping import stop_all
 from openecs.state.state import State
 from openecs.wire.auth_errors import JSON_DIALECT
 from openecs.wire.http_reply import ASGIApp, DisconnectedError, Receive, Scope, Send, header_map, read_body, reply
@@ -29,10 +27,11 @@ from openecs.wire.verifier import Signed, Verifier
 
 #: Bodies of these routes are empty or a few settings.
 BODY_LIMIT = 64 * 1024
-#: Seconds that a reset waits for containers to stop.
-RESET_TIMEOUT = 120.0
+#: Seconds for which nothing is launched after a call of stop-tasks; who waits calls it again in time.
+PAUSE = 30.0
 
-Action = Callable[[], Awaitable[Any]]
+Body = Mapping[str, Any]
+Action = Callable[[Body], Awaitable[Any]]
 
 
 class Routes:
@@ -42,9 +41,9 @@ class Routes:
         self,
         *,
         state: State,
-        logs: LogStore,
-        keys: Keys,
+        agent_keys: AgentKeys,
         launcher: Launcher,
+        reset: Reset,
         verifier: Verifier,
         clock: Clock,
         ids: Ids,
@@ -52,11 +51,13 @@ class Routes:
         region: str,
         runtime: str,
         ephemeral: bool,
+        resumed: Callable[[], None],
     ) -> None:
+        """``resumed`` is called when launching goes on."""
         self._state = state
-        self._logs = logs
-        self._keys = keys
+        self._agent_keys = agent_keys
         self._launcher = launcher
+        self._reset = reset
         self._verifier = verifier
         self._clock = clock
         self._ids = ids
@@ -64,20 +65,23 @@ class Routes:
         self._region = region
         self._runtime = runtime
         self._ephemeral = ephemeral
+        self._resumed = resumed
         self._started_at = clock.now()
-        self._log = structlog.get_logger("openecs.server")
 
     def applications(self) -> dict[str, ASGIApp]:
         """Path → ASGI application."""
         return {
             "/_openecs/health": self._health,
-            "/_openecs/status": self._signed("GET", self.status),
-            "/_openecs/agent-keys": self._signed("POST", self.new_agent_key),
-            "/_openecs/stop-tasks": self._signed("POST", self.stop_tasks),
-            "/_openecs/reset": self._signed("POST", self.reset),
+            "/_openecs/status": self._signed(GET=self.status),
+            "/_openecs/agent-keys": self._signed(GET=self._agent_keys.list, POST=self._agent_keys.create),
+            "/_openecs/agent-keys/replace": self._signed(POST=self._agent_keys.replace),
+            "/_openecs/agent-keys/revoke": self._signed(POST=self._agent_keys.revoke),
+            "/_openecs/stop-tasks": self._signed(POST=self.stop_tasks),
+            "/_openecs/resume": self._signed(POST=self.resume),
+            "/_openecs/reset": self._signed(POST=self.reset),
         }
 
-    async def status(self) -> dict[str, Any]:
+    async def status(self, _: Body) -> dict[str, Any]:
         """What runs: version, machines, clusters, tasks by status, the default network."""
         state = self._state
         by_status: dict[str, int] = {}
@@ -100,102 +104,57 @@ class Routes:
             ],
             "clusters": [f"{c.name} ({c.region})" for c in state.clusters if c.status == "ACTIVE"],
             "tasks_by_status": by_status,
+            "paused": self._launcher.paused(self._clock.now()),
             "region": self._region,
             "subnets": [subnet.id for subnet in self._network.subnets],
             "security_group": self._network.security_group_id,
         }
 
-    async def new_agent_key(self) -> dict[str, Any]:
-        """A key pair for the agent of another machine; shown this once."""
-        access_key_id, secret = self._keys.new_agent(self._clock.now())
-        return {"access_key_id": access_key_id, "secret_key": secret}
+    async def stop_tasks(self, _: Body) -> dict[str, Any]:
+        """Ask every task to stop and launch nothing for ``PAUSE`` seconds from now.
 
-    async def stop_tasks(self) -> dict[str, Any]:
-        """Ask every task to stop and launch nothing any more until the next start."""
-        self._launcher.pause()
-        return {"stopping": self._stop_all("The installation is being shut down.")}
+        Who waits for the tasks calls this again before that, and ``resume`` when it gives up.
+        """
+        now = self._clock.now()
+        self._launcher.pause(until=now + PAUSE)
+        left = stop_all(self._state, now=now, reason="The installation is being shut down.")
+        return {"stopping": left, "paused_seconds": PAUSE}
 
-    async def reset(self) -> dict[str, Any]:
-        """Stop all tasks, then forget everything but keys, machines and the clusters they are in."""
+    async def resume(self, _: Body) -> dict[str, Any]:
+        """Launch again."""
+        self._launcher.resume()
+        self._resumed()
+        return {}
+
+    async def reset(self, _: Body) -> dict[str, Any]:
+        """Bring an ephemeral installation back to its first state."""
         if not self._ephemeral:
             raise AWSError(
                 "ClientException",
                 "Only an installation that was started with --ephemeral can be reset.",
             )
-        self._launcher.pause()
-        try:
-            self._stop_all("The installation is being reset.")
-            await self._all_stopped()
-            await self._logs.wipe()
-            self._forget()
-        finally:
-            self._launcher.resume()
+        await self._reset.run()
         return {"status": "reset"}
-
-    def _stop_all(self, reason: str) -> int:
-        now = self._clock.now()
-        live = [task for task in self._state.tasks if not task.stopped]
-        with self._state.transaction() as tx:
-            for task in live:
-                tx.put(request_stop(task, now=now, stop_code="UserInitiated", reason=reason))
-        return len(live)
-
-    async def _all_stopped(self) -> None:
-        """Wait for the agents' word that nothing runs any more."""
-        changed = asyncio.Event()
-        unsubscribe = self._state.store.subscribe("task", lambda _: changed.set())
-        try:
-            async with asyncio.timeout(RESET_TIMEOUT):
-                while any(not task.stopped for task in self._state.tasks):
-                    changed.clear()
-                    await changed.wait()
-        except TimeoutError:
-            raise AWSError(
-                "ServerException", "Some tasks have not stopped; nothing was wiped. Try again.", status=500
-            ) from None
-        finally:
-            unsubscribe()
-
-    def _forget(self) -> None:
-        state = self._state
-        kept_clusters = {instance.cluster_arn for instance in state.container_instances}
-        with state.transaction() as tx:
-            for table in (
-                state.tasks,
-                state.services,
-                state.service_events,
-                state.task_definitions,
-                state.families,
-                state.tags,
-                state.settings,
-                state.client_tokens,
-            ):
-                for record in list(table):
-                    tx.delete(record)
-            for cluster in list(state.clusters):
-                if cluster.arn not in kept_clusters:
-                    tx.delete(cluster)
-            for key in [key for key in state.access_keys if key.task_arn is not None]:
-                tx.delete(key)
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         if scope["type"] == "http":
             await self._send(send, 200, {"status": "ok", "version": __version__})
 
-    def _signed(self, method: str, action: Action) -> ASGIApp:
-        """An application that runs ``action`` for root and answers what it returns."""
+    def _signed(self, **actions: Action) -> ASGIApp:
+        """An application that runs the action of the method for root and answers what it returns."""
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await send({"type": "websocket.close", "code": 1008})
                 return
             try:
-                if scope["method"] != method:
-                    raise AWSError("MethodNotAllowed", f"Use {method} for {scope['path']}.", status=405)
+                action = actions.get(scope["method"])
+                if action is None:
+                    raise AWSError("MethodNotAllowed", f"Use {' or '.join(actions)} for {scope['path']}.", status=405)
                 headers = header_map(scope["headers"])
                 body = await read_body(headers, receive, BODY_LIMIT)
                 self._must_be_root(scope, headers, body)
-                answer = await action()
+                answer = await action(_decoded(body))
                 await self._state.store.durable()
             except DisconnectedError:
                 return
@@ -221,3 +180,10 @@ class Routes:
             body=msgspec.json.encode(answer),
             request_id=self._ids.uuid(),
         )
+
+
+def _decoded(body: bytes) -> Body:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any]) if body else {}
+    except msgspec.DecodeError:
+        raise AWSError("SerializationException", "The body must be a JSON object, or empty.") from None

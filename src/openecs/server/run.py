@@ -22,15 +22,20 @@ from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
 from openecs.control.launch import Launcher, RegionNetworks
 from openecs.control.reaper import Reaper
+from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
 from openecs.control.task_credentials import TaskCredentials
 from openecs.iam import policy
 from openecs.iam.keyring import KeyRing
 from openecs.ids import RandomIds
 from openecs.logs.store import LogStore
+from openecs.server.agent_keys import AgentKeys
 from openecs.server.api import api_services
+from openecs.server.first_clusters import FirstClusters
 from openecs.server.keys import Keys, master_key, pagination_secret, write_credentials
 from openecs.server.listen import Listener, bind
+from openecs.server.privacy import make_private
+from openecs.server.reset import Reset
 from openecs.server.routes import Routes
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.journal.protocol import Journal
@@ -40,6 +45,7 @@ from openecs.wire.call import Principal
 from openecs.wire.gateway import Gateway
 from openecs.wire.http_reply import Scope
 from openecs.wire.pagination import Pagination
+from openecs.wire.public_url import PublicUrl
 from openecs.wire.verifier import Verifier
 
 #: Seconds for which a thread may keep the interpreter's lock while another one wants it.  The
@@ -92,6 +98,8 @@ class _Parts:
     def __init__(self, config: ServerConfig, clock: Clock) -> None:
         layout = config.layout
         layout.state.mkdir(parents=True, exist_ok=True)
+        if not config.ephemeral:
+            make_private(layout.state)
         key = master_key(layout)
         self.config = config
         self.clock = clock
@@ -101,10 +109,13 @@ class _Parts:
         _load(self.state)
         self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock)
         ring = KeyRing(key)
-        self.keys = Keys(self.state, ring, config.account_id)
+        kept_in = layout.kept_keys_file if config.ephemeral else None
+        self.keys = Keys(self.state, ring, config.account_id, kept_in=kept_in)
+        self.keys.load_kept()
         self.credentials = TaskCredentials(
             self.state, ring, account=config.account_id, clock=clock, secret=pagination_secret(key)
         )
+        public_url = PublicUrl(config.advertise_url, bind=config.bind, port=config.port)
         networks = RegionNetworks(config.account_id, config.address_range)
         self.launcher = Launcher(self.state, networks, random.Random())  # noqa: S311 -- placement, no secret
         self.agents = AgentGateway(
@@ -114,17 +125,23 @@ class _Parts:
             subnet_gateway=networks.gateway,
             clock=clock,
             ids=self.ids,
+            public_url=public_url,
         )
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate)
         self.services = ServiceController(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
+        self.returned_instances = ReturnedInstances(self.state)
+        self.first_clusters = FirstClusters(
+            self.state, config.lend_to, account=config.account_id, region=config.region, ids=self.ids
+        )
         verifier = Verifier(self.keys.lookup)
         routes = Routes(
             state=self.state,
-            logs=self.logs,
-            keys=self.keys,
+            agent_keys=AgentKeys(self.state, self.keys, clock),
             launcher=self.launcher,
+            reset=Reset(self.state, logs=self.logs, launcher=self.launcher, clusters=self.first_clusters, clock=clock),
+            resumed=self._wake_services,
             verifier=verifier,
             clock=clock,
             ids=self.ids,
@@ -148,6 +165,7 @@ class _Parts:
             barrier=self.state.store.durable,
             authorize=lambda who, service, operation: policy.allowed(who.kind, service, operation),
             routes=routes.applications() | {ACS_PATH: self.agents, TCS_PATH: self.telemetry},
+            public_url=public_url,
         )
 
     async def open(self, group: asyncio.TaskGroup) -> None:
@@ -163,12 +181,15 @@ class _Parts:
         await self.logs.open()
         now = self.clock.now()
         root, agent = self.keys.root(now), self.keys.local_agent(now)
+        self.first_clusters.ensure(now=now)
         await self.state.store.durable()
         write_credentials(self.config, root, agent)
         time, jitter = asyncio.get_running_loop().time, random.random
+        self._service_loop = self.services.loop(time=time, sleep=asyncio.sleep, jitter=jitter)
         for loop in (
-            self.services.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+            self._service_loop,
             self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+            self.returned_instances.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
         ):
             group.create_task(loop.run())
         group.create_task(_wait(failed))
@@ -180,6 +201,11 @@ class _Parts:
         """Write what is queued and let go of the files."""
         await self.logs.close()
         self.journal.close()
+
+    def _wake_services(self) -> None:
+        """Look at every service now, whatever back-off it is in."""
+        for service in self.state.services:
+            self._service_loop.enqueue(service.arn)
 
     def _authenticate(self, scope: Scope) -> Principal:
         """Who signed a websocket's handshake."""

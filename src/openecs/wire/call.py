@@ -36,7 +36,7 @@ class Call:
     #: Seconds since the epoch when the call arrived; the handler's only notion of now.
     now: float
     ids: Ids
-    #: Scheme and host as the client used them: ``http://127.0.0.1:4566``, no trailing slash.
+    #: The URL at which the client finds us again (``PublicUrl``): ``http://127.0.0.1:4566``, no trailing slash.
     endpoint: str
 
 

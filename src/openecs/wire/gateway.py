@@ -31,6 +31,7 @@ from openecs.wire.http_reply import (
 )
 from openecs.wire.json_codec import JsonCodec
 from openecs.wire.operation import ServiceModel
+from openecs.wire.public_url import PublicUrl
 from openecs.wire.served import ErrorEncoder, Route, ServedService
 from openecs.wire.verifier import Signed, Verifier
 
@@ -63,6 +64,7 @@ class Gateway:
         authorize: Authorize,
         routes: Mapping[str, ASGIApp],
         body_limit: int = BODY_LIMIT,
+        public_url: PublicUrl | None = None,
     ) -> None:
         for name, service in services.items():
             if name != service.model.name:
@@ -76,6 +78,7 @@ class Gateway:
         self._authorize = authorize
         self._routes = sorted(routes.items(), key=lambda item: -len(item[0]))
         self._body_limit = body_limit
+        self._public_url = public_url or PublicUrl()
         self._json = JsonCodec()
         self._log = structlog.get_logger("openecs.wire").bind()
 
@@ -165,7 +168,9 @@ class Gateway:
             principal=who.principal,
             now=now,
             ids=self._ids,
-            endpoint=_endpoint(scope, headers),
+            endpoint=self._public_url(
+                scope.get("scheme", "http"), headers.get(b"host", b"localhost").decode("latin-1")
+            ),
         )
         try:
             output = route.handler(call, request)
@@ -224,11 +229,6 @@ def _raw_path(scope: Scope) -> str:
 def _query(scope: Scope) -> str:
     raw: bytes = scope["query_string"]
     return raw.decode("latin-1")
-
-
-def _endpoint(scope: Scope, headers: dict[bytes, bytes]) -> str:
-    host = headers.get(b"host")
-    return f"{scope.get('scheme', 'http')}://{host.decode('latin-1') if host is not None else 'localhost'}"
 
 
 def _internal(model: ServiceModel | None, request_id: str) -> AWSError:

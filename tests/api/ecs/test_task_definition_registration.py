@@ -315,7 +315,13 @@ def test_required_attributes_of_a_usual_fargate_task() -> None:
         "ecs.capability.execution-role-ecr-pull",
         "com.amazonaws.ecs.capability.docker-remote-api.1.18",
         "ecs.capability.task-eni",
+        "ecs.capability.task-cpu-mem-limit",
     }
+
+
+@pytest.mark.parametrize(("sizes", "needed"), [({}, False), ({"cpu": "256"}, True), ({"memory": "512"}, True)])
+def test_a_task_size_needs_an_agent_that_limits_whole_tasks(sizes: dict[str, str], *, needed: bool) -> None:
+    assert ("ecs.capability.task-cpu-mem-limit" in attribute_names(body(**sizes))) is needed
 
 
 def test_required_attributes_by_feature() -> None:

@@ -155,6 +155,9 @@ class Actions:
         for container in state.containers:
             if container.container_id is not None:
                 await runtime.remove(container.container_id)
+        if self._awsvpc:
+            # An engine may have kept the network's container for the sake of these.
+            await self._parts.network.detach(self._payload)
         try:
             await volumes.remove(self._payload, runtime)
         except EngineError as error:
@@ -258,6 +261,7 @@ class Actions:
             _log.info("host port taken meanwhile", task=self._payload.arn, container=container.name, error=reason)
             # The ports stay this task's, so the next choice falls on others.
             await self._parts.runtime.remove(container_id)
+            self._perhaps_created.discard(container.name)
             return [f.PortTaken(name=container.name, reason=reason)]
         except TimeoutError:
             # It must not start later, when it counts as stopped.

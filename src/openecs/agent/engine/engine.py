@@ -158,7 +158,11 @@ class TaskEngine:
         """Containers of ours that belong to no task here and that the control plane does not want."""
         runtime = self._parts.runtime
         try:
-            for container_id in await runtime.list([f"{names.LABEL_NODE}={self._parts.settings.node_id}"]):
+            mine = f"{names.LABEL_NODE}={self._parts.settings.node_id}"
+            # Podman keeps a container whose network another one shares, so these come last.
+            shared = await runtime.list([mine, f"{names.LABEL_CONTAINER}={names.PAUSE}"])
+            others = [container_id for container_id in await runtime.list([mine]) if container_id not in shared]
+            for container_id in (*others, *shared):
                 arn = (await runtime.inspect(container_id)).labels.get(names.LABEL_TASK_ARN, "")
                 if arn in self._workers or arn in listed:
                     continue

@@ -132,6 +132,16 @@ class HealthChanged(_Value, frozen=True, kw_only=True):
     output: str = ""
 
 
+ContainerFact = Fetched | Created | Started | Failed | PortTaken | Observed | Vanished
+
+
+class Seen(_Value, frozen=True, kw_only=True):
+    """All that was seen of a task after a restart of the agent, to be known before anything is decided:
+    what was not looked at yet may run."""
+
+    facts: tuple[ContainerFact | HealthChanged | SandboxLost, ...]
+
+
 class Delivered(_Value, frozen=True, kw_only=True):
     """The control plane has taken (or refused for good) the oldest ``count`` reports."""
 
@@ -143,8 +153,6 @@ class Cleaned(_Value, frozen=True, kw_only=True):
 
 
 #: What moves a container that has not stopped.
-ContainerFact = Fetched | Created | Started | Failed | PortTaken | Observed | Vanished
-
 Fact = (
     Begin
     | Tick
@@ -156,6 +164,7 @@ Fact = (
     | Released
     | ContainerFact
     | HealthChanged
+    | Seen
     | Delivered
     | Cleaned
 )

@@ -121,7 +121,8 @@ class PortPool:
 def conflict(message: str, mappings: Sequence[PortMapping], bindings: Sequence[ecs.NetworkBinding]) -> bool:
     """Whether an engine's refusal says that a host port is taken which the agent had chosen.
 
-    A port that the task definition names is not the agent's to change.
+    A port that the task definition names is not the agent's to change.  Without ``bindings`` an
+    earlier agent made the choice: it chose every port that the definition does not name.
     """
     if not any(text in message for text in _TAKEN):
         return False
@@ -134,6 +135,8 @@ def conflict(message: str, mappings: Sequence[PortMapping], bindings: Sequence[e
             first, last = parse_range(binding.host_port_range)
             chosen |= set(range(first, last + 1))
     told = [int(port) for port in _PORT.findall(message)]
+    if not bindings:
+        return not named.intersection((port, m.protocol) for port in told for m in mappings) if told else not named
     return bool(chosen.intersection(told)) if told else bool(chosen) and not named
 
 

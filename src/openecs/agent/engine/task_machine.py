@@ -100,6 +100,9 @@ class _Draft:
                         health_exit_code=fact.exit_code,
                         health_output=fact.output,
                     )
+            case f.Seen(facts=facts):
+                for seen in facts:
+                    self.apply(seen)
             case f.Begin() | f.Tick():
                 pass
 
@@ -168,6 +171,8 @@ class _Draft:
             container = self.put(seen.name, status="CREATED", container_id=seen.container_id, doing="")
         if seen.bindings is not None and not container.bindings:
             container = self.put(seen.name, bindings=seen.bindings)
+            if container.status == "RUNNING":
+                self.changes.append(_change(container))  # It was reported without them.
         if seen.status == "created":
             return
         if seen.status == "running":

@@ -29,7 +29,6 @@ from openecs.agent.runtime.protocol import EngineError, EngineUnavailable
 _log = structlog.get_logger("openecs.agent")
 #: Seconds between tries while the engine does not answer.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-_ORDERS = (f.StopRequested, f.Resend)
 SANDBOX_DIED = "ContainerNetworkingError: the container that holds the task's network has ended"
 
 
@@ -81,9 +80,7 @@ class TaskWorker:
             self._group = group
             if recover:
                 await self._patiently(self.reobserve)
-                # What was seen counts before what was ordered meanwhile: else a stop would take a
-                # container that runs for one that was never started.
-                self._inbox = deque(sorted(self._inbox, key=lambda fact: isinstance(fact, _ORDERS)))
+                self._take_in(group)
             self.post(f.Begin())
             while self.state.cleanup != "done":
                 self._take(group, await self._next())
@@ -125,6 +122,19 @@ class TaskWorker:
         container = self.state.container(name)
         for fact in await self.actions.look(container):
             self.post(fact)
+
+    def _take_in(self, group: asyncio.TaskGroup) -> None:
+        """Take everything that recovery saw at once, and before what was ordered meanwhile.
+
+        The last agent's actions are forgotten: a container that it was about to start looks as if
+        it had never run, and a stop would give it up without stopping it.
+        """
+        inbox, self._inbox = self._inbox, deque()
+        seen = tuple(fact for fact in inbox if isinstance(fact, f.ContainerFact | f.HealthChanged | f.SandboxLost))
+        self._take(group, f.Seen(facts=seen))
+        self._inbox.extend(
+            fact for fact in inbox if not isinstance(fact, f.ContainerFact | f.HealthChanged | f.SandboxLost)
+        )
 
     # -- the loop -------------------------------------------------------------------------
 

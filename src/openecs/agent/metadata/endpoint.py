@@ -141,6 +141,8 @@ class MetadataEndpoint:
                     await self._holding.give_back()
                     raise
                 _log.info("serving the metadata address", bind=self._bind)
+                if self._siblings is not None:
+                    await self._siblings.clear()
                 return
             self._waiting = await sharing.Waiting.for_holder(folder)
             if self._waiting is not None:

@@ -44,6 +44,18 @@ class Siblings:
                     silent = silent or answer is SILENT
         return SILENT if silent else None
 
+    async def clear(self) -> None:
+        """Remove what agents that were killed have left."""
+        for path in others(self._folder, self._own):
+            try:
+                _, writer = await asyncio.open_unix_connection(str(path))
+            except ConnectionRefusedError:
+                _remove(path)
+            except OSError as error:
+                _log.debug("another agent's socket", socket=str(path), error=str(error))
+            else:
+                writer.close()
+
     async def _ask(self, path: Path, request: Request) -> Answer | None:
         client = HttpClient(UnixAddress(str(path)), timeout=PATIENCE)
         target = f"{request.path}?{request.query}" if request.query else request.path

@@ -29,6 +29,7 @@ from openecs.agent.runtime.protocol import EngineError, NoSuchContainer, Runtime
 
 _log = structlog.get_logger("openecs.agent")
 TOOLS = ("ip", "nsenter", "nft")
+_PODMAN_SHARED = "has dependent containers"
 
 
 def refusal() -> str | None:
@@ -80,7 +81,14 @@ class RoutedNetwork:
     async def detach(self, task: TaskPayload) -> None:
         marks = [f"{names.LABEL_TASK_ARN}={task.arn}", f"{names.LABEL_CONTAINER}={names.PAUSE}"]
         for container_id in await self._runtime.list(marks):
-            await self._runtime.remove(container_id)
+            try:
+                await self._runtime.remove(container_id)
+            except EngineError as error:
+                if _PODMAN_SHARED not in error.message:
+                    raise
+                # Podman keeps it while containers that joined its network exist, ended ones too.
+                # Once it has ended the namespace goes; it is removed after them, at the next call.
+                await self._runtime.stop(container_id, 0)
         try:
             plan = wiring.plan(task)
         except wiring.InterfaceError:

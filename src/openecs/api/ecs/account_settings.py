@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from openecs.errors import invalid_parameter, not_supported
@@ -39,6 +40,16 @@ RULES: dict[str, Rule] = {
     "taskLongArnFormat": LONG_ARN,
 }
 
+#: Settings that are looked up for the account only, because what they govern has no caller.
+ACCOUNT_WIDE = frozenset({"defaultLogDriverMode"})
+
+#: The principals that may have settings of their own: root, users, roles and sessions of roles.
+_PRINCIPAL = re.compile(
+    r"arn:aws[a-z-]*:(?:iam::(?P<account>\d{12}):(?:root|(?:user|role)/[\w+=,.@/-]{1,576})"
+    r"|sts::(?P<session>\d{12}):assumed-role/[\w+=,.@/-]{1,128})",
+    re.ASCII,
+)
+
 
 class AccountSettings:
     """The operations on account settings."""
@@ -67,7 +78,7 @@ class AccountSettings:
         self, call: Call, request: ecs.ListAccountSettingsRequest
     ) -> ecs.ListAccountSettingsResponse:
         """Stored settings, or with ``effectiveSettings`` what holds for every name."""
-        principal = request.principal_arn or call.principal.arn
+        principal = _principal(call, request.principal_arn)
         names = [request.name] if request.name else sorted(RULES)
         if request.effective_settings:
             found = [
@@ -97,7 +108,7 @@ class AccountSettings:
 
     def put_account_setting(self, call: Call, request: ecs.PutAccountSettingRequest) -> ecs.PutAccountSettingResponse:
         """Choose a value for one principal: the caller, unless another is named."""
-        principal = request.principal_arn or call.principal.arn
+        principal = _principal(call, request.principal_arn)
         return ecs.PutAccountSettingResponse(setting=self._put(call, principal, request.name, request.value))
 
     def put_account_setting_default(
@@ -111,7 +122,7 @@ class AccountSettings:
         self, call: Call, request: ecs.DeleteAccountSettingRequest
     ) -> ecs.DeleteAccountSettingResponse:
         """Go back to the default; the answer shows what was deleted."""
-        principal = request.principal_arn or call.principal.arn
+        principal = _principal(call, request.principal_arn)
         rule = _rule(request.name)
         owner = "" if principal == _root(call.account) else principal
         stored = self._state.settings.get(f"{call.region}:{owner}:{request.name}")
@@ -128,9 +139,23 @@ class AccountSettings:
         if value not in rule.honoured:
             raise not_supported(f"The value '{value}' of the account setting {name}")
         owner = "" if principal == _root(call.account) else principal
+        if owner and name in ACCOUNT_WIDE:
+            raise not_supported(f"The account setting {name} of a single principal")
         with self._state.transaction() as tx:
             tx.put(AccountSetting(region=call.region, name=name, value=value, principal_arn=owner))
         return _view(name, value, principal)
+
+
+def _principal(call: Call, named: str | None) -> str:
+    """The principal that a request names, the caller when it names none."""
+    if not named:
+        return call.principal.arn
+    match = _PRINCIPAL.fullmatch(named)
+    if match is None:
+        raise invalid_parameter(f"Invalid principalArn: {named[:256]} is not the ARN of a root user, user or role.")
+    if call.account not in match.groups():
+        raise invalid_parameter("Invalid principalArn: the principal is of another account.")
+    return named
 
 
 def _rule(name: str) -> Rule:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from openecs import arn as arns
@@ -11,14 +9,13 @@ from openecs.api.ecs import lookup
 from openecs.api.ecs.container_instances import lend_to_cluster
 from openecs.errors import AWSError, client_error, invalid_parameter, not_supported
 from openecs.model import tag_rules
-from openecs.model.cluster import Cluster
+from openecs.model.cluster import NAME, Cluster
 from openecs.model.tags import ResourceTags
 from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}")
 MAX_DESCRIBED = 100
 DEFAULT_SETTINGS = (ecs.ClusterSetting(name="containerInsights", value="disabled"),)
 

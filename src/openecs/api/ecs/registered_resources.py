@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from openecs.errors import AWSError, invalid_parameter
+from openecs.model.cluster import NAME as CLUSTER_NAME
 from openecs.model.resources import Resources
 from openecs.shapes import ecs
 
@@ -20,7 +21,6 @@ RESERVED_PREFIXES = ("ecs.", "com.amazonaws.", "openecs.")
 MAX_NAME = MAX_VALUE = 128
 MAX_LENT = 100
 _NODE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-_CLUSTER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}", re.ASCII)
 
 
 class Identity(msgspec.Struct, frozen=True, rename="camel"):
@@ -104,7 +104,7 @@ def lent_to(named: Mapping[str, str | None]) -> tuple[str, ...]:
     if len(names) > MAX_LENT:
         raise invalid_parameter(f"Attribute {LEND_TO} can name at most {MAX_LENT} clusters.")
     for name in names:
-        if not _CLUSTER_NAME.fullmatch(name):
+        if not CLUSTER_NAME.fullmatch(name):
             raise invalid_parameter(f"Attribute {LEND_TO} names '{name[:255]}', which cannot be a cluster.")
     return names
 

@@ -10,11 +10,14 @@ import msgspec
 from openecs.api.ecs import lookup, network_configuration, run_validation
 from openecs.api.ecs.definition.lookup import resolve
 from openecs.api.ecs.task_view import TaskViews
+from openecs.control.candidates import served_by
 from openecs.control.launch import Launched, Launcher, LaunchSpec, RegionNetworks
 from openecs.errors import invalid_parameter
 from openecs.model import tag_rules
 from openecs.model.cluster import Cluster
 from openecs.model.idempotency import ClientToken
+from openecs.model.node import ContainerInstance
+from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition
 from openecs.shapes import ecs
 from openecs.state.state import State
@@ -37,8 +40,16 @@ class RunTasks:
         return {"RunTask": self.run_task, "StartTask": self.start_task}
 
     def run_task(self, call: Call, request: ecs.RunTaskRequest) -> ecs.RunTaskResponse:
-        """Place and write up to ten tasks; the ones that fit nowhere are ``failures``."""
+        """Place and write up to ten tasks; the ones that fit nowhere are ``failures``.
+
+        A repeated client token answers as the first call did, whatever has become of its task
+        definition.  A call that wrote no task is not remembered: repeating it tries again.
+        """
         cluster = lookup.cluster(self._state, call, request.cluster)
+        run_validation.check_client_token(request.client_token)
+        repeated = self._repeated(cluster, request)
+        if repeated is not None:
+            return ecs.RunTaskResponse(tasks=self._known(repeated), failures=repeated.failures)
         definition = resolve(self._state, call.region, request.task_definition)
         count = run_validation.task_count(request.count)
         launch_type = cast("LaunchType", request.launch_type or "EC2")
@@ -48,9 +59,6 @@ class RunTasks:
             request.placement_constraints or (), request.placement_strategy or (), launch_type
         )
         spec = self._spec(call, request, cluster, definition, launch_type, count)
-        repeated = self._repeated(cluster, request)
-        if repeated is not None:
-            return ecs.RunTaskResponse(tasks=self._known(repeated), failures=())
         with self._state.transaction() as tx:
             launched = self._launcher.launch(tx, spec, now=call.now, ids=call.ids)
             self._remember(tx, call, cluster, request, launched)
@@ -60,7 +68,10 @@ class RunTasks:
         )
 
     def start_task(self, call: Call, request: ecs.StartTaskRequest) -> ecs.StartTaskResponse:
-        """Start one task on each of the named container instances, without placement."""
+        """Start one task on each of the named container instances, without placement.
+
+        The launch type of each task is the one that its instance serves.
+        """
         cluster = lookup.cluster(self._state, call, request.cluster)
         definition = resolve(self._state, call.region, request.task_definition)
         run_validation.refuse_unserved(request)
@@ -79,17 +90,27 @@ class RunTasks:
                 failures.append(ecs.Failure(arn=arn, reason="MISSING"))
             else:
                 instances.append(instance)
-        spec = msgspec.structs.replace(
-            self._spec(call, request, cluster, definition, "EC2", len(instances)),
-            container_instances=tuple(instances),
-        )
+        by_type: dict[LaunchType, list[ContainerInstance]] = {}
+        for instance in instances:
+            by_type.setdefault(_launch_type(definition, served_by(instance)), []).append(instance)
         if not instances:
-            return ecs.StartTaskResponse(tasks=(), failures=tuple(failures))
+            # What is wrong with the request is said all the same.
+            self._spec(call, request, cluster, definition, _launch_type(definition), 0)
+        specs = [
+            msgspec.structs.replace(
+                self._spec(call, request, cluster, definition, launch_type, len(group)),
+                container_instances=tuple(group),
+            )
+            for launch_type, group in by_type.items()
+        ]
+        tasks: list[Task] = []
         with self._state.transaction() as tx:
-            launched = self._launcher.launch(tx, spec, now=call.now, ids=call.ids)
+            for spec in specs:
+                launched = self._launcher.launch(tx, spec, now=call.now, ids=call.ids)
+                tasks += launched.tasks
+                failures += launched.failures
         return ecs.StartTaskResponse(
-            tasks=tuple(self._views.view(task, tags=bool(spec.tags)) for task in launched.tasks),
-            failures=(*failures, *launched.failures),
+            tasks=tuple(self._views.view(task, tags=True) for task in tasks), failures=tuple(failures)
         )
 
     def _spec(
@@ -107,7 +128,7 @@ class RunTasks:
         run_validation.check_started_by(request.started_by)
         overrides = run_validation.check_overrides(request.overrides, shape, launch_type)
         network = self._networks.of(call.region)
-        network_configuration.check(shape.network_mode, request.network_configuration, network)
+        network_configuration.check(shape.network_mode, request.network_configuration, network, launch_type=launch_type)
         platform: str | None = None
         constraints: tuple[ecs.PlacementConstraint, ...] = ()
         strategies: tuple[ecs.PlacementStrategy, ...] = ()
@@ -157,22 +178,31 @@ class RunTasks:
 
     def _known(self, token: ClientToken) -> tuple[ecs.Task, ...]:
         tasks = (self._state.tasks.get(arn) for arn in token.task_arns)
-        return tuple(self._views.view(task) for task in tasks if task is not None)
+        return tuple(self._views.view(task, tags=True) for task in tasks if task is not None)
 
     @staticmethod
     def _remember(
         tx: Transaction, call: Call, cluster: Cluster, request: ecs.RunTaskRequest, launched: Launched
     ) -> None:
-        if request.client_token:
+        if request.client_token and launched.tasks:
             tx.put(
                 ClientToken(
                     cluster_arn=cluster.arn,
                     token=request.client_token,
                     request_hash=_hash(request),
                     task_arns=tuple(task.arn for task in launched.tasks),
+                    failures=launched.failures,
                     used_at=call.now,
                 )
             )
+
+
+def _launch_type(definition: TaskDefinition, served: frozenset[str] = frozenset({"EC2", "EXTERNAL"})) -> LaunchType:
+    """The launch type on an instance that serves these: EC2 where it may be either."""
+    required = definition.definition.requires_compatibilities
+    suits: tuple[LaunchType, ...] = ("EC2", "EXTERNAL")
+    wanted = [kind for kind in suits if kind in served and (not required or kind in required)]
+    return wanted[0] if wanted else "EC2" if "EC2" in served else "EXTERNAL"
 
 
 def _hash(request: ecs.RunTaskRequest) -> str:

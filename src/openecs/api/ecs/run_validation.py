@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
+import msgspec
+
+from openecs.api.ecs.definition import roles, size
 from openecs.errors import AWSError, invalid_parameter, not_supported
 from openecs.model import fargate
 from openecs.planning import cluster_query
 from openecs.shapes import ecs
 
 MAX_OVERRIDES_BYTES = 8192
-MAX_STARTED_BY = 128
+MAX_GROUP = 255
+_STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{1,128}", re.ASCII)
+_CLIENT_TOKEN = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 MAX_CONSTRAINTS = 10
 MAX_STRATEGIES = 5
 
@@ -29,7 +36,7 @@ def check_overrides(
     if overrides is None:
         return None
     names = {container.name for container in definition.container_definitions or ()}
-    size = 0
+    length = 0
     for override in overrides.container_overrides or ():
         if not override.name:
             raise invalid_parameter("Container override name can not be null or empty.")
@@ -41,25 +48,49 @@ def check_overrides(
             raise not_supported(f"overrides.containerOverrides[{override.name}].environmentFiles")
         if override.resource_requirements:
             raise not_supported(f"overrides.containerOverrides[{override.name}].resourceRequirements")
-        for amount, name in ((override.cpu, "cpu"), (override.memory, "memory")):
-            if amount is not None and amount < 0:
-                raise invalid_parameter(f"Invalid '{name}' setting for container override {override.name}.")
-        size += _size(override)
-    if size > MAX_OVERRIDES_BYTES:
+        length += _size(override)
+    if length > MAX_OVERRIDES_BYTES:
         raise invalid_parameter(f"Container Overrides length must be at most {MAX_OVERRIDES_BYTES}")
     if overrides.inference_accelerator_overrides:
         raise not_supported("overrides.inferenceAcceleratorOverrides")
     if overrides.ephemeral_storage is not None:
         raise not_supported("overrides.ephemeralStorage")
     cpu, memory = fargate.normalise_cpu(overrides.cpu), fargate.normalise_memory(overrides.memory)
-    if launch_type == "FARGATE" and (cpu or memory):
+    if launch_type == "FARGATE":
         fargate.check_size(cpu or definition.cpu, memory or definition.memory)
+    elif cpu:
+        size.check_instance_task_cpu(int(cpu))
+    roles.check("overrides.taskRoleArn", overrides.task_role_arn)
+    roles.check("overrides.executionRoleArn", overrides.execution_role_arn)
+    _check_sizes(overrides, definition, cpu, memory)
     return ecs.TaskOverride(
         container_overrides=overrides.container_overrides,
         cpu=cpu,
         memory=memory,
-        task_role_arn=overrides.task_role_arn,
-        execution_role_arn=overrides.execution_role_arn,
+        task_role_arn=overrides.task_role_arn or None,
+        execution_role_arn=overrides.execution_role_arn or None,
+    )
+
+
+def _check_sizes(
+    overrides: ecs.TaskOverride, definition: ecs.TaskDefinition, cpu: str | None, memory: str | None
+) -> None:
+    """What comes of definition and overrides together must be a size that a definition may have."""
+    by_name = {override.name: override for override in overrides.container_overrides or ()}
+    merged = []
+    for container in definition.container_definitions or ():
+        override = by_name.get(container.name) or ecs.ContainerOverride()
+        given = {
+            member: value
+            for member in ("cpu", "memory", "memory_reservation")
+            if (value := getattr(override, member)) is not None
+        }
+        merged.append(msgspec.structs.replace(container, **given))
+    task_cpu, task_memory = cpu or definition.cpu, memory or definition.memory
+    size.check_containers(
+        tuple(merged),
+        None if task_cpu is None else int(task_cpu),
+        None if task_memory is None else int(task_memory),
     )
 
 
@@ -111,13 +142,23 @@ def _check_strategy(strategy: ecs.PlacementStrategy) -> None:
 
 
 def check_started_by(started_by: str | None) -> None:
-    """``startedBy`` has a length and reserved prefixes."""
-    if started_by and len(started_by) > MAX_STARTED_BY:
-        raise invalid_parameter(f"startedBy can be at most {MAX_STARTED_BY} characters long.")
+    """``startedBy`` has a length and an alphabet."""
+    if started_by and not _STARTED_BY.fullmatch(started_by):
+        raise invalid_parameter(
+            "startedBy can be at most 128 letters (uppercase and lowercase), numbers, hyphens, slashes and underscores."
+        )
+
+
+def check_client_token(token: str | None) -> None:
+    """Client tokens of RunTask: up to 64 printable ASCII characters without spaces."""
+    if token and not _CLIENT_TOKEN.fullmatch(token):
+        raise invalid_parameter("Invalid client token: up to 64 ASCII characters in the range of 33-126 are allowed.")
 
 
 def check_group(group: str | None) -> None:
-    """``service:`` groups belong to services."""
+    """Groups have a length, and ``service:`` groups belong to services."""
+    if group and len(group) > MAX_GROUP:
+        raise invalid_parameter(f"group can be at most {MAX_GROUP} characters long.")
     if group and group.startswith("service:"):
         raise invalid_parameter("Invalid group: the prefix 'service:' is reserved for services.")
 
