@@ -24,6 +24,7 @@ from openecs.errors import AWSError
 from openecs.iam.keyring import KeyRing
 from openecs.ids import RandomIds
 from openecs.model import task_state
+from openecs.model.access_key import AccessKey
 from openecs.model.cluster import Cluster
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.resources import Resources
@@ -34,6 +35,7 @@ from openecs.shapes import ecs
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.state import State
 from openecs.wire.call import Principal
+from openecs.wire.public_url import PublicUrl
 
 BASE = "arn:aws:ecs:us-east-1:111122223333:"
 CLUSTER, INSTANCE = f"{BASE}cluster/default", f"{BASE}container-instance/default/i1"
@@ -82,6 +84,7 @@ class World:
             subnet_gateway=lambda region, subnet: "10.0.0.1/24",
             clock=self.clock,
             ids=RandomIds(),
+            public_url=PublicUrl("https://ecs.example.com"),
         )
         self.telemetry = TelemetryGateway(self.state, authenticate=self.authenticate)
         self._changed = asyncio.Event()
@@ -516,3 +519,48 @@ async def test_instance_status_comes_over_telemetry(world: World) -> None:
         await ws.send(frame("IMPAIRED"))
         await ws.recv()
         assert world.state.store.revision == revision
+
+
+async def test_a_revoked_key_ends_the_agents_connections(world: World) -> None:
+    key = AccessKey(access_key_id="AKIA1", sealed_secret="", principal_arn=OWNER, kind="agent", created_at=1.0)
+    other = msgspec.structs.replace(key, access_key_id="AKIA2")
+    world.put(key, other)
+    async with world.agent() as agent, connect(world.url(TCS_PATH), compression=None, proxy=None) as telemetry:
+        await agent.manifest()
+        with world.state.transaction() as tx:
+            tx.delete(other)
+        await agent.silence()
+        with world.state.transaction() as tx:
+            tx.delete(key)
+        async with asyncio.timeout(10):
+            await agent.ws.wait_closed()
+            await telemetry.wait_closed()
+        await world.until(lambda: not world.node.agent_connected)
+
+
+async def test_a_forgotten_instance_of_a_lent_node_leaves_the_connection_alone(world: World) -> None:
+    instance = world.state.container_instances.get(INSTANCE)
+    lent = msgspec.structs.replace(
+        instance, arn=f"{BASE}container-instance/other/i2", cluster_arn=f"{BASE}cluster/other"
+    )
+    world.put(lent)
+    async with world.agent() as agent:
+        await agent.manifest()
+        with world.state.transaction() as tx:
+            tx.delete(lent)
+        await agent.silence()
+        assert agent.ws.close_code is None
+
+
+async def test_log_drivers_are_sent_to_the_public_url(world: World) -> None:
+    logging = ecs.LogConfiguration(log_driver="awslogs", options={"awslogs-group": "g", "awslogs-region": "us-east-1"})
+    container = ecs.ContainerDefinition(name="app", image="busybox", log_configuration=logging)
+    shape = ecs.TaskDefinition(family="web", revision=1, container_definitions=(container,))
+    known = world.state.task_definitions.get(DEFINITION)
+    world.put(msgspec.structs.replace(known, definition=shape))
+    async with world.agent() as agent:
+        await agent.manifest()
+        world.task()
+        payload = await agent.payload()
+    host_config = msgspec.json.decode(payload.containers[0].docker_config.host_config)
+    assert host_config["LogConfig"]["Config"]["awslogs-endpoint"] == "https://ecs.example.com"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +17,7 @@ from openecs.agent.engine import facts as f
 from openecs.agent.engine.actions import Actions
 from openecs.agent.engine.images import Images
 from openecs.agent.engine.limits import NoLimits
-from openecs.agent.engine.ports import PortPool
+from openecs.agent.engine.ports import PortPool, conflict
 from openecs.agent.engine.settings import EngineParts, EngineSettings
 from openecs.agent.engine.task_plan import fresh, restored
 from openecs.agent.engine.task_state import TaskState
@@ -31,10 +33,19 @@ from openecs.shapes import ecs
 
 
 class Forgetful(FakeRuntime):
-    """Starts containers and hangs up before it says so, as often as told."""
+    """Makes and starts containers and hangs up before it says so, as often as told."""
 
     lost = 0
     starts = 0
+
+    lost_creations = 0
+
+    async def create(self, name: str, body: Mapping[str, Any]) -> str:
+        created = await super().create(name, body)
+        if self.lost_creations:
+            self.lost_creations -= 1
+            raise EngineUnavailable("hung up")
+        return created
 
     async def start(self, container_id: str) -> None:
         await super().start(container_id)
@@ -134,6 +145,44 @@ async def test_a_start_is_not_repeated_once_events_told_of_the_end(engine: Forge
     over = msgspec.structs.replace(state.containers[0], status="STOPPED", doing="")
     assert await actions.perform(f.Start(name="app"), msgspec.structs.replace(state, containers=(over,))) == []
     assert engine.starts == 1
+
+
+TAKEN = "driver failed programming external connectivity: Bind for 0.0.0.0:40000 failed: port is already allocated"
+
+
+@pytest.mark.parametrize(
+    ("mappings", "ours"),
+    [
+        ((m.PortMapping(container_port=80),), True),
+        ((m.PortMapping(container_port=80, host_port=8080), m.PortMapping(container_port=81)), True),
+        ((m.PortMapping(container_port=80, host_port=40000), m.PortMapping(container_port=81)), False),
+        ((m.PortMapping(container_port=80, host_port=40000),), False),
+        ((), False),
+    ],
+)
+def test_ports_that_an_earlier_agent_chose_can_be_chosen_again(mappings: tuple[m.PortMapping, ...], ours: bool) -> None:
+    assert conflict(TAKEN, mappings, ()) is ours
+
+
+async def test_a_container_made_by_a_lost_call_is_shown_with_its_real_ports(
+    engine: Forgetful, parts: EngineParts
+) -> None:
+    payload = task(container(port_mappings=(m.PortMapping(container_port=80),)), network_mode="bridge")
+    await engine.pull("app:1")
+    actions = Actions(payload, parts, CLUSTER)
+    state = fresh(payload, ["token"])
+    engine.lost_creations = 1
+    with pytest.raises(EngineUnavailable):
+        await actions.perform(f.Create(name="app"), state)
+    (made,) = await actions.perform(f.Create(name="app"), state)
+    assert isinstance(made, f.Created)
+    starting = msgspec.structs.replace(
+        state.containers[0], status="CREATED", doing="start", container_id=made.container_id, bindings=made.bindings
+    )
+    (seen,) = await actions.perform(f.Start(name="app"), msgspec.structs.replace(state, containers=(starting,)))
+    assert isinstance(seen, f.Observed)
+    (real,) = (await engine.inspect(made.container_id)).ports
+    assert [binding.host_port for binding in seen.bindings or made.bindings] == [real.host_port]
 
 
 async def test_recovery_looks_at_all_containers_before_it_decides(

@@ -38,6 +38,10 @@ class Shell:
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 
+    def try_to(self, *words: str) -> subprocess.CompletedProcess[str]:
+        line = program(*words)
+        return subprocess.run(line, env=self._environ, capture_output=True, text=True, timeout=150, check=False)
+
     def well(self) -> bool:
         words = program("status", "--json")
         done = subprocess.run(words, env=self._environ, capture_output=True, text=True, timeout=60, check=False)
@@ -118,6 +122,135 @@ def test_secrets_are_in_no_log(shell: Shell) -> None:
     logged = "".join(path.read_text() for path in shell.installation.layout().log.iterdir())
     assert "openecs" in logged
     assert not [secret for secret in secrets if secret in logged]
+
+
+def test_a_down_that_gives_up_leaves_the_installation_working(shell: Shell) -> None:
+    shell.run("up", "--detach", "--port", "0", "--runtime", "fake")
+    shell.client.call("ecs", "RegisterTaskDefinition", **DEFINITION)
+    service = {"serviceName": "web", "taskDefinition": "sleeper", "desiredCount": 2}
+    shell.client.call("ecs", "CreateService", **service)
+    until(lambda: [task["lastStatus"] for task in shell.tasks().values()] == ["RUNNING", "RUNNING"])
+    before = set(shell.tasks())
+    agent = shell.installation.running().agent
+    agent.send(signal.SIGSTOP)  # so that no task can stop
+    try:
+        gave_up = shell.try_to("down", "--timeout", "1")
+    finally:
+        agent.send(signal.SIGCONT)
+    assert gave_up.returncode == 1
+    assert "2 tasks have not stopped within 1 seconds" in gave_up.stderr
+    assert shell.client.get("/_openecs/status")["paused"] is False
+    until(lambda: len(set(shell.tasks()) - before) == 2)
+
+
+def test_status_says_that_nothing_is_launched(shell: Shell) -> None:
+    shell.run("up", "--detach", "--port", "0", "--runtime", "fake")
+    assert shell.well()
+    shell.client.post("/_openecs/stop-tasks")
+    said = shell.try_to("status")
+    assert said.returncode == 1
+    assert "No task is launched" in said.stdout
+    shell.client.post("/_openecs/resume")
+    assert shell.well()
+
+
+def test_what_is_stored_is_the_owners_business_also_in_an_open_folder(shell: Shell) -> None:
+    home = shell.installation.home
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    shell.run("up", "--detach", "--port", "0", "--runtime", "fake")
+    shell.run("down")
+    (home / "journal.db").chmod(0o644)  # as an earlier version left it
+    (home / "logs").chmod(0o755)
+    shell.run("up", "--detach")
+    assert not (home / "logs").stat().st_mode & 0o077
+    run_two(shell)
+    shell.client.call("logs", "CreateLogGroup", logGroupName="g")
+    shell.client.call("logs", "CreateLogStream", logGroupName="g", logStreamName="s")
+    shell.client.call(
+        "logs",
+        "PutLogEvents",
+        logGroupName="g",
+        logStreamName="s",
+        logEvents=[{"timestamp": int(time.time() * 1000), "message": "m"}],
+    )
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert {"journal.db", "journal.db-wal", "catalogue.sqlite", "agent.db", "server.log"} <= {p.name for p in files}
+    # What ``up`` itself writes besides holds no secrets, and its folder is closed.
+    assert not (home / "run").stat().st_mode & 0o077
+    assert [p for p in files if p.stat().st_mode & 0o077 and home / "run" not in p.parents] == []
+
+
+def test_size_and_agent_are_kept_from_one_up_to_the_next(shell: Shell) -> None:
+    def machines() -> list[tuple[int, int]]:
+        return [(node["cpu"], node["memory"]) for node in shell.client.get("/_openecs/status")["nodes"]]
+
+    shell.run("up", "--detach", "--port", "0", "--runtime", "fake", "--cpu", "2048", "--memory", "512")
+    assert machines() == [(2048, 512)]
+    shell.run("down")
+    shell.run("up", "--detach", "--memory", "all")
+    ((cpu, memory),) = machines()
+    assert (cpu, memory > 512) == (2048, True)
+    shell.run("down")
+    shell.run("up", "--detach", "--no-agent")
+    shell.run("down")
+    shell.run("up", "--detach")
+    assert shell.installation.running().agent is None
+    shell.run("down")
+    shell.run("up", "--detach", "--agent")
+    assert shell.installation.running().agent is not None
+
+
+def test_a_machine_that_is_lent_elsewhere_leaves_its_cluster(shell: Shell) -> None:
+    def machines(cluster: str) -> int:
+        return len(shell.client.call("ecs", "ListContainerInstances", cluster=cluster)["containerInstanceArns"])
+
+    shell.run("up", "--detach", "--port", "0", "--runtime", "fake", "--lend-to", "a", "--lend-to", "b")
+    assert (machines("a"), machines("b")) == (1, 1)
+    shell.run("down")
+    shell.run("up", "--detach", "--lend-to", "b", "--lend-to", "c")
+    assert (machines("a"), machines("b"), machines("c")) == (0, 1, 1)
+
+
+@pytest.mark.docker
+def test_nothing_of_an_ephemeral_installation_survives_it(shell: Shell, busybox_image: str) -> None:
+    def containers() -> list[str]:
+        command = ["docker", "ps", "-aq", "--filter", f"label={mark}=1"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    def running() -> list[str]:
+        command = ["docker", "ps", "-q", "--filter", f"label={mark}=1"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    def run_one() -> None:
+        shell.client.call("ecs", "RegisterTaskDefinition", **definition)
+        shell.client.call("ecs", "RunTask", taskDefinition="sleeper")
+        until(lambda: [task["lastStatus"] for task in shell.tasks().values()] == ["RUNNING"])
+
+    mark = f"openecs-test-{os.getpid()}"
+    container = {"name": "main", "image": busybox_image, "memory": 16, "command": ["sleep", "3600"], "stopTimeout": 2}
+    definition = {
+        "family": "sleeper",
+        "networkMode": "none",
+        "containerDefinitions": [container | {"dockerLabels": {mark: "1"}}],
+    }
+    shell.run("up", "--detach", "--port", "0", "--ephemeral")
+    run_one()
+    assert len(containers()) == 1
+    # The new control plane knows of no task, so the agent ends the one that runs.
+    shell.installation.running().server.send(signal.SIGKILL)
+    until(lambda: running() == [])
+    until(shell.well)
+    run_one()
+    assert len(running()) == 1
+    # Nobody stops the task now; what is left is removed by whoever comes next.
+    before = shell.installation.running()
+    before.supervisor.send(signal.SIGKILL)
+    for process in before.alive:
+        assert process.wait(20)
+    assert len(running()) == 1
+    shell.run("down")
+    assert containers() == []
 
 
 @pytest.mark.docker

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -66,8 +68,76 @@ def test_reset_wipes_everything_and_tasks_run_again_at_once(ephemeral: Installat
 
 
 def test_nothing_durable_is_on_disk(ephemeral: Installation) -> None:
+    assert [path.name for path in ephemeral.home.iterdir()] == ["run"]
     names = {path.name for path in ephemeral.home.rglob("*") if path.is_file()}
-    assert not names & {"journal.db", "master.key", "catalogue.sqlite"}
+    assert not names & {"journal.db", "catalogue.sqlite"}
+
+
+def test_after_a_reset_the_machine_is_as_it_was_at_the_start(ephemeral: Installation) -> None:
+    ecs: Any = ephemeral.client("ecs")
+
+    def machine() -> dict[str, Any]:
+        (arn,) = ecs.list_container_instances()["containerInstanceArns"]
+        (found,) = ecs.describe_container_instances(containerInstances=[arn])["containerInstances"]
+        return {
+            "status": found["status"],
+            "connected": found["agentConnected"],
+            "attributes": sorted((a["name"], a.get("value")) for a in found["attributes"]),
+        }
+
+    def wiped() -> None:
+        assert post(ephemeral, "/_openecs/reset") == 200
+        assert machine() == fresh
+        assert [arn.rsplit("/", 1)[-1] for arn in ecs.list_clusters()["clusterArns"]] == ["default"]
+        ecs.register_task_definition(family="f", containerDefinitions=[CONTAINER])
+        assert ecs.run_task(taskDefinition="f")["failures"] == []
+
+    post(ephemeral, "/_openecs/reset")
+    fresh = machine()
+    assert (fresh["status"], fresh["connected"]) == ("ACTIVE", True)
+    (arn,) = ecs.list_container_instances()["containerInstanceArns"]
+    ecs.put_attributes(attributes=[{"name": "stack", "value": "x", "targetId": arn}])
+    ecs.update_container_instances_state(containerInstances=[arn], status="DRAINING")
+    wiped()
+    (arn,) = ecs.list_container_instances()["containerInstanceArns"]
+    ecs.deregister_container_instance(containerInstance=arn, force=True)
+    wiped()
+    post(ephemeral, "/_openecs/reset")
+    (arn,) = ecs.list_container_instances()["containerInstanceArns"]
+    ecs.deregister_container_instance(containerInstance=arn)
+    ecs.delete_cluster(cluster="default")
+    wiped()
+
+
+def test_a_cluster_of_a_lent_name_in_another_region_has_the_machine(ephemeral: Installation) -> None:
+    elsewhere: Any = ephemeral.client("ecs", "eu-west-1")
+    elsewhere.create_cluster(clusterName="default")
+    assert len(elsewhere.list_container_instances()["containerInstanceArns"]) == 1
+    assert post(ephemeral, "/_openecs/reset") == 200
+    assert elsewhere.list_clusters()["clusterArns"] == []
+
+
+def test_after_a_crash_of_the_server_everything_works_again(ephemeral: Installation) -> None:
+    ecs: Any = ephemeral.client("ecs")
+    ecs.register_task_definition(family="f", containerDefinitions=[CONTAINER])
+    ecs.run_task(taskDefinition="f")
+    pids = ephemeral.status()["pids"]
+    os.kill(pids["server"], signal.SIGKILL)
+    wait_for(lambda: (now := status_of_installation(ephemeral)) and now["pids"]["server"] != pids["server"] and now)
+    wait_for(lambda: [n["agent_connected"] for n in ephemeral.status()["control_plane"]["nodes"]] == [True])
+    # The same keys, the same cluster, no task; and new ones run.
+    assert ecs.list_tasks()["taskArns"] == []
+    ecs.register_task_definition(family="f", containerDefinitions=[CONTAINER])
+    (task,) = ecs.run_task(taskDefinition="f")["tasks"]
+    wait_for(lambda: ecs.describe_tasks(tasks=[task["taskArn"]])["tasks"][0]["lastStatus"] == "RUNNING")
+
+
+def status_of_installation(installation: Installation) -> dict[str, Any] | None:
+    """What ``status`` says, ``None`` while something is wrong."""
+    try:
+        return installation.status()
+    except AssertionError:
+        return None
 
 
 def test_a_durable_installation_cannot_be_reset(fake: Installation) -> None:

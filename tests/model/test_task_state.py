@@ -13,6 +13,15 @@ from openecs.shapes import ecs
 
 ARN = "arn:aws:ecs:us-east-1:111122223333:task/default/0123456789abcdef0123456789abcdef"
 
+ENI = NetworkInterface(
+    attachment_id="a1",
+    eni_id="eni-1",
+    mac_address="0a:00:00:00:00:01",
+    private_ipv4_address="10.0.0.9",
+    private_dns_name="ip-10-0-0-9",
+    subnet_id="subnet-1",
+)
+
 
 def container(name: str = "app", **changes: object) -> TaskContainer:
     return TaskContainer(arn=f"{ARN}/{name}", name=name, image="busybox", **changes)  # type: ignore[arg-type]
@@ -179,16 +188,31 @@ class TestReports:
         t = task_state.apply_report(task(), TaskReport(status="RUNNING", containers=(pause,)), 3.0)
         assert [c.name for c in t.containers] == ["app"]
 
-    def test_the_interface_follows_the_task(self) -> None:
-        eni = NetworkInterface(
-            attachment_id="a1",
-            eni_id="eni-1",
-            mac_address="0a:00:00:00:00:01",
-            private_ipv4_address="10.0.0.9",
-            private_dns_name="ip-10-0-0-9",
-            subnet_id="subnet-1",
+    def test_a_task_with_an_interface_is_deprovisioning_when_all_containers_have_ended(self) -> None:
+        both = (container(), container("side", essential=False))
+        reports = {name: TaskReport(status="RUNNING", containers=(exited(name),)) for name in ("app", "side")}
+        up = TaskReport(
+            status="RUNNING",
+            containers=tuple(ContainerReport(name=name, status="RUNNING", runtime_id="c1") for name in reports),
         )
-        t = task_state.apply_report(task(eni=eni), TaskReport(attached=("a1",)), 2.0)
+        for eni, last in ((ENI, "DEPROVISIONING"), (None, "STOPPING")):
+            t = task_state.apply_report(task(eni=eni, containers=both), up, 2.0)
+            t = task_state.apply_report(t, reports["app"], 3.0)
+            assert t.last_status == "STOPPING"
+            t = task_state.apply_report(t, reports["side"], 4.0)
+            assert (t.last_status, t.desired_status, t.stopped_at) == (last, "STOPPED", None)
+            assert task_state.acknowledge(t, "STOPPED", now=5.0).last_status == last
+            t = task_state.apply_report(t, TaskReport(status="STOPPED"), 6.0)
+            assert (t.last_status, t.stopped_at) == ("STOPPED", 6.0)
+
+    def test_the_interface_of_a_task_that_was_stopped_is_deprovisioned_too(self) -> None:
+        t = task_state.request_stop(running(eni=ENI), now=20.0, stop_code="UserInitiated", reason="r")
+        t = task_state.acknowledge(t, "STOPPED", now=21.0)
+        t = task_state.apply_report(t, TaskReport(status="RUNNING", containers=(exited(code=137),)), 22.0)
+        assert (t.last_status, t.stopped_reason) == ("DEPROVISIONING", "r")
+
+    def test_the_interface_follows_the_task(self) -> None:
+        t = task_state.apply_report(task(eni=ENI), TaskReport(attached=("a1",)), 2.0)
         assert t.eni is not None
         assert t.eni.status == "ATTACHED"
         assert t.last_status == "PENDING"

@@ -3,8 +3,8 @@
     .venv/bin/python tests/multihost/on_podman.py .venv/bin/pytest tests/runtime -m docker
 
 The machine has its own network, processes, mounts and image store (``multihost_machines``), and
-``DOCKER_HOST`` names Podman's service in it.  Nothing of it is left afterwards.  Needs root and
-the packages podman and catatonit.
+``DOCKER_HOST`` names Podman's service in it.  Nothing of it is left afterwards, save for control
+groups of tasks that the command left running.  Needs root and the packages podman and catatonit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
 
 from conformance_support import wait_for
-from multihost_machines import Fabric, MachineEngine, Tree
+from multihost_machines import Fabric, MachineEngine, Tree, remove_cgroups
 
 #: Podman's monitor notes here, and not where Podman looks, that a container ran out of memory.
 OOM_TRACE = Path("/oom")
@@ -54,6 +54,8 @@ def main(command: list[str]) -> int:
         machine.kill()
         fabric.kill()
         shutil.rmtree(folder)
+        # Podman's own group for containers outlives them; what is in use stays.
+        remove_cgroups("libpod_parent")
         if not had_trace:
             OOM_TRACE.unlink(missing_ok=True)
 

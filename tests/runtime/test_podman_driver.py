@@ -77,8 +77,10 @@ async def test_health_checks_run_where_something_runs_them(
         place.mkdir()
     async with scripted(tmp_path, {"GET /info": answer(200, "{}")}, ping):
         runtime = DockerRuntime(HttpClient(UnixAddress(str(tmp_path / "engine.sock"))), systemd=place)
-        assert (await runtime.info()).runs_health_checks is runs
+        info = await runtime.info()
         await runtime.close()
+        assert info.runs_health_checks is runs
+        assert info.shares_name_servers is (ping == DOCKER_PING)
 
 
 @pytest.mark.parametrize("runs", [True, False])

@@ -67,8 +67,11 @@ class Ledger:
     def token(self, token: str, tasks: Iterable[ecs.Task]) -> None:
         """A reply to RunTask with that client token."""
         named = frozenset(task.task_arn or "" for task in tasks)
-        known = self.tokens.setdefault(token, named)
-        if not named <= known:
+        known = self.tokens.get(token)
+        if not known:
+            # A call that could launch nothing may be repeated once there is room.
+            self.tokens[token] = named
+        elif not named <= known:
             self._wrong(f"client token {token} stood for {sorted(known)} and stands for {sorted(named)} now")
 
 

@@ -196,6 +196,16 @@ def test_keys_that_are_not_ours(case, dialect, code, status):
     assert error.message == "The security token included in the request is invalid."
 
 
+@pytest.mark.parametrize("region", ["", "EU-WEST-1", "eu west", "eu_west", "1eu", "x" * 64, "eu:west", "eu.west", "é"])
+def test_a_region_has_a_form(region):
+    signed = as_received(boto_sign(post(), botocore.auth.SigV4Auth))
+    headers = {
+        **signed.headers,
+        b"authorization": signed.headers[b"authorization"].replace(b"/eu-west-1/", f"/{region}/".encode()),
+    }
+    assert "Credential should be scoped to a valid region." in refusal(signed._replace(headers=headers)).message
+
+
 def test_wrong_secret():
     request = post()
     auth = sign(

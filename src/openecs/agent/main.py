@@ -94,7 +94,13 @@ async def _run(
     node_id = _node_id(store, ids)
     network: NetworkDriver = FakeNetwork()
     if not fake:
-        network = open_network(runtime, architecture(info), config.docker_host, Path(config.run_dir))
+        network = open_network(
+            runtime,
+            architecture(info),
+            config.docker_host,
+            Path(config.run_dir),
+            shares_name_servers=info.shares_name_servers,
+        )
     limits = NoLimits() if fake else _limits(info)
     keys = CredentialStore()
     reporter = Reporter(api)

@@ -29,7 +29,7 @@ SECRET_VARIABLE = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a vari
 @click.option("--lend-to", multiple=True, metavar="CLUSTER", help="Further clusters in which the machine shows up.")
 @click.option("--region", default="us-east-1", show_default=True, help="Region to register in.")
 @click.option("--fargate/--no-fargate", default=True, help="Serve Fargate tasks too [default: yes].")
-@click.option("--external", is_flag=True, help="Register as an external instance (launch type EXTERNAL).")
+@click.option("--external", is_flag=True, help="Serve the launch type EXTERNAL only, not EC2 too.")
 @click.option("--runtime", type=click.Choice(["docker", "fake"]), default="docker", show_default=True)
 @click.option("--cpu", type=click.IntRange(min=128), help="CPU units to offer [default: all].")
 @click.option("--memory", type=click.IntRange(min=64), help="MiB to offer [default: all].")

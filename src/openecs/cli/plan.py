@@ -19,7 +19,7 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     lend_to: tuple[str, ...] = ()
     #: Whether the machine serves Fargate tasks as well.
     fargate: bool = True
-    #: Register as an external instance (launch type EXTERNAL) instead of EC2.
+    #: Serve the launch type EXTERNAL only; otherwise EC2 and EXTERNAL.
     external: bool = False
     runtime: RuntimeKind = "docker"
     docker_host: str | None = None

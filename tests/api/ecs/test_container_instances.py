@@ -114,6 +114,33 @@ def attributes(**given: str | None) -> tuple[ecs.Attribute, ...]:
     return tuple(ecs.Attribute(name=name.replace("__", "."), value=value) for name, value in given.items())
 
 
+@pytest.mark.parametrize("node_id", [None, "", "x" * 129, "with space", "a/b", "é", "a\nb"])
+def test_names_of_nodes_have_a_form(world: World, node_id: str | None) -> None:
+    with pytest.raises(AWSError, match=r"openecs\.node-id") as caught:
+        world.register(attributes=(ecs.Attribute(name="openecs.node-id", value=node_id),))
+    assert caught.value.code == "InvalidParameterException"
+    assert not list(world.state.nodes)
+    longest = "a-Z_0.9:" * 16
+    assert world.node(world.register(attributes=(ecs.Attribute(name="openecs.node-id", value=longest),))).id == longest
+
+
+@pytest.mark.parametrize(
+    "lent", [",".join(f"c{n}" for n in range(101)), "good,-bad", "arn:aws:ecs:r:1:cluster/x", "c" * 256]
+)
+def test_what_a_node_is_lent_to_has_bounds(world: World, lent: str) -> None:
+    with pytest.raises(AWSError, match=r"openecs\.lend-to") as caught:
+        world.register(attributes=(ecs.Attribute(name="openecs.lend-to", value=lent),))
+    assert caught.value.code == "InvalidParameterException"
+    assert not list(world.state.nodes)
+
+
+def test_a_node_is_lent_to_each_name_once(world: World) -> None:
+    named = ", ".join(["a", "b", "a", *(f"c{n}" for n in range(98))])
+    node = world.node(world.register(attributes=(ecs.Attribute(name="openecs.lend-to", value=named),)))
+    assert node.lent_to[:2] == ("a", "b")
+    assert len(node.lent_to) == 100
+
+
 def amounts(resources: tuple[ecs.Resource, ...] | None) -> dict[str | None, Any]:
     return {r.name: r.integer_value if r.type == "INTEGER" else r.string_set_value for r in resources or ()}
 
@@ -232,6 +259,47 @@ class TestRegister:
         assert shown() == ["INACTIVE"]
         world.add_cluster("extra", lend=True)
         assert sorted(shown()) == ["ACTIVE", "INACTIVE"]
+
+    def test_what_is_not_lent_any_more_is_taken_back(self, world: World) -> None:
+        def lending(*clusters: str) -> ecs.ContainerInstance:
+            named = (
+                ecs.Attribute(name="openecs.node-id", value="host-1"),
+                ecs.Attribute(name="openecs.lend-to", value=",".join(clusters)),
+            )
+            return world.register(attributes=named)
+
+        def shown(name: str) -> list[tuple[str, bool]]:
+            found = world.state.container_instances.by("cluster", world.cluster.arn.replace("default", name))
+            return [(i.status, i.taken_back) for i in found]
+
+        for name in ("idle", "busy"):
+            world.add_cluster(name)
+        home = lending("idle", "busy")
+        assert shown("idle") == shown("busy") == [("ACTIVE", False)]
+        [busy] = world.state.container_instances.by("cluster", world.cluster.arn.replace("default", "busy"))
+        pending = world.add_task(home, 1, container_instance_arn=busy.arn, service_arn="s", last_status="PENDING")
+        running = world.add_task(home, 2, container_instance_arn=busy.arn, service_arn="s")
+        lending()
+        assert shown("idle") == [("INACTIVE", True)]
+        assert shown("busy") == [("DRAINING", True)]
+        wanted = [world.state.tasks.get(task.arn).desired_status for task in (pending, running)]  # type: ignore[union-attr]
+        assert wanted == ["STOPPED", "RUNNING"]
+        assert world.record(home.container_instance_arn).status == "ACTIVE"
+        # Lent again, it is there again: the one with tasks as it was, the other one anew.
+        lending("idle", "busy")
+        assert shown("busy") == [("ACTIVE", False)]
+        assert sorted(shown("idle")) == [("ACTIVE", False), ("INACTIVE", True)]
+
+    def test_registering_elsewhere_takes_the_machine_back(self, world: World) -> None:
+        world.add_cluster("other")
+        named = (ecs.Attribute(name="openecs.node-id", value="host-1"),)
+        first = world.register(attributes=named)
+        second = world.register(attributes=named, cluster="other")
+        assert world.record(first.container_instance_arn).status == "INACTIVE"
+        assert world.record(second.container_instance_arn).status == "ACTIVE"
+        third = world.register(attributes=named)
+        assert world.record(second.container_instance_arn).status == "INACTIVE"
+        assert world.record(third.container_instance_arn).status == "ACTIVE"
 
     @pytest.mark.parametrize(
         "members",

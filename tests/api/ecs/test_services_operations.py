@@ -478,7 +478,9 @@ def test_describe_takes_one_to_ten(api: Api):
     api.refused("describe", "InvalidParameterException", "Services cannot be empty.", services=[])
     api.refused("describe", "InvalidParameterException", "at most 10", services=[f"s{n}" for n in range(11)])
     api.refused("describe", "InvalidParameterException", "resource type", services=[f"{PREFIX}:cluster/default"])
-    api.refused("describe", "InvalidParameterException", "is for cluster other", services=[f"{PREFIX}:service/other/web"])
+    api.refused(
+        "describe", "InvalidParameterException", "is for cluster other", services=[f"{PREFIX}:service/other/web"]
+    )
 
 
 def test_counts_come_from_tasks_and_leave_out_what_was_told_to_stop(api: Api):

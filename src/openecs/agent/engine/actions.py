@@ -158,6 +158,8 @@ class Actions:
         if self._awsvpc:
             # An engine may have kept the network's container for the sake of these.
             await self._parts.network.detach(self._payload)
+        # The engine may have needed the task's group until its last container was removed.
+        await self._parts.limits.remove(self._payload)
         try:
             await volumes.remove(self._payload, runtime)
         except EngineError as error:

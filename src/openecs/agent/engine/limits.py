@@ -8,6 +8,7 @@ ended.  Needs root.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
@@ -102,8 +103,12 @@ class CgroupLimits:
             return
         roots = [self._root] if self._version == "2" else [p for p in self._root.iterdir() if p.is_dir()]
         for root in roots:
+            folder = root / parent.lstrip("/")
+            # Podman leaves the group of its monitor behind.
+            with contextlib.suppress(OSError):
+                (folder / "conmon").rmdir()
             try:
-                (root / parent.lstrip("/")).rmdir()
+                folder.rmdir()
             except OSError:
                 continue  # Not there, or a container is still leaving; the engine drops it with its own.
 

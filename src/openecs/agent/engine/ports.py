@@ -136,7 +136,9 @@ def conflict(message: str, mappings: Sequence[PortMapping], bindings: Sequence[e
             chosen |= set(range(first, last + 1))
     told = [int(port) for port in _PORT.findall(message)]
     if not bindings:
-        return not named.intersection((port, m.protocol) for port in told for m in mappings) if told else not named
+        left_open = any(not m.host_port or m.container_port_range is not None for m in mappings)
+        named_ports = {port for port, _ in named}
+        return left_open and (named_ports.isdisjoint(told) if told else not named)
     return bool(chosen.intersection(told)) if told else bool(chosen) and not named
 
 

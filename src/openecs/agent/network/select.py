@@ -17,12 +17,16 @@ from openecs.http.client import HttpClient
 _log = structlog.get_logger("openecs.agent")
 
 
-def open_network(runtime: Runtime, architecture: str, docker_host: str | None, run_dir: Path) -> NetworkDriver:
+def open_network(
+    runtime: Runtime, architecture: str, docker_host: str | None, run_dir: Path, *, shares_name_servers: bool = True
+) -> NetworkDriver:
     """The network driver for an engine on this host; ``architecture`` as ECS spells it.
 
-    ``run_dir`` is where the agents of a host meet.
+    ``run_dir`` is where the agents of a host meet; ``shares_name_servers`` is what the engine's info says.
     """
     missing = routed.refusal()
+    if missing is None and not shares_name_servers:
+        missing = "awsvpc needs Docker Engine: on Podman the containers of such a task would have no name servers"
     if missing is None and architecture not in ("x86_64", "arm64"):
         missing = f"awsvpc is not available on {architecture}"
     if missing is not None:

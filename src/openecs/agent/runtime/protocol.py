@@ -52,6 +52,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     kernel_version: str = ""
     #: Whether containers' health checks are run.
     runs_health_checks: bool = True
+    #: Whether containers that join another one's network get its name servers.
+    shares_name_servers: bool = True
 
 
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,6 +83,7 @@ class DockerRuntime:
             self._api.decode(_info, response.body, "itself"),
             version,
             runs_health_checks=not self._api.is_podman or self._systemd.is_dir(),
+            shares_name_servers=not self._api.is_podman,
         )
 
     async def inspect_image(self, reference: str) -> ImageInfo | None:

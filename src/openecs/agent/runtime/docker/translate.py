@@ -87,7 +87,13 @@ def image_info(image: ImageJson) -> ImageInfo:
     )
 
 
-def engine_info(info: InfoJson, api_version: tuple[int, int], *, runs_health_checks: bool = True) -> EngineInfo:
+def engine_info(
+    info: InfoJson,
+    api_version: tuple[int, int],
+    *,
+    runs_health_checks: bool = True,
+    shares_name_servers: bool = True,
+) -> EngineInfo:
     """The engine and its host."""
     return EngineInfo(
         name=info.name,
@@ -102,6 +108,7 @@ def engine_info(info: InfoJson, api_version: tuple[int, int], *, runs_health_che
         storage_driver=info.driver,
         kernel_version=info.kernel_version,
         runs_health_checks=runs_health_checks,
+        shares_name_servers=shares_name_servers,
     )
 
 
