@@ -37,6 +37,8 @@ class ControlPlaneDouble:
         self.refused: list[str] = []
         #: Tags by ARN, for ListTagsForResource.
         self.tags: dict[str, dict[str, str]] = {}
+        #: (operation, region that its signature names) of every call.
+        self.regions: list[tuple[str, str]] = []
         self.acs: ServerConnection | None = None
         self.port = 0
         self._changed = asyncio.Condition()
@@ -149,6 +151,7 @@ class ControlPlaneDouble:
                 body = msgspec.json.decode(await reader.readexactly(int(headers["content-length"])))
                 assert headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
                 operation = headers["x-amz-target"].rsplit(".", 1)[1]
+                self.regions.append((operation, headers["authorization"].split("/")[2]))
                 status, answer = self.refusals.get(operation) or (200, self._answer(operation, body))
                 if status == 200:
                     self.calls.append((operation, body))

@@ -100,6 +100,19 @@ async def test_failures_are_worded_as_ecs_does(
     assert report["containers"][-1]["reason"].startswith(reason)
 
 
+async def test_a_task_of_another_region_is_told_its_own(
+    plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path
+) -> None:
+    foreign = msgspec.structs.replace(task(), arn=task_arn(1).replace("us-east-1", "eu-west-1"))
+    async with running_agent(agent_config(plane.endpoint, tmp_path), engine):
+        await plane.connected()
+        await plane.assign(foreign, task(number=2))
+        for arn, region in ((foreign.arn, "eu-west-1"), (task_arn(2), "us-east-1")):
+            report = await plane.reaches(arn, "RUNNING")
+            environment = engine._containers[report["containers"][0]["runtimeId"]].body["Env"]
+            assert {f"AWS_REGION={region}", f"AWS_DEFAULT_REGION={region}"} <= set(environment)
+
+
 async def test_a_bad_volume_is_refused_in_the_agents_words(
     plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path
 ) -> None:

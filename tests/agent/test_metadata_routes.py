@@ -16,6 +16,7 @@ from agent_payloads import container, task, task_arn
 from agent_process import agent_config, running_agent
 
 from openecs.acs import messages as m
+from openecs.agent.control_plane import ControlPlane
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.metadata import samples
 from openecs.agent.metadata.http import Answer, Request
@@ -24,6 +25,7 @@ from openecs.agent.runtime.fake import FakeRuntime
 from openecs.clock import SystemClock
 from openecs.errors import AWSError, Retryable
 from openecs.ids import RandomIds
+from openecs.wire.sigv4 import Credentials
 
 HOST, OTHER = "169.254.170.2", "10.0.0.9"
 ROLE = m.RoleCredentials(
@@ -167,6 +169,13 @@ async def test_tags_are_added_when_asked_for_and_failures_said(plane: ControlPla
         fargate = await world.get(f"/v4/{world.token(3)}/taskWithTags")
         assert "ContainerInstanceTags" not in fargate
         assert [error["ErrorField"] for error in fargate["Errors"]] == ["TaskTags"]
+
+
+async def test_a_task_of_another_region_is_shown_in_its_own_zone(plane: ControlPlaneDouble, tmp_path: Path) -> None:
+    async with running(plane, tmp_path, task(number=1, zone="eu-west-1b"), task(number=2)) as world:
+        assert (await world.get(f"/v4/{world.token(1)}/task"))["AvailabilityZone"] == "eu-west-1b"
+        # The control plane named none, so it is the machine's.
+        assert (await world.get(f"/v4/{world.token(2)}/task"))["AvailabilityZone"] == "us-east-1a"
 
 
 async def test_version_2_knows_tasks_by_their_address(plane: ControlPlaneDouble, tmp_path: Path) -> None:
@@ -322,6 +331,17 @@ async def test_the_agent_asks_its_control_plane_for_tags(plane: ControlPlaneDoub
 
         shown = await asyncio.to_thread(fetch)
     assert (shown["TaskTags"], shown["ContainerInstanceTags"]) == ({"team": "blue"}, {"rack": "7"})
+
+
+async def test_tags_are_asked_for_in_the_region_of_the_arn(plane: ControlPlaneDouble) -> None:
+    api = ControlPlane(plane.endpoint, "us-east-1", Credentials("AKIAEXAMPLE", "secret", None), SystemClock())
+    foreign = task_arn(1).replace("us-east-1", "eu-west-1")
+    try:
+        await api.list_tags(foreign)
+        await api.list_tags(INSTANCE)
+    finally:
+        await api.close()
+    assert plane.regions == [("ListTagsForResource", "eu-west-1"), ("ListTagsForResource", "us-east-1")]
 
 
 def test_rates_are_bytes_per_second_over_all_devices() -> None:

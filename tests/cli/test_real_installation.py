@@ -19,6 +19,7 @@ import pytest
 from openecs.cli.client import Client
 from openecs.cli.installation import Installation
 from openecs.cli.supervisor import program
+from openecs.clock import SystemClock
 
 DEPLOY = Path(__file__).parents[2] / "examples" / "deploy.py"
 DEFINITION = {"family": "sleeper", "containerDefinitions": [{"name": "main", "image": "any", "memory": 32}]}
@@ -172,7 +173,7 @@ def test_what_is_stored_is_the_owners_business_also_in_an_open_folder(shell: She
         "PutLogEvents",
         logGroupName="g",
         logStreamName="s",
-        logEvents=[{"timestamp": int(time.time() * 1000), "message": "m"}],
+        logEvents=[{"timestamp": int(SystemClock().now() * 1000), "message": "m"}],
     )
     files = [path for path in home.rglob("*") if path.is_file()]
     assert {"journal.db", "journal.db-wal", "catalogue.sqlite", "agent.db", "server.log"} <= {p.name for p in files}

@@ -14,6 +14,8 @@ from openecs.errors import OperatorError
 
 ACCESS_KEY_ID = "OPENECS_AGENT_ACCESS_KEY_ID"
 SECRET_KEY = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a variable
+#: Where the agents of one host meet unless they are told otherwise.
+RUN_DIR = "/run/openecs"
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +40,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     #: ``address:port`` of the metadata and credentials endpoint; ``None`` serves none.
     metadata_bind: str | None = "169.254.170.2:80"
     #: Where the agents of one host meet, to share the metadata address and the tasks' network.
-    run_dir: str = "/run/openecs"
+    run_dir: str = RUN_DIR
     #: CPU units and memory to register instead of what the engine reports.
     cpu: int | None = None
     memory: int | None = None

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from openecs import arn as arns
 from openecs.clock import Clock
 from openecs.errors import AWSError, OperatorError, Retryable
 from openecs.http.address import parse_address
@@ -67,9 +68,11 @@ class ControlPlane:
         await self._call("SubmitTaskStateChange", request, ecs.SubmitTaskStateChangeResponse)
 
     async def list_tags(self, arn: str) -> Mapping[str, str]:
-        """ListTagsForResource: key → value."""
+        """ListTagsForResource, asked in the ARN's own region: key → value."""
         request = ecs.ListTagsForResourceRequest(resource_arn=arn)
-        answer = await self._call("ListTagsForResource", request, ecs.ListTagsForResourceResponse)
+        parsed = arns.parse(arn)
+        region = parsed.region if parsed else ""
+        answer = await self._call("ListTagsForResource", request, ecs.ListTagsForResourceResponse, region=region)
         return {tag.key or "": tag.value or "" for tag in answer.tags or ()}
 
     def sign_get(self, url: str, body: bytes = b"") -> Mapping[str, str]:
@@ -89,7 +92,8 @@ class ControlPlane:
         """Drop the connections."""
         await self._http.close()
 
-    async def _call(self, operation: str, request: Shape, output: type[_Output]) -> _Output:
+    async def _call(self, operation: str, request: Shape, output: type[_Output], *, region: str = "") -> _Output:
+        """One call in the agent's own region, or in another one."""
         body = self._encode(request)
         headers = {
             "Host": self._http.host_header,
@@ -102,7 +106,7 @@ class ControlPlane:
             url=self._endpoint + "/",
             headers=headers,
             body=body,
-            region=self._region,
+            region=region or self._region,
             service=_SERVICE,
             now=self._clock.now(),
         )

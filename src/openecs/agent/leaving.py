@@ -7,14 +7,19 @@ unless its installation forgets it.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
 import structlog
 
+from openecs.agent.config import RUN_DIR
 from openecs.agent.engine import names, volumes
 from openecs.agent.engine.limits import CgroupLimits
 from openecs.agent.engine.task_store import TaskStore
+from openecs.agent.network import wiring
+from openecs.agent.network.driver import NetworkError
+from openecs.agent.network.host import HostNetwork, remove_interface
 from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, NoSuchContainer, Runtime
 from openecs.agent.runtime.select import open_runtime
 
@@ -24,12 +29,17 @@ NODE_ID = "node-id"
 
 
 async def leave(
-    data_dir: Path, runtime: Literal["docker", "fake"], docker_host: str | None, *, running: bool = False
+    data_dir: Path,
+    runtime: Literal["docker", "fake"],
+    docker_host: str | None,
+    *,
+    running: bool = False,
+    run_dir: Path = Path(RUN_DIR),
 ) -> None:
     """Remove the ended containers and the task volumes of the agent that kept its state there,
-    and with ``running`` those that have not ended too.
+    and with ``running`` those that have not ended too, with what their network needed.
 
-    The agent must have ended.  Raises ``OperatorError`` when no engine answers.
+    ``run_dir`` is the agent's.  The agent must have ended.  Raises ``OperatorError`` when no engine answers.
     """
     file = data_dir / "agent.db"
     if runtime == "fake" or not file.exists():
@@ -38,6 +48,8 @@ async def leave(
     store = TaskStore(file)
     try:
         await _remove_containers(engine, store.get(NODE_ID) or "none", running=running)
+        if running:
+            await _remove_network(store, HostNetwork(run_dir))
         await _remove_tasks(engine, store, running=running)
     except (EngineError, EngineUnavailable) as error:
         _log.warning("not everything was removed", error=str(error))
@@ -59,6 +71,25 @@ async def _remove_containers(engine: Runtime, node_id: str, *, running: bool) ->
             continue
         if running or info.status in ("created", "exited", "dead"):
             await engine.remove(container_id)
+
+
+async def _remove_network(store: TaskStore, host: HostNetwork) -> None:
+    """Remove the tasks' interfaces, and what no other agent's task uses of the host's network."""
+    plans = []
+    for payload, _ in store.tasks():
+        if payload.network_mode == "awsvpc":
+            with contextlib.suppress(wiring.InterfaceError):
+                # A payload without a usable interface never had one here.
+                plans.append((wiring.plan(payload), payload.arn))
+    if not plans:
+        return
+    try:
+        for plan, task_arn in plans:
+            await remove_interface(plan, task_arn)
+        async with host.locked():
+            await host.tidy()
+    except NetworkError as error:
+        _log.warning("addresses or firewall rules were left behind", error=str(error))
 
 
 async def _remove_tasks(engine: Runtime, store: TaskStore, *, running: bool) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -446,6 +447,21 @@ class TestDeregister:
             world("DeregisterContainerInstance", forced)
         with pytest.raises(AWSError, match="not registered"):
             world.register(container_instance_arn=arn)
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_the_last_instance_of_a_lost_machine_gives_up_its_fargate_tasks(world: World, *, connected: bool) -> None:
+    instance = world.register()
+    node = msgspec.structs.replace(world.node(instance), fargate_pool=True, agent_connected=connected)
+    with world.state.transaction() as tx:
+        tx.put(node)
+    task = world.add_task(instance, launch_type="FARGATE", container_instance_arn=None)
+    arn = instance.container_instance_arn or ""
+    world("DeregisterContainerInstance", ecs.DeregisterContainerInstanceRequest(container_instance=arn, force=True))
+    after = world.state.tasks.get(task.arn)
+    assert after is not None
+    assert after.last_status == ("RUNNING" if connected else "STOPPED")
+    assert world.node(instance).fargate_pool is connected
 
 
 def test_agents_are_not_updated(world: World) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
+from openecs import arn as arns
 from openecs.acs.messages import TaskPayload
 from openecs.agent.engine import container_body, kernel_log, names, volumes
 from openecs.agent.engine import facts as f
@@ -333,7 +334,10 @@ class Actions:
 
     def _environment(self, container: ContainerState) -> Mapping[str, str]:
         settings = self._parts.settings
-        environment = {"AWS_REGION": settings.region, "AWS_DEFAULT_REGION": settings.region}
+        # The machine may be lent to clusters of other regions than its own.
+        arn = arns.parse(self._payload.arn)
+        region = (arn.region if arn else "") or settings.region
+        environment = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
         if settings.metadata_url is not None:
             base, token = settings.metadata_url, container.token
             environment["ECS_CONTAINER_METADATA_URI"] = f"{base}/v3/{token}"

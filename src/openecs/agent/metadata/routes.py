@@ -206,7 +206,7 @@ class MetadataRoutes:
             worker.state,
             containers,
             cluster=worker.cluster,
-            availability_zone=membership.availability_zone,
+            availability_zone=worker.payload.zone or membership.availability_zone,
             tags=shown,
             version=version,
         )

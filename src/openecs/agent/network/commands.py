@@ -8,19 +8,19 @@ from pathlib import Path
 from openecs.agent.network.driver import NetworkError
 
 
-async def run(command: tuple[str, ...], script: str) -> None:
-    """Run a command with ``script`` as its input; raises ``NetworkError`` with what it said."""
+async def run(command: tuple[str, ...], script: str) -> str:
+    """Run a command with ``script`` as its input; its output.  Raises ``NetworkError`` with what it complained of."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as error:
         raise NetworkError(f"{command[0]}: {error.strerror}") from None
     try:
-        _, stderr = await process.communicate(script.encode())
+        stdout, stderr = await process.communicate(script.encode())
     except asyncio.CancelledError:
         # It may wait for input that will not come.
         process.kill()
@@ -28,6 +28,7 @@ async def run(command: tuple[str, ...], script: str) -> None:
         raise
     if process.returncode:
         raise NetworkError(stderr.decode(errors="replace").strip() or f"{command[0]} failed")
+    return stdout.decode(errors="replace")
 
 
 def sysctl(name: str, value: str) -> None:

@@ -81,7 +81,7 @@ class HostNetwork:
         sysctl("net/ipv4/ip_forward", "1")
         _write(note, plan.subnet)
         await run(("nft", "-f", "-"), wiring.masquerade(plan.subnet))
-        await _docker_user("-I")
+        await _docker_user(wanted=True)
         self._subnets.add(plan.subnet)
 
     async def tidy(self) -> None:
@@ -99,7 +99,7 @@ class HostNetwork:
             self._subnets.discard(subnet)
         if noted and not used and not self._notes():
             await _try_run(("nft", "-f", "-"), wiring.drop_table())
-            await _docker_user("-D")
+            await _docker_user(wanted=False)
 
     def _notes(self) -> list[Path]:
         return [path for path in self._folder.iterdir() if path.name != "lock"] if self._folder.exists() else []
@@ -111,6 +111,17 @@ def interface_alias(name: str) -> str | None:
         return Path(f"/sys/class/net/{name}/ifalias").read_text().strip()
     except OSError:
         return None
+
+
+async def remove_interface(plan: wiring.Wiring, task_arn: str) -> None:
+    """Take down a task's interface, if it is the task's: the address may be another one's, which is why this failed."""
+    if interface_alias(plan.host_end) != task_arn:
+        return
+    try:
+        await run(("ip", "link", "delete", plan.host_end), "")
+    except NetworkError as error:
+        # The kernel takes the pair down with the namespace, perhaps just now.
+        _log.debug("interface went away by itself", interface=plan.host_end, error=str(error))
 
 
 def _is_task(route: kernel.Route) -> bool:
@@ -125,18 +136,18 @@ def _try_lock(lock: int) -> bool:
     return True
 
 
-async def _docker_user(action: str) -> None:
-    """Docker may drop what it does not forward itself; DOCKER-USER is the place to say otherwise.
-
-    ``-I`` adds our rules where they are missing, ``-D`` takes them away.
-    """
-    if shutil.which("iptables") is None or not await _try_run(("iptables", "-w", "-S", "DOCKER-USER")):
-        return  # Docker manages no rules here.
-    for direction in ("-i", "-o"):
-        rule = ("DOCKER-USER", direction, f"{wiring.PREFIX}+", "-j", "ACCEPT")
-        there = await _try_run(("iptables", "-w", "-C", *rule))
-        if there == (action == "-D"):
-            await run(("iptables", "-w", action, *rule), "")
+async def _docker_user(*, wanted: bool) -> None:
+    """Have our rules in Docker's chain for rules of others, or none of them; all at once."""
+    if shutil.which("iptables-restore") is None:
+        return
+    try:
+        listing = await run(("iptables", "-w", "-S", "DOCKER-USER"), "")
+    except NetworkError as error:
+        _log.debug("Docker manages no rules here", error=str(error))
+        return
+    script = wiring.docker_user(listing, wanted=wanted)
+    if script:
+        await run(("iptables-restore", "--wait", "--noflush"), script)
 
 
 async def _try_run(command: tuple[str, ...], script: str = "") -> bool:

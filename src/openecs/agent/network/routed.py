@@ -23,7 +23,7 @@ from openecs.agent.engine import names
 from openecs.agent.network import pause_image, wiring
 from openecs.agent.network.commands import run, sysctl
 from openecs.agent.network.driver import AddressInUseError, NetworkError
-from openecs.agent.network.host import HostNetwork, interface_alias
+from openecs.agent.network.host import HostNetwork, interface_alias, remove_interface
 from openecs.agent.network.pause_image import ImageImporter
 from openecs.agent.runtime.protocol import EngineError, NoSuchContainer, Runtime
 
@@ -93,13 +93,7 @@ class RoutedNetwork:
             plan = wiring.plan(task)
         except wiring.InterfaceError:
             return
-        # The address may be another task's, which is why this one failed.
-        if interface_alias(plan.host_end) == task.arn:
-            try:
-                await run(("ip", "link", "delete", plan.host_end), "")
-            except NetworkError as error:
-                # The kernel takes the pair down with the namespace, perhaps just now.
-                _log.debug("interface went away by itself", interface=plan.host_end, error=str(error))
+        await remove_interface(plan, task.arn)
         await self.tidy()
 
     async def tidy(self) -> None:

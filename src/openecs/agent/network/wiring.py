@@ -16,6 +16,8 @@ from openecs.acs.messages import TaskPayload
 NFT_TABLE = "openecs_agent"
 #: All host ends begin so; firewall rules match on it.
 PREFIX = "eni"
+#: Docker's own interfaces: the default network, Swarm's, and those that users make.
+DOCKER_BRIDGES = ("docker0", "docker_gwbridge", "br-+")
 
 
 class InterfaceError(Exception):
@@ -121,6 +123,28 @@ def stop_masquerading(subnet: str) -> str:
 def drop_table() -> str:
     """An nftables script that removes our table; it fails when there is none."""
     return f"delete table ip {NFT_TABLE}\n"
+
+
+def docker_user(listing: str, *, wanted: bool) -> str:
+    """An ``iptables-restore --noflush`` script that makes our rules in DOCKER-USER whole, or takes all of them away.
+
+    ``listing`` is what ``iptables -S DOCKER-USER`` says; the script is empty when nothing is to be
+    done.  Docker's policy drops what Docker does not forward itself, so tasks' traffic is accepted
+    here.  Not between tasks and Docker's networks: what is internal or not published there is for
+    Docker's own rules to decide, which come after this chain.
+    """
+    tasks = f"{PREFIX}+"
+    pairs = [pair for bridge in DOCKER_BRIDGES for pair in ((tasks, bridge), (bridge, tasks))]
+    rules = [f"DOCKER-USER -i {source} -o {target} -j RETURN" for source, target in pairs]
+    rules += [f"DOCKER-USER {direction} {tasks} -j ACCEPT" for direction in ("-i", "-o")]
+    ours = [rule for rule in (line.removeprefix("-A ").strip() for line in listing.splitlines()) if rule in rules]
+    if ours == (rules if wanted else []):
+        return ""
+    changes = [f"-D {rule}" for rule in ours]
+    if wanted:
+        # Each goes to the front, so the last one comes first.
+        changes += [f"-I {rule}" for rule in reversed(rules)]
+    return "\n".join(("*filter", *changes, "COMMIT", ""))
 
 
 def resolvers(resolv_conf: str) -> tuple[str, ...]:

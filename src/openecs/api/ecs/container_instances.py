@@ -56,19 +56,32 @@ class ContainerInstances:
         self, call: Call, request: ecs.DeregisterContainerInstanceRequest
     ) -> ecs.DeregisterContainerInstanceResponse:
         """Make an instance INACTIVE.  ``force`` gives up its tasks: they count as STOPPED at
-        once, and the agent, as long as it is connected, is told to stop them."""
+        once, and the agent, as long as it is connected, is told to stop them.
+
+        The last instance of a machine whose agent is gone takes the machine out of the Fargate
+        pool and gives up its FARGATE tasks too: nobody else could ever end them.
+        """
         cluster = lookup.cluster(self._state, call, request.cluster)
         instance = self._registered(call, cluster, request.container_instance)
+        node = self._state.nodes.get(instance.node_id)
+        others = self._state.container_instances.by("node", instance.node_id)
+        host_is_gone = (
+            node is not None
+            and not node.agent_connected
+            and all(other.status == "INACTIVE" for other in others if other.arn != instance.arn)
+        )
         tasks = [
             task
             for task in self._state.tasks.by("live_on_node", instance.node_id)
-            if task.container_instance_arn == instance.arn
+            if task.container_instance_arn == instance.arn or (host_is_gone and request.force)
         ]
         if tasks and not request.force:
             raise invalid_parameter("Found running tasks on the instance.")
         instance = msgspec.structs.replace(instance, status="INACTIVE", version=instance.version + 1)
         with self._state.transaction() as tx:
             tx.put(instance)
+            if node is not None and host_is_gone:
+                tx.put(msgspec.structs.replace(node, fargate_pool=False))
             for task in tasks:
                 tx.put(task_state.declare_stopped(task, now=call.now, stop_code="UserInitiated", reason=FORCED))
         return ecs.DeregisterContainerInstanceResponse(container_instance=view(self._state, instance, ("TAGS",)))

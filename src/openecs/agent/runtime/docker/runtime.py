@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from openecs.agent.runtime.docker import translate
+from openecs.agent.runtime.docker.discarded import discarded_limit
 from openecs.agent.runtime.docker.engine import EngineApi
 from openecs.agent.runtime.docker.messages import (
     ContainerIdJson,
@@ -114,9 +115,16 @@ class DockerRuntime:
             )
             if response.status < 400:
                 created = self._api.decode(_container_id, response.body, name)
-                for warning in created.warnings or ():
-                    # The engine drops a limit that its kernel does not know; nobody else will say so.
+                warnings = created.warnings or ()
+                for warning in warnings:
                     _log.warning("engine_warning", container=name, warning=warning)
+                if missing := discarded_limit(warnings, body.get("HostConfig") or {}):
+                    # It must not run without a limit that was asked for.
+                    try:
+                        await self.remove(created.id)
+                    except (EngineError, EngineUnavailable) as error:
+                        _log.warning("container left behind", container=name, error=str(error))
+                    raise EngineError(missing, 400)
                 return created.id
             refusal = self._api.refusal(response)
             if response.status == 500:
