@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 import urllib.request
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,8 @@ from openecs.errors import OperatorError
 WEB = Path(__file__).parent / "web"
 #: A docker label that tells which version of image and definition a revision was made from.
 VERSION_LABEL = "openecs.example.version"
-#: Capabilities that an agent has as root only.
+#: What agents claim that serve the credentials that the ``awslogs`` driver needs.
 AWSLOGS = "com.amazonaws.ecs.capability.logging-driver.awslogs"
-TASK_LIMITS = "ecs.capability.task-cpu-mem-limit"
-FALLBACKS = {
-    AWSLOGS: "the agent has no credentials endpoint for awslogs, so the containers log to json-file (docker logs)",
-    TASK_LIMITS: "the agent cannot limit whole tasks, so the container has the task's cpu and memory",
-}
 
 
 @click.command()
@@ -56,10 +51,12 @@ def deploy(installation: Installation, timeout: float) -> None:
     digest = make_image()
     click.echo("  image openecs-examples/web:latest made")
     ensure_cluster(client, cluster)
-    lacking = lacking_capabilities(client, cluster)
-    for note in lacking.values():
-        click.echo(f"  note: {note}")
-    definition = ensure_definition(client, fitted(credentials.region, lacking), digest)
+    awslogs = offers_awslogs(client, cluster)
+    if not awslogs:
+        click.echo(
+            "  note: the agent serves no credentials for awslogs (it does as root), so json-file is used instead"
+        )
+    definition = ensure_definition(client, fitted(credentials.region, awslogs=awslogs), digest)
     click.echo(f"  task definition {definition.rpartition('/')[2]}")
     ensure_service(client, wanted, definition)
     begun = time.monotonic()
@@ -75,7 +72,7 @@ def deploy(installation: Installation, timeout: float) -> None:
         f'Credentials: eval "$({installation.command("env")})"\n\n'
         "Next:\n"
         f"  aws ecs describe-services --services {name}\n"
-        + ("" if AWSLOGS in lacking else f"  aws logs filter-log-events --log-group-name /examples/{name}\n")
+        + (f"  aws logs filter-log-events --log-group-name /examples/{name}\n" if awslogs else "")
         + f"  aws ecs update-service --service {name} --desired-count 3"
     )
 
@@ -87,28 +84,22 @@ def ensure_cluster(client: Client, name: str) -> None:
         client.call("ecs", "CreateCluster", clusterName=name)
 
 
-def lacking_capabilities(client: Client, cluster: str) -> dict[str, str]:
-    """What the sample uses and no machine of the cluster can do, with what is done instead."""
-    have = {
-        attribute["name"]
-        for name in FALLBACKS
-        for attribute in client.call(
-            "ecs", "ListAttributes", cluster=cluster, targetType="container-instance", attributeName=name
-        )["attributes"]
-    }
-    return {name: note for name, note in FALLBACKS.items() if name not in have}
+def offers_awslogs(client: Client, cluster: str) -> bool:
+    """Whether some machine of the cluster can run tasks that log to ``awslogs``."""
+    found = client.call(
+        "ecs", "ListAttributes", cluster=cluster, targetType="container-instance", attributeName=AWSLOGS
+    )
+    return bool(found["attributes"])
 
 
-def fitted(region: str, lacking: Container[str]) -> dict[str, Any]:
+def fitted(region: str, *, awslogs: bool) -> dict[str, Any]:
     """The file's task definition, for this region and for what the machines can do."""
     wanted: dict[str, Any] = json.loads((WEB / "task-definition.json").read_text())
-    size = {name: int(wanted.pop(name)) for name in ("cpu", "memory")} if TASK_LIMITS in lacking else {}
     for container in wanted["containerDefinitions"]:
-        container.update(size)
-        if AWSLOGS in lacking:
-            container["logConfiguration"] = {"logDriver": "json-file"}
-        else:
+        if awslogs:
             container["logConfiguration"]["options"]["awslogs-region"] = region
+        else:
+            container["logConfiguration"] = {"logDriver": "json-file"}
     return wanted
 
 

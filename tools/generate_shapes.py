@@ -60,10 +60,7 @@ def load_model(folder: str) -> dict[str, Any]:
     base = Path(botocore.__file__).parent / "data" / folder
     newest = sorted(p for p in base.iterdir() if p.is_dir())[-1]
     packed = newest / "service-2.json.gz"
-    if packed.exists():
-        raw = gzip.decompress(packed.read_bytes())
-    else:
-        raw = (newest / "service-2.json").read_bytes()
+    raw = gzip.decompress(packed.read_bytes()) if packed.exists() else (newest / "service-2.json").read_bytes()
     model: dict[str, Any] = json.loads(raw)
     return model
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +22,7 @@ from openecs.cli.client import Client
 from openecs.cli.installation import Installation
 from openecs.cli.supervisor import program
 from openecs.clock import SystemClock
+from openecs.wire.sigv4 import Credentials, sign
 
 DEPLOY = Path(__file__).parents[2] / "examples" / "deploy.py"
 DEFINITION = {"family": "sleeper", "containerDefinitions": [{"name": "main", "image": "any", "memory": 32}]}
@@ -273,3 +276,40 @@ def test_the_sample_service_serves_its_page_and_deploying_again_changes_nothing(
     shell.run("down")
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url, timeout=10)
+
+
+def test_behind_a_proxy_agents_are_sent_to_the_advertised_url(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    shell.run(
+        "up", "--detach", "--port", str(port), "--advertise-url", f"http://localhost:{port}/", "--runtime", "fake"
+    )
+    assert discovered(shell, port, "ecs.example.com") == f"http://localhost:{port}/_openecs/acs"
+    assert discovered(shell, port, f"127.0.0.1:{port}") == f"http://127.0.0.1:{port}/_openecs/acs"
+
+
+def discovered(shell: Shell, port: int, host: str) -> str:
+    """What DiscoverPollEndpoint answers to a request with that Host header."""
+    root = shell.installation.credentials()
+    headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": "AmazonEC2ContainerServiceV20141113.DiscoverPollEndpoint",
+    }
+    signed = sign(
+        Credentials(root.access_key_id, root.secret_key),
+        method="POST",
+        url=f"http://{host}/",
+        headers=headers,
+        body=b"{}",
+        region=root.region,
+        service="ecs",
+        now=SystemClock().now(),
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("POST", "/", body=b"{}", headers={**headers, **signed, "host": host})
+    reply = connection.getresponse()
+    body = json.loads(reply.read())
+    connection.close()
+    assert reply.status == 200, body
+    endpoint: str = body["endpoint"]
+    return endpoint

@@ -28,6 +28,11 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "Capacity providers are refused, so no cluster has one.",
     ),
     (
+        r"ecs/describe-tasks#2",
+        r"\$\.tasks\[\]\.ephemeralStorage",
+        "On AWS every Fargate task has 20 GiB; here nothing limits what a task writes, so no size is shown.",
+    ),
+    (
         r"ecs/run-task#1",
         r"\$\.tasks\[\]\.capacityProviderName",
         "Capacity providers are refused, so no task was started by one.",

@@ -51,12 +51,12 @@ def test_the_settings_paginator_lists_all_once(apart: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("setting", "value"),
     [("containerInsights", "enabled"), ("taskLongArnFormat", "disabled"), ("awsvpcTrunking", "maybe")],
 )
-def test_what_is_not_honoured_is_refused_and_not_stored(apart: Any, name: str, value: str) -> None:
-    with pytest.raises(ClientError, match=name) as caught:
-        apart.put_account_setting(name=name, value=value)
+def test_what_is_not_honoured_is_refused_and_not_stored(apart: Any, setting: str, value: str) -> None:
+    with pytest.raises(ClientError, match=setting) as caught:
+        apart.put_account_setting(name=setting, value=value)
     assert caught.value.response["Error"]["Code"] in ("ClientException", "InvalidParameterException")
     assert settings(apart) == {}
 

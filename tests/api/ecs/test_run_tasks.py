@@ -207,7 +207,7 @@ class TestLaunchTypes:
 
     def test_start_task_checks_the_request_when_no_instance_is_there(self, api: Api) -> None:
         assert api("StartTask", taskDefinition="web", containerInstances=["gone"])["failures"][0]["reason"] == "MISSING"
-        api.refused("StartTask", taskDefinition="web", containerInstances=["gone"], startedBy="?")
+        api.refused("StartTask", taskDefinition="web", containerInstances=["gone"], startedBy="\n")
 
 
 class TestAbilities:
@@ -246,8 +246,8 @@ class TestRefusals:
             ({"group": "g" * 256}, "group can be at most 255 characters long."),
             ({"group": "service:x"}, "reserved for services"),
             ({"startedBy": "s" * 129}, "startedBy can be at most 128"),
-            ({"startedBy": "a b"}, "startedBy can be at most 128"),
-            ({"startedBy": "é"}, "startedBy can be at most 128"),
+            ({"startedBy": "a\nb"}, "startedBy must not contain control characters."),
+            ({"startedBy": "a\0b"}, "startedBy must not contain control characters."),
             ({"overrides": {"taskRoleArn": "not a role"}}, "Role is not valid: overrides.taskRoleArn"),
             ({"overrides": {"executionRoleArn": "arn:aws:s3:::x"}}, "Role is not valid: overrides.executionRoleArn"),
             ({"overrides": {"cpu": "64"}}, "between 128 and 196608"),
@@ -277,7 +277,7 @@ class TestRefusals:
         api.machine(size="")
         answer = api.run(
             group="g" * 255,
-            startedBy="a/b_C-9" + "s" * 121,
+            startedBy="ECS Deploy a/b_C-9" + "s" * 110,
             overrides={"cpu": "128", "containerOverrides": [{"name": "app", "cpu": 128, "memoryReservation": 100}]},
         )
         assert len(answer["tasks"]) == 1

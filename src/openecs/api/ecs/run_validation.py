@@ -14,7 +14,7 @@ from openecs.shapes import ecs
 
 MAX_OVERRIDES_BYTES = 8192
 MAX_GROUP = 255
-_STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{1,128}", re.ASCII)
+MAX_STARTED_BY = 128
 _CLIENT_TOKEN = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 MAX_CONSTRAINTS = 10
 MAX_STRATEGIES = 5
@@ -142,11 +142,17 @@ def _check_strategy(strategy: ecs.PlacementStrategy) -> None:
 
 
 def check_started_by(started_by: str | None) -> None:
-    """``startedBy`` has a length and an alphabet."""
-    if started_by and not _STARTED_BY.fullmatch(started_by):
-        raise invalid_parameter(
-            "startedBy can be at most 128 letters (uppercase and lowercase), numbers, hyphens, slashes and underscores."
-        )
+    """``startedBy`` has a length, and is one line of text.
+
+    AWS documents letters, numbers, hyphens, slashes and underscores only, but takes more: deploy
+    tools send ``ECS Deploy``.
+    """
+    if not started_by:
+        return
+    if len(started_by) > MAX_STARTED_BY:
+        raise invalid_parameter(f"startedBy can be at most {MAX_STARTED_BY} characters long.")
+    if not started_by.isprintable():
+        raise invalid_parameter("startedBy must not contain control characters.")
 
 
 def check_client_token(token: str | None) -> None:
