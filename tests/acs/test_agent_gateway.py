@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from openecs.acs import messages as m
 from openecs.acs.gateway import ACS_PATH, AgentGateway
+from openecs.acs.session import WINDOW
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import SystemClock
 from openecs.control.task_credentials import TaskCredentials
@@ -453,6 +454,22 @@ async def test_fifty_tasks_at_once(world: World) -> None:
         tasks = [world.task(i) for i in range(50)]
         assert {(await agent.payload()).arn for _ in tasks} == {t.arn for t in tasks}
         await world.until(lambda: all(world.now(t).last_status == "PENDING" for t in tasks))
+
+
+async def test_a_burst_comes_at_the_pace_of_the_acknowledgements(world: World) -> None:
+    async with world.agent() as agent:
+        await agent.manifest()
+        tasks = [world.task(i) for i in range(WINDOW + 3)]
+        first = [await agent.receive() for _ in range(WINDOW)]
+        pong = await agent.ws.ping()
+        await pong
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await agent.ws.recv()
+        for message in first:
+            await agent.say(m.AckRequest(CLUSTER, INSTANCE, message.message_id))
+        rest = {(await agent.payload()).arn for _ in range(3)}
+        assert rest | {message.tasks[0].arn for message in first} == {task.arn for task in tasks}
 
 
 def test_a_new_process_knows_of_no_connection() -> None:

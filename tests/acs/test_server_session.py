@@ -11,6 +11,7 @@ from openecs.acs.session import (
     HEARTBEAT_AFTER,
     REDELIVER_AFTER,
     SILENT_AFTER,
+    WINDOW,
     Acknowledged,
     AgentSession,
     SequenceNumbers,
@@ -51,6 +52,17 @@ def test_a_payload_is_one_task_and_is_acknowledged_once() -> None:
     assert s.needs("t1", "STOPPED")
     assert s.receive(ack(frame), 2.0) == Acknowledged("t1", "RUNNING")
     assert s.receive(ack(frame), 2.0) is None
+
+
+def test_only_so_many_payloads_wait_for_their_acknowledgement() -> None:
+    s = session()
+    frames = [s.payload(m.TaskPayload(arn=f"t{number}"), 1.0) for number in range(WINDOW)]
+    assert s.room == 0
+    s.receive(ack(frames[0]), 2.0)
+    assert s.room == 1
+    # A task that is over needs no acknowledgement any more.
+    s.forget("t5")
+    assert s.room == 2
 
 
 def test_numbers_only_grow_over_manifests_payloads_and_connections() -> None:

@@ -176,6 +176,8 @@ class Connection:
             return
         if isinstance(event, Acknowledged):
             self._acknowledge(event, now)
+            if self._changed:
+                self._wake.set()
         elif isinstance(event, StopCandidates):
             self._verify(event, now)
 
@@ -218,7 +220,10 @@ class Connection:
                 frames.append(self._session.payload(render_stop(arn), now))
             else:
                 starts.append(task)
-        frames += self._starts(starts, now)
+        room = self._session.room
+        frames += self._starts(starts[:room], now)
+        # The rest waits for acknowledgements, which wake this connection.
+        self._changed |= {task.arn: None for task in starts[room:]}
         keys_changed, self._keys_changed = self._keys_changed, {}
         for arn in keys_changed:
             frames += self._keys(arn, now)

@@ -22,6 +22,9 @@ SILENT_AFTER = 150.0
 #: So what is not acknowledged is sent again a few times only, and then at the next connection.
 REDELIVER_AFTER = 15.0
 DELIVERIES = 4
+#: Payloads that may wait for their acknowledgement at a time.  A burst of tasks reaches its agent
+#: at the pace at which the agent takes it, and leaves room for API calls meanwhile.
+WINDOW = 32
 
 
 class Acknowledged(NamedTuple):
@@ -89,6 +92,11 @@ class AgentSession:
     def needs(self, task_arn: str, desired_status: str) -> bool:
         """Whether the agent must still be told."""
         return self._told.get(task_arn) != desired_status
+
+    @property
+    def room(self) -> int:
+        """How many more payloads may be sent before one is acknowledged."""
+        return max(0, WINDOW - len(self._waiting))
 
     def manifest(self, tasks: Iterable[m.ManifestTask], now: float) -> str:
         """The list of everything that the instance should run."""
