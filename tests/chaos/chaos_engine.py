@@ -7,6 +7,7 @@ that outlive their engine (``--live-restore``) are found again in the same mount
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import uuid
@@ -26,6 +27,7 @@ class PrivateEngine:
         self._live_restore = live_restore
         # Paths of Unix sockets may have 107 characters, which pytest's folders use up.
         self._socket = Path(f"/run/{self._name}.sock")
+        self._exec_root = Path(f"/run/{self._name}.exec")
         self.address = f"unix://{self._socket}"
         self._holder: subprocess.Popen[bytes] | None = None
         self._engine: subprocess.Popen[bytes] | None = None
@@ -57,9 +59,9 @@ class PrivateEngine:
     def start(self) -> None:
         """Start the engine and wait until it answers."""
         assert self._holder is not None
-        for name in ("pid", "exec/containerd/containerd.pid"):
-            (self._home / name).unlink(missing_ok=True)
-        options = ["--data-root", str(self._home / "data"), "--exec-root", str(self._home / "exec")]
+        for stale in (self._home / "pid", self._exec_root / "containerd/containerd.pid"):
+            stale.unlink(missing_ok=True)
+        options = ["--data-root", str(self._home / "data"), "--exec-root", str(self._exec_root)]
         options += ["--pidfile", str(self._home / "pid"), "-H", self.address, "--storage-driver", "overlay2"]
         options += ["--bridge=none", "--iptables=false", "--ip-masq=false", "--cgroup-parent", f"/{self._name}"]
         options += ["--live-restore"] if self._live_restore else []
@@ -102,3 +104,4 @@ class PrivateEngine:
             self._holder.wait()
         subprocess.run(["ip", "netns", "del", self._name], check=False)
         self._socket.unlink(missing_ok=True)
+        shutil.rmtree(self._exec_root, ignore_errors=True)
