@@ -92,7 +92,10 @@ class World:
         for table in ("task", "node", "container_instance"):
             self.state.store.subscribe(table, lambda _: self._changed.set())
         shape = ecs.TaskDefinition(
-            family="web", revision=1, container_definitions=(ecs.ContainerDefinition(name="app", image="busybox"),)
+            family="web",
+            revision=1,
+            execution_role_arn="arn:aws:iam::111122223333:role/exec",
+            container_definitions=(ecs.ContainerDefinition(name="app", image="busybox"),),
         )
         self.put(
             Cluster(arn=CLUSTER, name="default", region="us-east-1", status="ACTIVE", created_at=1.0),

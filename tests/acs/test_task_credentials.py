@@ -20,13 +20,20 @@ ARN = f"arn:aws:ecs:us-east-1:{ACCOUNT}:task/default/0123456789abcdef0123456789a
 DEFINITION = f"arn:aws:ecs:us-east-1:{ACCOUNT}:task-definition/web:1"
 
 
+LOGGING = (
+    ecs.ContainerDefinition(
+        name="app", image="busybox", log_configuration=ecs.LogConfiguration(log_driver="awslogs", options={})
+    ),
+)
+
+
 class World:
     def __init__(self, **definition: Any) -> None:
         self.clock = ManualClock()
         self.state = State(MemoryJournal())
         self.keyring = KeyRing(KeyRing.new_master_key())
         self.service = self.new_service()
-        shape = ecs.TaskDefinition(family="web", revision=1, **definition)
+        shape = ecs.TaskDefinition(**{"family": "web", "revision": 1, "container_definitions": LOGGING, **definition})
         self.task = Task(
             arn=ARN,
             region="us-east-1",
@@ -58,7 +65,14 @@ class World:
             self.service.ensure(tx, self.task)
 
 
-def test_without_roles_there_is_one_key_of_the_instance_role() -> None:
+def test_a_task_that_needs_no_keys_gets_none() -> None:
+    world = World(container_definitions=(ecs.ContainerDefinition(name="app", image="busybox"),))
+    world.ensure()
+    assert world.service.current(world.task) == ()
+    assert len(world.state.access_keys) == 0
+
+
+def test_without_roles_the_log_driver_has_a_key_of_the_instance_role() -> None:
     world = World()
     world.ensure()
     [issued] = world.service.current(world.task)

@@ -87,6 +87,8 @@ class Connection:
         self._clock = clock
         #: ARNs of tasks to look at, in the order in which they changed.
         self._changed: dict[str, None] = {}
+        #: ARNs of tasks to start that wait until acknowledgements make room, the oldest first.
+        self._starting: dict[str, None] = {}
         #: ARNs of tasks whose keys to look at.
         self._keys_changed: dict[str, None] = {}
         self._frames: list[str] = []
@@ -176,7 +178,7 @@ class Connection:
             return
         if isinstance(event, Acknowledged):
             self._acknowledge(event, now)
-            if self._changed:
+            if self._starting:
                 self._wake.set()
         elif isinstance(event, StopCandidates):
             self._verify(event, now)
@@ -205,11 +207,10 @@ class Connection:
 
     def _news(self, now: float) -> list[str]:
         """Frames for the changed tasks, then for their changed keys."""
-        if not self._changed and not self._keys_changed:
+        if not self._changed and not self._keys_changed and not self._starting:
             return []
         changed, self._changed = self._changed, {}
         frames: list[str] = []
-        starts: list[Task] = []
         for arn in changed:
             task = self._state.tasks.get(arn)
             if task is None or task.stopped:
@@ -219,15 +220,24 @@ class Connection:
             elif task.desired_status == "STOPPED":
                 frames.append(self._session.payload(render_stop(arn), now))
             else:
-                starts.append(task)
-        room = self._session.room
-        frames += self._starts(starts[:room], now)
-        # The rest waits for acknowledgements, which wake this connection.
-        self._changed |= {task.arn: None for task in starts[room:]}
+                self._starting[arn] = None
+        frames += self._starts(self._next_starts(), now)
         keys_changed, self._keys_changed = self._keys_changed, {}
         for arn in keys_changed:
             frames += self._keys(arn, now)
         return frames
+
+    def _next_starts(self) -> list[Task]:
+        """The oldest tasks to start for which there is room, as far as they are still to be started."""
+        tasks: list[Task] = []
+        room = self._session.room
+        while self._starting and len(tasks) < room:
+            arn = next(iter(self._starting))
+            del self._starting[arn]
+            task = self._state.tasks.get(arn)
+            if task is not None and self._should_run(arn) and self._session.needs(arn, "RUNNING"):
+                tasks.append(task)
+        return tasks
 
     def _over(self, arn: str, task: Task | None, now: float) -> list[str]:
         """A task that is over needs nothing, unless somebody else than its agent declared it."""

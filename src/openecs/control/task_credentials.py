@@ -1,8 +1,8 @@
 """Temporary keys of tasks: issued with the task's payload, renewed in time, revoked at its end.
 
-Every task has one ``execution`` key (for the agent and the log driver: of the execution role,
-or of the instance's role when there is none) and, when it has a task role, one ``task`` key
-that its containers fetch from the credentials endpoint.  Keys are records like all others;
+A task has an ``execution`` key (for the agent and the log driver: of the execution role, or of
+the instance's role when there is none) if something uses it, and, when it has a task role, a
+``task`` key that its containers fetch from the credentials endpoint.  Keys are records like all others;
 sending them to agents is the gateway's business, which sees the new records.
 """
 
@@ -22,6 +22,7 @@ from openecs.clock import Clock
 from openecs.iam.keyring import KeyRing
 from openecs.model.access_key import AccessKey
 from openecs.model.task import Task
+from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.state.store import Notice, Transaction
 
@@ -146,7 +147,9 @@ class TaskCredentials:
         overrides = task.overrides
         execution = (overrides and overrides.execution_role_arn) or (definition and definition.execution_role_arn)
         role = (overrides and overrides.task_role_arn) or (definition and definition.task_role_arn)
-        roles: dict[Kind, str] = {"execution": execution or self._instance_role(task)}
+        roles: dict[Kind, str] = {}
+        if execution or (definition and _delivers_logs(definition)):
+            roles["execution"] = execution or self._instance_role(task)
         if role:
             roles["task"] = role
         return roles
@@ -210,3 +213,10 @@ class TaskCredentials:
 
     def _seconds_to_next(self) -> float | None:
         return max(0.0, self._due[0][0] - self._clock.now()) if self._due else None
+
+
+def _delivers_logs(definition: ecs.TaskDefinition) -> bool:
+    """Whether a log driver needs keys.  Nothing else does without an execution role, and a task
+    without keys is one record and one secret less."""
+    logs = (container.log_configuration for container in definition.container_definitions or ())
+    return any(log is not None and log.log_driver == "awslogs" for log in logs)
