@@ -134,8 +134,10 @@ class Checker:
             self._stopped(new)
 
     def _stopped(self, task: Task) -> None:
-        if self.instances.get(task.container_instance_arn or "") == "INACTIVE":
-            # Given up with its instance: nobody reports on it any more.
+        node = self.nodes.get(task.node_id or "")
+        left_the_pool = task.launch_type == "FARGATE" and node is not None and not node.fargate_pool
+        if self.instances.get(task.container_instance_arn or "") == "INACTIVE" or left_the_pool:
+            # Given up with its instance or its machine: nobody reports on it any more.
             self.abandoned.add(task.arn)
         for name in ("stop_code", "stopped_reason", "stopped_at", "stopping_at"):
             if not getattr(task, name):
