@@ -28,8 +28,8 @@ from openecs.state.store import Transaction
 
 _log = structlog.get_logger("openecs.acs")
 
-#: Codes after which agents wait before they come again.
-CLOSE_RESTART, CLOSE_TRY_LATER = 1012, 1013
+#: A code after which agents wait before they come again.
+CLOSE_TRY_LATER = 1013
 
 
 class IssuedKey(Protocol):
@@ -202,8 +202,12 @@ class Connection:
             self._wake.set()
 
     def _should_run(self, task_arn: str) -> bool:
+        return self._running_here(task_arn) is not None
+
+    def _running_here(self, task_arn: str) -> Task | None:
+        """The task, if this node should run it."""
         task = self._state.tasks.get(task_arn)
-        return task is not None and task.node_id == self.node_id and task.desired_status == "RUNNING"
+        return task if task and task.node_id == self.node_id and task.desired_status == "RUNNING" else None
 
     def _news(self, now: float) -> list[str]:
         """Frames for the changed tasks, then for their changed keys."""
@@ -234,8 +238,8 @@ class Connection:
         while self._starting and len(tasks) < room:
             arn = next(iter(self._starting))
             del self._starting[arn]
-            task = self._state.tasks.get(arn)
-            if task is not None and self._should_run(arn) and self._session.needs(arn, "RUNNING"):
+            task = self._running_here(arn)
+            if task is not None and self._session.needs(arn, "RUNNING"):
                 tasks.append(task)
         return tasks
 

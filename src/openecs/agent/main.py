@@ -117,7 +117,6 @@ async def _run(
                 kernel_log=not fake,
                 stop_timeout=config.stop_timeout,
                 cleanup_delay=config.cleanup_delay,
-                pull_behavior=config.image_pull_behavior,
             ),
             runtime=runtime,
             images=Images(runtime, clock, config.image_pull_behavior),

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from openecs.cli.installation import Installation
+from openecs.cli.options import log_level_option
 from openecs.cli.plan import AgentPlan
 from openecs.clock import SystemClock
 from openecs.config import AgentCredentials, read_file
@@ -44,9 +45,7 @@ SECRET_VARIABLE = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a vari
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file with access_key_id and secret_key, instead of the environment.",
 )
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
+@log_level_option
 def agent(
     *, endpoint: str, data_dir: Path | None, credentials_file: Path | None, lend_to: tuple[str, ...], **given: Any
 ) -> None:

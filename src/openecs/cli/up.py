@@ -13,7 +13,7 @@ from openecs.cli.address_range import choose_range
 from openecs.cli.foreground import Foreground
 from openecs.cli.installation import Installation, Settings
 from openecs.cli.leftovers import remove_abandoned
-from openecs.cli.options import ALL, Amount, data_dir_option
+from openecs.cli.options import ALL, Amount, data_dir_option, log_level_option
 from openecs.cli.plan import AgentPlan, StartPlan
 from openecs.cli.progress import wait_until_ready
 from openecs.cli.supervisor import program
@@ -47,9 +47,7 @@ from openecs.log import Level
 )
 @click.option("--keep-tasks", is_flag=True, help="In the foreground: Ctrl-C leaves containers running.")
 @click.option("--timeout", type=float, default=90.0, show_default=True, help="Seconds to wait until everything runs.")
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
+@log_level_option
 def up(
     installation: Installation,
     *,

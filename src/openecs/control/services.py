@@ -24,6 +24,7 @@ from openecs.errors import AWSError
 from openecs.ids import Ids
 from openecs.model import tag_rules
 from openecs.model.cluster import Cluster
+from openecs.model.fargate import LATEST_PLATFORM_VERSION
 from openecs.model.service import Deployment, Service, ServiceEvents
 from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition
@@ -38,8 +39,6 @@ from openecs.state.store import Notice, Transaction
 
 logger = structlog.get_logger("openecs.control")
 
-#: What LATEST means for FARGATE tasks.
-LATEST_PLATFORM_VERSION = "1.4.0"
 
 #: Tasks that one step starts at most: others get their turn before the next step, which
 #: the step's own changes bring about.
@@ -147,7 +146,6 @@ class ServiceController:
     def _spec(
         self, service: Service, deployment: Deployment, cluster: Cluster, definition: TaskDefinition, count: int
     ) -> LaunchSpec:
-        fargate = deployment.launch_type == "FARGATE"
         return LaunchSpec(
             cluster=cluster,
             definition=definition,
@@ -160,7 +158,7 @@ class ServiceController:
             network_configuration=deployment.network_configuration,
             placement_constraints=service.placement_constraints,
             placement_strategy=service.placement_strategy,
-            platform_version=LATEST_PLATFORM_VERSION if fargate else None,
+            platform_version=LATEST_PLATFORM_VERSION if deployment.launch_type == "FARGATE" else None,
             tags=self._tags(service, cluster, definition),
             enable_execute_command=service.enable_execute_command,
         )

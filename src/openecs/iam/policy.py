@@ -7,9 +7,7 @@ policy says otherwise: credentials are real, permissions are denied until grante
 
 from __future__ import annotations
 
-from typing import Literal
-
-PrincipalKind = Literal["root", "agent", "execution", "task"]
+from openecs.model.access_key import PrincipalKind
 
 #: What AmazonEC2ContainerServiceforEC2Role allows, as far as OpenECS serves it.
 AGENT_ACTIONS = frozenset(

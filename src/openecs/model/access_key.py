@@ -6,6 +6,8 @@ from typing import Literal
 
 from openecs.model.record import Record
 
+PrincipalKind = Literal["root", "agent", "execution", "task"]
+
 
 class AccessKey(Record, frozen=True, kw_only=True):
     """One key pair.  The secret is sealed; only the key ring can open it.
@@ -18,7 +20,7 @@ class AccessKey(Record, frozen=True, kw_only=True):
     access_key_id: str
     sealed_secret: str
     principal_arn: str
-    kind: Literal["root", "agent", "execution", "task"]
+    kind: PrincipalKind
     created_at: float
     #: Set for temporary keys: calls must carry exactly this session token.
     session_token: str | None = None

@@ -23,7 +23,6 @@ class Cluster(Record, frozen=True, kw_only=True):
     created_at: float
     settings: tuple[ecs.ClusterSetting, ...] = ()
     configuration: ecs.ClusterConfiguration | None = None
-    service_connect_namespace: str | None = None
     capacity_providers: tuple[str, ...] = ()
     default_capacity_provider_strategy: tuple[ecs.CapacityProviderStrategyItem, ...] = ()
     #: Set when the cluster became INACTIVE; the reaper forgets it later.

@@ -24,6 +24,8 @@ SIZES: Mapping[int, tuple[int, ...]] = {
 
 #: The Linux platform versions that tasks may ask for; the last is the newest.
 PLATFORM_VERSIONS = ("1.3.0", "1.4.0")
+#: What LATEST stands for, and the one version that tasks run on here.
+LATEST_PLATFORM_VERSION = PLATFORM_VERSIONS[-1]
 
 PLATFORM_FAMILY = "Linux"
 
@@ -74,7 +76,7 @@ def check_size(cpu: str | None, memory: str | None) -> None:
 def platform_version(wanted: str | None) -> str | None:
     """The version that ``LATEST``, a number or nothing stands for; ``None`` if there is none such."""
     if wanted in (None, "", "LATEST"):
-        return PLATFORM_VERSIONS[-1]
+        return LATEST_PLATFORM_VERSION
     return wanted if wanted in PLATFORM_VERSIONS else None
 
 

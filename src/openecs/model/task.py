@@ -96,7 +96,6 @@ class Task(Record, frozen=True, kw_only=True):
     node_id: str | None = None
     container_instance_arn: str | None = None
     availability_zone: str | None = None
-    capacity_provider_name: str | None = None
     overrides: ecs.TaskOverride | None = None
     network_mode: str | None = None
     eni: NetworkInterface | None = None
@@ -105,8 +104,6 @@ class Task(Record, frozen=True, kw_only=True):
     platform_version: str | None = None
     platform_family: str | None = None
     enable_execute_command: bool = False
-    volume_configurations: tuple[ecs.TaskVolumeConfiguration, ...] = ()
-    #: Digests pinned for the deployment: container name → ``sha256:…``.
     health_status: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] = "UNKNOWN"
     connectivity: Literal["CONNECTED", "DISCONNECTED"] | None = None
     connectivity_at: float | None = None

@@ -6,6 +6,7 @@ from typing import Literal
 
 from openecs import arn as arns
 from openecs.ids import Ids
+from openecs.model import fargate
 from openecs.model.cluster import Cluster
 from openecs.model.network import Subnet
 from openecs.model.resources import Resources
@@ -60,7 +61,7 @@ def new_task(
         cpu=_text((overrides.cpu if overrides else None) or shape.cpu or reservation.cpu),
         memory=_text((overrides.memory if overrides else None) or shape.memory or reservation.memory),
         platform_version=platform_version,
-        platform_family="Linux" if launch_type == "FARGATE" else None,
+        platform_family=fargate.PLATFORM_FAMILY if launch_type == "FARGATE" else None,
     )
 
 

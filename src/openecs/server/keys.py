@@ -15,7 +15,7 @@ from pathlib import Path
 from openecs.config import AgentCredentials, Layout, RootCredentials, ServerConfig, read_file, write_private
 from openecs.errors import OperatorError
 from openecs.iam.keyring import KeyRing
-from openecs.model.access_key import AccessKey
+from openecs.model.access_key import AccessKey, PrincipalKind
 from openecs.state.state import State
 from openecs.state.store import Notice
 from openecs.wire.call import Principal
@@ -111,7 +111,7 @@ class Keys:
     def _agent_arn(self, session: str) -> str:
         return f"arn:aws:sts::{self._account}:assumed-role/{AGENT_ROLE}/{session}"
 
-    def _first(self, kind: str, principal_arn: str, now: float) -> tuple[str, str]:
+    def _first(self, kind: PrincipalKind, principal_arn: str, now: float) -> tuple[str, str]:
         for record in self._state.access_keys:
             if record.kind == kind and record.principal_arn == principal_arn:
                 return record.access_key_id, self._ring.open(record.sealed_secret)
@@ -121,7 +121,7 @@ class Keys:
 
     def _put(
         self,
-        kind: str,
+        kind: PrincipalKind,
         access_key_id: str,
         secret: str,
         principal_arn: str,
@@ -137,7 +137,7 @@ class Keys:
                     access_key_id=access_key_id,
                     sealed_secret=self._ring.seal(secret),
                     principal_arn=principal_arn,
-                    kind=kind,  # type: ignore[arg-type]
+                    kind=kind,
                     created_at=now,
                 )
             )
@@ -182,9 +182,9 @@ def write_credentials(config: ServerConfig, root: tuple[str, str], agent: tuple[
     write_private(layout.agent_credentials_file, AgentCredentials(access_key_id=agent[0], secret_key=agent[1]))
 
 
-def pagination_secret(key: bytes) -> bytes:
-    """The key that signs pagination tokens, derived so that tokens survive restarts."""
-    return hashlib.sha256(b"openecs/pagination/" + key).digest()
+def derived_secret(key: bytes, purpose: str) -> bytes:
+    """A secret for one purpose: the same after every restart, and of no use for another purpose."""
+    return hashlib.sha256(b"openecs/" + purpose.encode() + b"/" + key).digest()
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ from openecs.logs.store import LogStore
 from openecs.server.agent_keys import AgentKeys
 from openecs.server.api import api_services
 from openecs.server.first_clusters import FirstClusters
-from openecs.server.keys import Keys, master_key, pagination_secret, write_credentials
+from openecs.server.keys import Keys, derived_secret, master_key, write_credentials
 from openecs.server.listen import Listener, bind
 from openecs.server.privacy import make_private
 from openecs.server.reset import Reset
@@ -113,7 +113,7 @@ class _Parts:
         self.keys = Keys(self.state, ring, config.account_id, kept_in=kept_in)
         self.keys.load_kept()
         self.credentials = TaskCredentials(
-            self.state, ring, account=config.account_id, clock=clock, secret=pagination_secret(key)
+            self.state, ring, account=config.account_id, clock=clock, secret=derived_secret(key, "credentials")
         )
         public_url = PublicUrl(config.advertise_url, bind=config.bind, port=config.port)
         networks = RegionNetworks(config.account_id, config.address_range)
@@ -154,7 +154,7 @@ class _Parts:
             services=api_services(
                 state=self.state,
                 log_store=self.logs,
-                pagination=Pagination(pagination_secret(key)),
+                pagination=Pagination(derived_secret(key, "pagination")),
                 launcher=self.launcher,
                 networks=networks,
             ),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from openecs.ids import Ids
-
-PrincipalKind = Literal["root", "agent", "execution", "task"]
+from openecs.model.access_key import PrincipalKind
 
 
 @dataclass(frozen=True, slots=True)

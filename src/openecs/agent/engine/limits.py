@@ -22,7 +22,6 @@ _log = structlog.get_logger("openecs.agent")
 MIB = 1024 * 1024
 #: Length of a CFS period in microseconds; the quota is per period.
 PERIOD = 100_000
-V1_CONTROLLERS = ("memory", "cpu")
 
 
 class LimitsError(Exception):

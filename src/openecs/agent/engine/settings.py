@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from openecs.agent.credentials import CredentialStore
-from openecs.agent.engine.images import Images, PullBehavior
+from openecs.agent.engine.images import Images
 from openecs.agent.engine.limits import TaskLimits
 from openecs.agent.engine.ports import PortPool
 from openecs.agent.engine.task_store import TaskStore
@@ -36,7 +36,6 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     create_deadline: float = 240.0
     #: Between a task's STOPPED and the removal of its containers.
     cleanup_delay: float = 600.0
-    pull_behavior: PullBehavior = "default"
 
 
 @dataclass(frozen=True, slots=True)

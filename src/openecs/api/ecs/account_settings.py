@@ -166,7 +166,7 @@ def _rule(name: str) -> Rule:
 
 
 def _view(name: str, value: str, principal: str) -> ecs.Setting:
-    kind = "aws_managed" if name == "guardDutyActivate" else "user"
+    kind: ecs.SettingType = "aws_managed" if name == "guardDutyActivate" else "user"
     return ecs.Setting(name=name, value=value, principal_arn=principal, type=kind)  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openecs.errors import AWSError, invalid_parameter
+from openecs.model import fargate
 from openecs.model.network import RegionNetwork
 from openecs.shapes import ecs
 
@@ -57,6 +58,9 @@ def platform_version(requested: str | None, launch_type: str) -> str | None:
         if requested:
             raise invalid_parameter("The platform version must be null when specifying an EC2 launch type.")
         return None
-    if requested in (None, "", "LATEST", "1.4.0"):
-        return "1.4.0"
-    raise AWSError("PlatformUnknownException", f"The platform version {requested} is not known. Use LATEST or 1.4.0.")
+    latest = fargate.LATEST_PLATFORM_VERSION
+    if fargate.platform_version(requested) != latest:
+        raise AWSError(
+            "PlatformUnknownException", f"The platform version {requested} is not known. Use LATEST or {latest}."
+        )
+    return latest

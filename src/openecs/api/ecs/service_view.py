@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from openecs.model.fargate import LATEST_PLATFORM_VERSION
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.shapes import ecs
 
-#: What LATEST stands for in deployments, which show the version that their tasks run on.
-LATEST_PLATFORM_VERSION = "1.4.0"
 _PENDING = frozenset({"PROVISIONING", "PENDING", "ACTIVATING"})
 
 
