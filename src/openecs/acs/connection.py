@@ -228,7 +228,9 @@ class Connection:
         frames += self._starts(self._next_starts(), now)
         keys_changed, self._keys_changed = self._keys_changed, {}
         for arn in keys_changed:
-            frames += self._keys(arn, now)
+            # A task that waits to be started brings its keys along.
+            if arn not in self._starting:
+                frames += self._keys(arn, now)
         return frames
 
     def _next_starts(self) -> list[Task]:
