@@ -8,8 +8,41 @@ from openecs.model.record import Record
 from openecs.shapes import ecs
 
 
+class ImagePin(Record, frozen=True, kw_only=True):
+    """The digest to which one container's image tag was resolved for a whole deployment."""
+
+    container: str
+    image: str
+    digest: str
+
+
+class FailureCount(Record, frozen=True, kw_only=True):
+    """How many tasks of a deployment failed, and up to where they were counted.
+
+    Counting reads remembered tasks; the mark keeps it exact after tasks were forgotten: what
+    stopped before ``until`` is in, and so are the first ``at_until`` that stopped exactly then.
+    """
+
+    count: int = 0
+    until: float = 0.0
+    at_until: int = 0
+
+
+class TaskSetSettings(Record, frozen=True, kw_only=True):
+    """What makes a deployment a task set: a service with the EXTERNAL controller has these."""
+
+    arn: str
+    #: Percent of the service's desired count, 0 to 100.
+    scale: float = 100.0
+    external_id: str | None = None
+    started_by: str | None = None
+    client_token: str | None = None
+    stability_status: Literal["STEADY_STATE", "STABILIZING"] = "STABILIZING"
+    stability_status_at: float = 0.0
+
+
 class Deployment(Record, frozen=True, kw_only=True):
-    """One deployment: a revision of the service's settings and how its roll-out goes.
+    """One deployment, or task set: a revision of the service's settings and how its roll-out goes.
 
     The settings that a deployment replaces tasks for live here; what applies to the whole
     service (desired count, health grace period) lives on the service.
@@ -17,7 +50,8 @@ class Deployment(Record, frozen=True, kw_only=True):
 
     #: ``ecs-svc/N``; N is shared by the service revision and task set.
     id: str
-    status: Literal["PRIMARY", "ACTIVE", "INACTIVE"]
+    #: DRAINING is for task sets that are being deleted.
+    status: Literal["PRIMARY", "ACTIVE", "DRAINING", "INACTIVE"]
     task_definition_arn: str
     created_at: float
     updated_at: float
@@ -31,6 +65,17 @@ class Deployment(Record, frozen=True, kw_only=True):
     failed_tasks: int = 0
     #: Set when a task of it reached RUNNING for the first time.
     first_running_at: float | None = None
+    #: ARN of the service revision; its last part is the N of ``ecs-svc/N``.
+    revision_arn: str = ""
+    #: When set, what the tasks are spread over; ``launch_type`` then is what the providers give.
+    capacity_provider_strategy: tuple[ecs.CapacityProviderStrategyItem, ...] = ()
+    #: Image digests that later tasks use, once the first started task has resolved them.
+    pins: tuple[ImagePin, ...] = ()
+    #: Failures that the deployment circuit breaker counts.
+    breaker: FailureCount = FailureCount()
+    #: Id of the failed deployment that this one replaces again: it is a rollback.
+    rolls_back: str | None = None
+    task_set: TaskSetSettings | None = None
 
 
 class Service(Record, frozen=True, kw_only=True):
@@ -47,6 +92,13 @@ class Service(Record, frozen=True, kw_only=True):
     deployments: tuple[Deployment, ...]
     deployment_configuration: ecs.DeploymentConfiguration
     scheduling_strategy: Literal["REPLICA", "DAEMON"] = "REPLICA"
+    #: With EXTERNAL, ``deployments`` are task sets and none needs to be PRIMARY.
+    deployment_controller: Literal["ECS", "EXTERNAL"] = "ECS"
+    #: ARN of the newest service deployment (``model.service_deployment``).
+    service_deployment_arn: str | None = None
+    #: The deployment that was COMPLETED last, as it was then: what a rollback goes back to.  A
+    #: rollback takes it away until it is complete again, so that it is not used twice.
+    last_completed: Deployment | None = None
     role_arn: str | None = None
     created_by: str | None = None
     placement_constraints: tuple[ecs.PlacementConstraint, ...] = ()

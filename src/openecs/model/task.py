@@ -49,6 +49,8 @@ class TaskContainer(Record, frozen=True, kw_only=True):
     runtime_id: str | None = None
     image_digest: str | None = None
     exit_code: int | None = None
+    #: The digest to start it from, resolved by an earlier task of its deployment.
+    pinned_digest: str | None = None
     reason: str | None = None
     health_status: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] = "UNKNOWN"
     has_health_check: bool = False
@@ -71,6 +73,14 @@ class NetworkInterface(Record, frozen=True, kw_only=True):
     security_groups: tuple[str, ...] = ()
     assign_public_ip: bool = False
     status: Literal["PRECREATED", "ATTACHED", "DELETED"] = "PRECREATED"
+
+
+class Waiting(Record, frozen=True, kw_only=True):
+    """What a PROVISIONING task without a node needs to be placed when capacity comes."""
+
+    placement_constraints: tuple[ecs.PlacementConstraint, ...] = ()
+    placement_strategy: tuple[ecs.PlacementStrategy, ...] = ()
+    network_configuration: ecs.NetworkConfiguration | None = None
 
 
 class Task(Record, frozen=True, kw_only=True):
@@ -104,6 +114,12 @@ class Task(Record, frozen=True, kw_only=True):
     platform_version: str | None = None
     platform_family: str | None = None
     enable_execute_command: bool = False
+    #: The capacity provider that a strategy chose for it.
+    capacity_provider_name: str | None = None
+    #: Set exactly while the task waits for capacity, without a node.
+    waiting: Waiting | None = None
+    #: Until when the service scheduler may not stop it (epoch seconds).
+    protected_until: float | None = None
     health_status: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] = "UNKNOWN"
     connectivity: Literal["CONNECTED", "DISCONNECTED"] | None = None
     connectivity_at: float | None = None
@@ -126,3 +142,7 @@ class Task(Record, frozen=True, kw_only=True):
     def stopped(self) -> bool:
         """Whether nothing of the task runs or will run again."""
         return self.last_status in ("STOPPED", "DELETED")
+
+    def protected(self, now: float) -> bool:
+        """Whether scale-in protection holds now."""
+        return self.protected_until is not None and now < self.protected_until

@@ -7,10 +7,12 @@ agent gateway share; its ``store`` opens transactions.
 from __future__ import annotations
 
 from openecs.model.access_key import AccessKey
+from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
 from openecs.model.idempotency import ClientToken
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.service import Service, ServiceEvents
+from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from openecs.model.settings import AccountSetting
 from openecs.model.tags import ResourceTags
 from openecs.model.task import Task
@@ -61,6 +63,9 @@ class State:
         self.tasks.watch(self.addresses.task_changed)
         self.services = Table("service", Service, cluster=lambda s: s.cluster_arn)
         self.service_events = Table("service_events", ServiceEvents)
+        self.service_deployments = Table("service_deployment", ServiceDeployment, service=lambda d: d.service_arn)
+        self.service_revisions = Table("service_revision", ServiceRevision, service=lambda r: r.service_arn)
+        self.capacity_providers = Table("capacity_provider", CapacityProvider, region=lambda p: p.region)
         self.tags = Table("tags", ResourceTags)
         self.settings = Table("setting", AccountSetting, region=lambda s: s.region)
         self.client_tokens = Table("client_token", ClientToken)
@@ -75,6 +80,9 @@ class State:
                 self.tasks,
                 self.services,
                 self.service_events,
+                self.service_deployments,
+                self.service_revisions,
+                self.capacity_providers,
                 self.tags,
                 self.settings,
                 self.client_tokens,
