@@ -88,7 +88,9 @@ class ControlPlane:
             authorize=lambda principal, service, operation: True,
             routes={
                 ACS_PATH: self.agents,
-                TCS_PATH: TelemetryGateway(self.state, authenticate=lambda scope: self.wire.authenticate(scope)),
+                TCS_PATH: TelemetryGateway(
+                    self.state, authenticate=lambda scope: self.wire.authenticate(scope), clock=self.clock
+                ),
             },
         )
         self.put(Cluster(arn=CLUSTER, name="default", region="us-east-1", status="ACTIVE", created_at=1.0))

@@ -51,7 +51,7 @@ class SlowJournal(MemoryJournal):
         super().__init__()
         self.held: list[int] | None = None
 
-    def append(self, revision: int, changes: list[Any]) -> None:
+    def append(self, revision: int, changes: list[Any], notes: object = ()) -> None:
         if self.held is None:
             super().append(revision, changes)
         else:
@@ -87,7 +87,7 @@ class World:
             ids=RandomIds(),
             public_url=PublicUrl("https://ecs.example.com"),
         )
-        self.telemetry = TelemetryGateway(self.state, authenticate=self.authenticate)
+        self.telemetry = TelemetryGateway(self.state, authenticate=self.authenticate, clock=self.clock)
         self._changed = asyncio.Event()
         for table in ("task", "node", "container_instance"):
             self.state.store.subscribe(table, lambda _: self._changed.set())

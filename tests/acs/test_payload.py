@@ -70,6 +70,19 @@ def test_a_plain_container() -> None:
     assert docker(payload) == ({}, {"NetworkMode": "bridge"})
 
 
+def test_a_container_is_started_from_the_digest_that_its_deployment_keeps_to() -> None:
+    digest = "sha256:" + "a" * 64
+    shape = definition(
+        ecs.ContainerDefinition(name="app", image="10.0.0.1:5000/shop/web:1"),
+        ecs.ContainerDefinition(name="side", image="busybox:1"),
+    )
+    record = TaskContainer(arn=f"{ARN}/app", name="app", image="10.0.0.1:5000/shop/web:1", pinned_digest=digest)
+    side = TaskContainer(arn=f"{ARN}/side", name="side", image="busybox:1")
+    app, other = render_task(task(shape, containers=(record, side)), shape, AROUND).containers
+    assert (app.image, app.requested_image) == (f"10.0.0.1:5000/shop/web@{digest}", "10.0.0.1:5000/shop/web:1")
+    assert (other.image, other.requested_image) == ("busybox:1", None)
+
+
 def test_everything_docker_specific() -> None:
     shape = definition(
         ecs.ContainerDefinition(

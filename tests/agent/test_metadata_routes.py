@@ -16,7 +16,7 @@ from agent_payloads import container, task, task_arn
 from agent_process import agent_config, running_agent
 
 from openecs.acs import messages as m
-from openecs.agent.control_plane import ControlPlane
+from openecs.agent.control_plane import ControlPlane, RawReply
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.metadata import samples
 from openecs.agent.metadata.http import Answer, Request
@@ -84,11 +84,15 @@ async def list_tags(arn: str) -> Mapping[str, str]:
     return dict(tags)
 
 
+async def call_as_task(*_: object) -> RawReply:
+    raise AssertionError("nobody asks for task protection here")
+
+
 @asynccontextmanager
 async def running(plane: ControlPlaneDouble, data_dir: Path, *payloads: m.TaskPayload) -> AsyncIterator[World]:
     runtime = FakeRuntime(SystemClock(), RandomIds())
     async with running_agent(agent_config(plane.endpoint, data_dir), runtime) as engine:
-        routes = MetadataRoutes(engine._parts.credentials, runtime, SystemClock(), list_tags)
+        routes = MetadataRoutes(engine._parts.credentials, runtime, SystemClock(), list_tags, call_as_task)
         routes.serve_tasks(engine, Node())  # type: ignore[arg-type]
         await plane.connected()
         await plane.assign(*payloads)
@@ -308,6 +312,7 @@ async def test_a_request_that_comes_while_the_agent_starts_waits_for_its_tasks(t
         *(None, None),  # type: ignore[arg-type]
         SystemClock(),
         list_tags,
+        call_as_task,
     )
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):

@@ -23,9 +23,14 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "The machine is no EC2 instance, and an id is not made up.",
     ),
     (
-        r"ecs/describe-clusters#2",
-        r"\$\.clusters\[\]\.(capacityProviders|attachments|attachmentsStatus)",
-        "Capacity providers are refused, so no cluster has one.",
+        r"ecs/(describe-clusters#2|create-cluster#2|put-cluster-capacity-providers#[123])",
+        r"\$\.clusters?(\[\])?\.attachments\[\].*",
+        "AWS lists scaling policies that it makes for Auto Scaling groups; OpenECS makes none.",
+    ),
+    (
+        r"ecs/put-cluster-capacity-providers#3",
+        r"\$\.cluster\.attachmentsStatus",
+        "The cluster has no capacity provider any more, so there is no status of them.",
     ),
     (
         r"ecs/describe-tasks#2",
@@ -35,7 +40,7 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
         r"ecs/run-task#1",
         r"\$\.tasks\[\]\.capacityProviderName",
-        "Capacity providers are refused, so no task was started by one.",
+        "The page's cluster has a default strategy; here the task was started by its launch type.",
     ),
     (
         r"ecs/update-service#2",

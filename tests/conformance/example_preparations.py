@@ -29,6 +29,23 @@ def empty_cluster(world: World) -> None:
     world.ecs.deregister_container_instance(cluster="MyCluster", containerInstance=instance)
 
 
+def capacity_providers(world: World) -> None:
+    """The providers that the page names, and its cluster with those that it had."""
+    example = world.example
+    given = [*example.option("name"), *example.option("capacity-provider"), *example.option("capacity-providers")]
+    names = {name.rpartition("/")[2] for name in given if not name.startswith("[")}
+    names |= {"MyCapacityProvider1", "MyCapacityProvider2", "MyCapacityProvider", "sampleCapacityProvider"}
+    tags = [{"key": "environment", "value": "production"}]
+    for name in sorted(names):
+        world.ecs.create_capacity_provider(
+            name=name, autoScalingGroupProvider={"autoScalingGroupArn": f"group-of-{name}"[:128]}, tags=tags
+        )
+    if example.operation == "put-cluster-capacity-providers":
+        world.cluster("MyCluster", capacityProviders=["MyCapacityProvider1", "MyCapacityProvider2"])
+    if example.operation == "describe-clusters":
+        world.cluster("default", capacityProviders=["sampleCapacityProvider"])
+
+
 def documented_clusters(world: World) -> None:
     for arn in world.example.output["clusterArns"]:
         world.cluster(arn.rpartition("/")[2])
@@ -152,6 +169,14 @@ def service_task(world: World) -> None:
     world.names[page_id] = world.service_tasks("MyCluster", "testupdate")[0]
 
 
+def protectable_task(world: World) -> None:
+    """A running task of a service, for the page's task."""
+    cluster = "ECS-project-update-cluster"
+    world.instance(cluster)
+    world.steady_service(cluster, "protected")
+    world.names[world.example.option("tasks")[0]] = world.service_tasks(cluster, "protected")[0]
+
+
 def two_fargate_tasks(world: World) -> None:
     fargate_http_service(world)
     world.ecs.update_service(cluster="MyCluster", service="my-http-service", desiredCount=2)
@@ -218,6 +243,8 @@ def log_events(world: World) -> None:
 
 #: By example, then by operation.
 BY_EXAMPLE: dict[str, Preparation] = {
+    "ecs/create-cluster#2": capacity_providers,
+    "ecs/describe-clusters#2": capacity_providers,
     "ecs/describe-tasks#2": two_fargate_tasks,
     "ecs/list-account-settings#1": nothing,
     "ecs/list-tasks#2": tasks_on_instance,
@@ -227,16 +254,19 @@ BY_OPERATION: dict[str, Preparation] = {
     "create-service": cluster_and_definition,
     "delete-account-setting": setting_of_user,
     "delete-attributes": attribute_put,
+    "delete-capacity-provider": capacity_providers,
     "delete-cluster": empty_cluster,
     "delete-service": service_of("MyCluster", "MyService1"),
     "delete-task-definitions": documented_definitions_deregistered,
     "deregister-container-instance": instance_of("MyCluster", "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"),
     "deregister-task-definition": documented_definition,
+    "describe-capacity-providers": capacity_providers,
     "describe-clusters": named_cluster,
     "describe-container-instances": instance_of("update", "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"),
     "describe-services": http_service,
     "describe-task-definition": documented_definition,
     "describe-tasks": service_task,
+    "get-task-protection": protectable_task,
     "list-account-settings": setting_of_user,
     "list-attributes": attribute_put,
     "list-clusters": documented_clusters,
@@ -248,14 +278,17 @@ BY_OPERATION: dict[str, Preparation] = {
     "list-tasks": tasks_in("default", ("no id", "on this page")),
     "put-account-setting": nothing,
     "put-account-setting-default": nothing,
+    "put-cluster-capacity-providers": capacity_providers,
     "put-attributes": instance_of("default", "1c3be8ed-df30-47b4-8f1e-6e68ebd01f34"),
     "register-task-definition": nothing,
     "run-task": runnable,
     "start-task": runnable,
     "stop-task": tasks_in("default", ("666fdccc2e2d4b6894dd422f4eeee8f8",), stopped=True),
     "tag-resource": named_cluster,
+    "update-capacity-provider": capacity_providers,
     "update-container-instances-state": runnable,
     "update-service": fargate_http_service,
+    "update-task-protection": protectable_task,
     "wait services-inactive": inactive_service,
     "wait services-stable": service_of("MyCluster", "MyService"),
     "wait tasks-running": tasks_in("MyCluster", ("a1b2c3d4-5678-90ab-cdef-44444EXAMPLE",)),

@@ -17,7 +17,7 @@ from example_pages import Example
 ACCOUNT = "123456789012"
 #: Clusters of the pages in which the machine must show up as a container instance, after the one
 #: in which it is registered: only the others are looked for in every region.
-LENT_TO = ("home", "default", "MyCluster", "mycluster", "update", "test")
+LENT_TO = ("home", "default", "MyCluster", "mycluster", "update", "test", "ECS-project-update-cluster")
 
 CONTAINER = {"name": "sleep", "image": "busybox", "cpu": 10, "memory": 10, "essential": True}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ecsTaskExecutionRole"

@@ -18,8 +18,7 @@ NOT_SERVED = "UnsupportedOperationException"
 #: Operations of ECS that are not built yet.
 ECS_NOT_YET = frozenset(
     {
-        *("CreateCapacityProvider", "DescribeCapacityProviders", "UpdateCapacityProvider", "DeleteCapacityProvider"),
-        *("PutClusterCapacityProviders", "ExecuteCommand", "GetTaskProtection", "UpdateTaskProtection"),
+        "ExecuteCommand",
         *("CreateTaskSet", "DescribeTaskSets", "UpdateTaskSet", "DeleteTaskSet", "UpdateServicePrimaryTaskSet"),
         *("ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions"),
         *("StopServiceDeployment", "ContinueServiceDeployment"),

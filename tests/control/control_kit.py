@@ -122,7 +122,7 @@ class World:
 
     def _obey(self, task: Task) -> Task | None:
         now = self.clock.now()
-        if task.stopped:
+        if task.stopped or task.node_id is None:
             return None
         if task.desired_status == "STOPPED":
             return msgspec.structs.replace(task, last_status="STOPPED", stopped_at=now)

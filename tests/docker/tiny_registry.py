@@ -1,4 +1,7 @@
-"""An image registry of one image, as engines pull from it: the engine's own image, on loopback."""
+"""An image registry of one image, as engines pull from it: the engine's own image, on loopback.
+
+A tag can be moved to another version of the image, which differs in a label only.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 class Registry:
-    """``repository:1`` and its digest; everything else is unknown."""
+    """``repository:1`` and the digests that it had; everything else is unknown."""
 
     def __init__(self, archive: bytes) -> None:
         """``archive`` is what ``docker save`` writes."""
@@ -26,18 +29,33 @@ class Registry:
             listing = json.loads(_member(tar, "manifest.json"))[0]
             config = _member(tar, listing["Config"])
             layers = [gzip.compress(_member(tar, layer), compresslevel=1, mtime=0) for layer in listing["Layers"]]
-        self.blobs = {digest_of(blob): blob for blob in (config, *layers)}
+        self.blobs: dict[str, bytes] = {}
+        self.manifests: dict[str, bytes] = {}
+        self._config, self._layers = config, layers
+        #: What the tag means now.
+        self.digest = self._add(config)
+        self.port = 0
+        #: How often the manifest was fetched; layers that an engine has it does not fetch again.
+        self.asked = 0
+
+    def move(self, version: str) -> str:
+        """Let the tag mean another image from now on; its digest.  The old one stays to be had."""
+        config = json.loads(self._config)
+        config.setdefault("config", {})["Labels"] = {"version": version}
+        self.digest = self._add(json.dumps(config).encode())
+        return self.digest
+
+    def _add(self, config: bytes) -> str:
+        self.blobs |= {digest_of(blob): blob for blob in (config, *self._layers)}
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": {"mediaType": CONFIG, "size": len(config), "digest": digest_of(config)},
-            "layers": [{"mediaType": LAYER, "size": len(one), "digest": digest_of(one)} for one in layers],
+            "layers": [{"mediaType": LAYER, "size": len(one), "digest": digest_of(one)} for one in self._layers],
         }
-        self.manifest = json.dumps(manifest).encode()
-        self.digest = digest_of(self.manifest)
-        self.port = 0
-        #: How often the manifest was fetched; layers that an engine has it does not fetch again.
-        self.asked = 0
+        encoded = json.dumps(manifest).encode()
+        self.manifests[digest_of(encoded)] = encoded
+        return digest_of(encoded)
 
     @property
     def repository(self) -> str:
@@ -47,9 +65,11 @@ class Registry:
         """Status, media type and body of a path."""
         if path == "/v2/":
             return 200, "application/json", b"{}"
-        if path in ("/v2/shop/web/manifests/1", f"/v2/shop/web/manifests/{self.digest}"):
+        reference = path.removeprefix("/v2/shop/web/manifests/")
+        manifest = self.manifests.get(self.digest if reference == "1" else reference)
+        if manifest is not None:
             self.asked += 1
-            return 200, MANIFEST, self.manifest
+            return 200, MANIFEST, manifest
         blob = self.blobs.get(path.removeprefix("/v2/shop/web/blobs/"))
         if blob is not None:
             return 200, "application/octet-stream", blob

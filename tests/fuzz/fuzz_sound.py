@@ -92,6 +92,13 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "StartTask": {**start, "containerInstances": [world.instances[0]]},
         "StopTask": {"task": world.running, "reason": "enough"},
         "DescribeTasks": {"tasks": [world.running, "none"], "include": ["TAGS"]},
+        "GetTaskProtection": {"cluster": "default", "tasks": [world.running, "none"]},
+        "UpdateTaskProtection": {
+            "cluster": "default",
+            "tasks": [world.running, "none"],
+            "protectionEnabled": True,
+            "expiresInMinutes": 60,
+        },
         "ListTasks": {"family": "web", "desiredStatus": "RUNNING", "maxResults": 1},
         "CreateService": full_service,
         "UpdateService": {

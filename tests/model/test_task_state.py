@@ -244,12 +244,13 @@ class TestHealth:
     )
     def test_the_worst_essential_container_counts(self, healths: list[tuple[str, bool]], expected: str) -> None:
         t = self.checked(*healths)
-        t = task_state.apply_health(t, {f"c{i}": h for i, (h, _) in enumerate(healths)})  # type: ignore[misc]
+        t = task_state.apply_health(t, {f"c{i}": h for i, (h, _) in enumerate(healths)}, now=5.0)  # type: ignore[misc]
         assert t.health_status == expected
+        assert t.healthy_at == (5.0 if expected == "HEALTHY" else None)
 
     def test_a_container_without_a_check_has_no_health(self) -> None:
         t = running()
-        assert task_state.apply_health(t, {"app": "HEALTHY"}) is t
+        assert task_state.apply_health(t, {"app": "HEALTHY"}, now=5.0) is t
 
 
 # Histories -----------------------------------------------------------------------------
@@ -287,7 +288,7 @@ def step(t: Task, what: TaskReport | str, now: float) -> Task:
     if what == "lost":
         return task_state.declare_stopped(t, now=now, stop_code="InfrastructureHealth", reason="lost")
     if what == "healthy":
-        return task_state.apply_health(t, {"app": "HEALTHY"})
+        return task_state.apply_health(t, {"app": "HEALTHY"}, now=now)
     if what == "disconnect":
         return task_state.apply_connectivity(t, "DISCONNECTED", now=now)
     return task_state.acknowledge(t, what.removeprefix("ack "), now=now)

@@ -18,6 +18,7 @@ from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock
 from openecs.control.launch import Launcher, RegionNetworks
 from openecs.control.loop import Loop
+from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.services import ServiceController
 from openecs.control.task_credentials import TaskCredentials
@@ -87,8 +88,9 @@ class ControlPlane:
             ids=ids,
         )
         self.agents.forget_connections()
-        self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate)
+        self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
         self.services = ServiceController(self.state, self.launcher, clock, ids)
+        self.provisioning = Provisioning(self.state, self.launcher, clock, ids)
         self.reaper = Reaper(self.state, clock)
         served = api_services(
             state=self.state,
@@ -115,6 +117,7 @@ class ControlPlane:
         time = asyncio.get_running_loop().time
         self.loops = (
             self.services.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
+            self.provisioning.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
         )
         for loop in self.loops:

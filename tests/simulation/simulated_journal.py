@@ -61,7 +61,7 @@ class SimulatedJournal:
         self._reached, self._failed = reached, failed
         self._next()
 
-    def append(self, revision: int, changes: list[Change]) -> None:
+    def append(self, revision: int, changes: list[Change], notes: object = ()) -> None:
         if self._dead:
             return
         self._observe(changes)

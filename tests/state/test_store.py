@@ -98,7 +98,7 @@ class SlowJournal(MemoryJournal):
         super().__init__()
         self.appended: list[int] = []
 
-    def append(self, revision: int, changes: list) -> None:  # type: ignore[type-arg]
+    def append(self, revision: int, changes: list, notes: object = ()) -> None:  # type: ignore[type-arg]
         self.appended.append(revision)
 
 

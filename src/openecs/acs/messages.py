@@ -110,6 +110,9 @@ class ContainerPayload(Message, frozen=True):
     overrides: str = "{}"
     #: ``ExecutionRole`` makes the agent add the credentials endpoint to awslogs options.
     logs_auth_strategy: str | None = None
+    #: An extension: the image as the task definition has it, when ``image`` is another because
+    #: the deployment keeps to one digest.  Only what is shown goes by it.
+    requested_image: str | None = None
 
 
 class HostVolume(Message, frozen=True):

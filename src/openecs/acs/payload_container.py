@@ -15,6 +15,7 @@ from openecs.acs.messages import (
 from openecs.acs.payload_docker import API_VERSION, config_json, host_config_json
 from openecs.acs.payload_logs import LogTarget
 from openecs.model.task import Task, TaskContainer
+from openecs.planning.image_pins import pinned_reference
 from openecs.shapes import ecs
 
 #: What AWS tells programs about where they run; EXTERNAL instances run the same agent as EC2.
@@ -34,9 +35,12 @@ def render_container(
     """The container as its agent gets it.  ``record`` is the task's own entry for it."""
     logs = container.log_configuration
     memory = _first(override.memory, container.memory)
+    asked = record.image if record else container.image or ""
+    image = pinned_reference(asked, record.pinned_digest if record else None)
     return ContainerPayload(
         name=container.name or "",
-        image=record.image if record else container.image or "",
+        image=image,
+        requested_image=asked if image != asked else None,
         container_arn=record.arn if record else "",
         command=override.command if override.command is not None else container.command or (),
         entry_point=container.entry_point,

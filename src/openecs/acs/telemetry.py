@@ -15,6 +15,7 @@ import structlog
 from openecs.acs import telemetry_messages as t
 from openecs.acs.handshake import Authenticate, Receive, Scope, Send, greet, refuse
 from openecs.acs.session import HEARTBEAT_AFTER
+from openecs.clock import Clock
 from openecs.errors import AWSError
 from openecs.model import task_state
 from openecs.model.node import ContainerInstance
@@ -38,8 +39,9 @@ _WORST_FIRST: tuple[ecs.InstanceHealthCheckState, ...] = ("IMPAIRED", "INSUFFICI
 class TelemetryGateway:
     """Takes what agents publish.  Call it as an ASGI application."""
 
-    def __init__(self, state: State, *, authenticate: Authenticate) -> None:
+    def __init__(self, state: State, *, authenticate: Authenticate, clock: Clock) -> None:
         self._state = state
+        self._clock = clock
         self._authenticate = authenticate
         #: Who listens on an open websocket → the id of the key that opened it.
         self._listeners: dict[asyncio.Task[None], str] = {}
@@ -125,7 +127,7 @@ class TelemetryGateway:
                 for c in said.containers
                 if c.health_status in _HEALTHS
             }
-            after = task_state.apply_health(task, healths)
+            after = task_state.apply_health(task, healths, now=self._clock.now())
             if after is not task:
                 changed.append(after)
         if changed:

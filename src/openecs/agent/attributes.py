@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from openecs.agent.config import AgentConfig
 from openecs.agent.runtime.protocol import EngineInfo
+from openecs.model.capacity_provider import GROUP_ATTRIBUTE
 from openecs.shapes import ecs
 
 _API_LEVELS = (*range(17, 26), 28, 29, 30, 32)
@@ -66,6 +67,8 @@ def attributes(
         valued["openecs.fargate"] = "true"
     if config.lend_to:
         valued["openecs.lend-to"] = ",".join(config.lend_to)
+    if config.group is not None:
+        valued[GROUP_ATTRIBUTE] = config.group
     if config.availability_zone is not None:
         valued["ecs.availability-zone"] = config.availability_zone
     valued.update(config.attributes)

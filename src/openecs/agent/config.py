@@ -35,6 +35,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fargate: bool = False
     #: Names of further clusters to which this node is lent, in every region.
     lend_to: tuple[str, ...] = ()
+    #: Name of the Auto Scaling group that this node belongs to, for capacity providers.
+    group: str | None = None
     #: Serve the launch type EXTERNAL only; otherwise EC2 and EXTERNAL.
     external: bool = False
     #: ``address:port`` of the metadata and credentials endpoint; ``None`` serves none.

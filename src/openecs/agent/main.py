@@ -22,6 +22,7 @@ from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
 from openecs.agent.credentials import CredentialStore
 from openecs.agent.engine.engine import TaskEngine
+from openecs.agent.engine.evidence import EvidenceGatherer
 from openecs.agent.engine.images import Images
 from openecs.agent.engine.limits import CgroupLimits, NoLimits, TaskLimits
 from openecs.agent.engine.ports import PortPool, host_range
@@ -104,7 +105,7 @@ async def _run(
     limits = NoLimits() if fake else _limits(info)
     keys = CredentialStore()
     reporter = Reporter(api)
-    endpoint = MetadataEndpoint(config, MetadataRoutes(keys, runtime, clock, api.list_tags), ids)
+    endpoint = MetadataEndpoint(config, MetadataRoutes(keys, runtime, clock, api.list_tags, api.call_as), ids)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(endpoint)
         parts = EngineParts(
@@ -128,6 +129,7 @@ async def _run(
             reporter=reporter,
             clock=clock,
             ids=ids,
+            evidence=(gatherer := EvidenceGatherer(runtime, api.submit_evidence, clock)),
         )
         membership = Membership(config, api, store)
         sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids)
@@ -137,6 +139,7 @@ async def _run(
             # Containers are looked after before and whether or not the control plane answers.
             group.create_task(engine.run())
             group.create_task(endpoint.run())
+            group.create_task(gatherer.run())
             # An agent that was killed may have left something that no task uses.
             group.create_task(network.tidy())
             membership.describe(

@@ -24,10 +24,20 @@ KEY_ID_VARIABLE = "OPENECS_AGENT_ACCESS_KEY_ID"
 SECRET_VARIABLE = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a variable
 
 
+def _group(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A group's name goes over the wire as the value of an attribute."""
+    if value is not None and not (0 < len(value) <= 128 and value.isascii() and value.isprintable()):
+        raise click.BadParameter("a group's name has between 1 and 128 printable ASCII characters.")
+    return value
+
+
 @click.command()
 @click.option("--endpoint", required=True, envvar="OPENECS_ENDPOINT", help="URL of the control plane.")
 @click.option("--cluster", default="default", show_default=True, help="Cluster to register in.")
 @click.option("--lend-to", multiple=True, metavar="CLUSTER", help="Further clusters in which the machine shows up.")
+@click.option(
+    "--group", callback=_group, help="Auto Scaling group that the machine belongs to, for capacity providers."
+)
 @click.option("--region", default="us-east-1", show_default=True, help="Region to register in.")
 @click.option("--fargate/--no-fargate", default=True, help="Serve Fargate tasks too [default: yes].")
 @click.option("--external", is_flag=True, help="Serve the launch type EXTERNAL only, not EC2 too.")
@@ -91,6 +101,7 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
         docker_host=plan.docker_host,
         fargate=plan.fargate,
         lend_to=plan.lend_to,
+        group=plan.group,
         external=plan.external,
         cpu=plan.cpu,
         memory=plan.memory,

@@ -56,9 +56,9 @@ class Client:
         }
         return self._request("POST", "/", json.dumps(members).encode(), headers, service, region)
 
-    def get(self, path: str) -> dict[str, Any]:
-        """A signed GET of one of our own routes (``/_openecs/…``)."""
-        return self._request("GET", path, b"", {}, "ecs", None)
+    def get(self, path: str, region: str | None = None) -> dict[str, Any]:
+        """A signed GET of one of our own routes (``/_openecs/…``); ``region`` as the signature names it."""
+        return self._request("GET", path, b"", {}, "ecs", region)
 
     def post(self, path: str, **members: Any) -> dict[str, Any]:
         """A signed POST to one of our own routes."""

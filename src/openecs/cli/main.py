@@ -13,12 +13,14 @@ from openecs.cli.children import agent_run, serve, supervise
 from openecs.cli.client import CallError, UnreachableError
 from openecs.cli.down import down
 from openecs.cli.env import env
+from openecs.cli.interrupt import interrupt
 from openecs.cli.join import join_key, reset
 from openecs.cli.logs import logs
 from openecs.cli.process import ProcessIdentity, die_with_parent
 from openecs.cli.status import status
 from openecs.cli.supervisor import EXIT_OPERATOR
 from openecs.cli.up import up
+from openecs.cli.why import why
 from openecs.errors import OperatorError
 
 #: Exit status of a command that could not do what was asked.
@@ -38,7 +40,7 @@ def group(parent: int | None) -> None:
             raise SystemExit(EXIT_FAILED) from None
 
 
-for _command in (up, down, status, env, logs, agent, join_key, reset, serve, supervise, agent_run):
+for _command in (up, down, status, env, logs, why, interrupt, agent, join_key, reset, serve, supervise, agent_run):
     group.add_command(_command)
 
 

@@ -19,6 +19,8 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     lend_to: tuple[str, ...] = ()
     #: Whether the machine serves Fargate tasks as well.
     fargate: bool = True
+    #: Name of the Auto Scaling group that the machine belongs to, for capacity providers.
+    group: str | None = None
     #: Serve the launch type EXTERNAL only; otherwise EC2 and EXTERNAL.
     external: bool = False
     runtime: RuntimeKind = "docker"

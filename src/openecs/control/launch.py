@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from openecs.control.candidates import candidate, cluster_candidates, pool_candidates
 from openecs.errors import Retryable, invalid_parameter
 from openecs.ids import Ids
+from openecs.model.capacity_provider import FARGATE_PROVIDERS, GROUP_ATTRIBUTE
 from openecs.model.cluster import Cluster
 from openecs.model.network import RegionNetwork, region_network
 from openecs.model.node import ContainerInstance
 from openecs.model.resources import Resources
+from openecs.model.service import ImagePin
 from openecs.model.tags import ResourceTags
-from openecs.model.task import NetworkInterface, Task
+from openecs.model.task import NetworkInterface, Task, Waiting
 from openecs.model.task_definition import TaskDefinition
-from openecs.planning import cluster_query
+from openecs.planning import cluster_query, image_pins
 from openecs.planning.launch_requirements import required_attributes
 from openecs.planning.new_task import new_interface, new_task
 from openecs.planning.placement import Candidate, Demand, Rejection, Strategy, closest, place
+from openecs.planning.provider_shares import shares
 from openecs.planning.reservation import task_reservation
 from openecs.shapes import ecs
 from openecs.state.state import State
@@ -33,6 +36,9 @@ from openecs.state.store import Transaction
 
 FARGATE_FULL = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 NO_ADDRESS = "RESOURCE:ENI"
+#: Tasks of one cluster that may wait for capacity at a time.
+MAX_WAITING = 500
+TOO_MANY_WAITING = "You've reached the limit on the number of tasks that can be in the PROVISIONING state in a cluster."
 
 #: What ECS does for services, and here for RunTask too, when nobody says otherwise.
 DEFAULT_STRATEGY = (
@@ -59,17 +65,26 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     platform_version: str | None = None
     tags: tuple[ecs.Tag, ...] = ()
     enable_execute_command: bool = False
+    #: Image digests that the deployment has settled.
+    pins: tuple[ImagePin, ...] = ()
+    #: Spreads the tasks over capacity providers; ``launch_type`` is then what these give.
+    capacity_provider_strategy: tuple[ecs.CapacityProviderStrategyItem, ...] = ()
+    #: The one provider that a part of the tasks comes from; set by the launcher.
+    capacity_provider: str | None = None
     #: StartTask: exactly these container instances, one task each, no placement.
     container_instances: tuple[ContainerInstance, ...] = ()
 
 
 class Launched(NamedTuple):
-    """The tasks that found a node, already written, and why the others did not."""
+    """The tasks, already written: those that found a node, and those of an Auto Scaling group
+    provider that wait for one; and why there are not more."""
 
     tasks: tuple[Task, ...]
     failures: tuple[ecs.Failure, ...]
     #: The candidate that came nearest, when something failed for want of a fitting node.
     nearest: Rejection | None
+    #: How many of the tasks wait for capacity.
+    waiting: int = 0
 
 
 class Launcher:
@@ -80,6 +95,11 @@ class Launcher:
         self._networks = networks
         self._rng = rng
         self._paused_until = 0.0
+
+    @property
+    def networks(self) -> RegionNetworks:
+        """The networks that tasks are launched into."""
+        return self._networks
 
     def pause(self, *, until: float) -> None:
         """Launch nothing before that time: the installation is being shut down with its tasks.
@@ -101,12 +121,94 @@ class Launcher:
         ``Retryable`` while launching is paused."""
         if self.paused(now):
             raise Retryable("the installation is being shut down")
+        if not spec.capacity_provider_strategy:
+            return self._launch(tx, spec, now=now, ids=ids)
+        parts = [
+            self._launch(tx, msgspec.structs.replace(spec, count=count, capacity_provider=name), now=now, ids=ids)
+            for name, count in shares(spec.capacity_provider_strategy, spec.count, self._there(spec)).items()
+        ]
+        return Launched(
+            tuple(task for part in parts for task in part.tasks),
+            tuple(failure for part in parts for failure in part.failures),
+            next((part.nearest for part in parts if part.nearest is not None), None),
+            sum(part.waiting for part in parts),
+        )
+
+    def place_waiting(self, tx: Transaction, tasks: Sequence[Task], *, ids: Ids) -> int:
+        """Put as many as fit of these tasks, which wait for the same capacity, on nodes.
+
+        They are equal but for their names: same definition, overrides, group and wishes.
+        Returns how many found a node: the first ones.
+        """
+        like = tasks[0]
+        cluster = self._state.clusters.get(like.cluster_arn)
+        definition = self._state.task_definitions.get(like.task_definition_arn)
+        wishes = like.waiting
+        if cluster is None or definition is None or wishes is None:
+            raise LookupError(f"{like.arn} cannot be placed: it does not wait, or its cluster or definition is gone")
+        spec = LaunchSpec(
+            cluster=cluster,
+            definition=definition,
+            count=len(tasks),
+            launch_type=like.launch_type,
+            group=like.group,
+            overrides=like.overrides,
+            network_configuration=wishes.network_configuration,
+            placement_constraints=wishes.placement_constraints,
+            placement_strategy=wishes.placement_strategy,
+            capacity_provider=like.capacity_provider_name,
+        )
+        demand = self._demand(spec, like.reservation)
+        left = list(reversed(tasks))
+        for decision in place(demand, spec.count, self._candidates(spec), self._rng):
+            where = self._location(spec, decision.chosen, ids) if decision.chosen else None
+            if where is not None:
+                task = left.pop()
+                containers = image_pins.settled(task.containers, self._pins(task))
+                tx.put(
+                    msgspec.structs.replace(
+                        task, waiting=None, containers=containers, version=task.version + 1, **where
+                    )
+                )
+        return len(tasks) - len(left)
+
+    def _pins(self, task: Task) -> tuple[ImagePin, ...]:
+        """The image digests that the task's deployment has settled."""
+        service = self._state.services.get(task.service_arn or "")
+        deployments = service.deployments if service else ()
+        return next((d.pins for d in deployments if d.id == task.deployment_id), ())
+
+    def _there(self, spec: LaunchSpec) -> dict[str, int]:
+        """Tasks that are there of the same deployment (or, standalone, of the same group), by provider."""
+        owner = spec.deployment_id or spec.group
+        return {
+            item.capacity_provider: self._state.tasks.count(
+                "provided", (spec.cluster.arn, owner, item.capacity_provider)
+            )
+            for item in spec.capacity_provider_strategy
+        }
+
+    def _wait(self, tx: Transaction, spec: LaunchSpec, reservation: Resources, now: float, ids: Ids) -> Task:
+        """Write one task that waits until its capacity provider has room for it."""
+        task = msgspec.structs.replace(
+            self._new(spec, reservation, now, ids),
+            waiting=Waiting(
+                placement_constraints=spec.placement_constraints,
+                placement_strategy=spec.placement_strategy,
+                network_configuration=spec.network_configuration,
+            ),
+        )
+        return self._put(tx, spec, task)
+
+    def _launch(self, tx: Transaction, spec: LaunchSpec, *, now: float, ids: Ids) -> Launched:
+        """Write tasks of one launch type or capacity provider."""
+        may_wait = spec.capacity_provider is not None and spec.capacity_provider not in FARGATE_PROVIDERS
         reservation = task_reservation(spec.definition.definition, spec.overrides)
         demand = self._demand(spec, reservation)
         if spec.container_instances:
             return self._start_on(tx, spec, demand, now, ids)
         candidates = self._candidates(spec)
-        if not candidates and spec.launch_type != "FARGATE":
+        if not candidates and not may_wait and spec.launch_type != "FARGATE":
             raise invalid_parameter("No Container Instances were found in your cluster.")
         tasks: list[Task] = []
         rejections: tuple[Rejection, ...] = ()
@@ -120,9 +222,15 @@ class Launcher:
                 no_address += 1
             else:
                 tasks.append(task)
-        failures = [*self._failures(spec, rejections, missing)]
+        waiting = 0
+        if may_wait and missing:
+            waiting = min(missing, max(MAX_WAITING - self._state.tasks.count("unplaced", spec.cluster.arn), 0))
+            tasks += [self._wait(tx, spec, reservation, now, ids) for _ in range(waiting)]
+            failures = [ecs.Failure(arn=spec.cluster.arn, reason=TOO_MANY_WAITING)] * (missing - waiting)
+        else:
+            failures = [*self._failures(spec, rejections, missing)]
         failures += [ecs.Failure(arn=spec.cluster.arn, reason=NO_ADDRESS)] * no_address
-        return Launched(tuple(tasks), tuple(failures), closest(rejections))
+        return Launched(tuple(tasks), tuple(failures), closest(rejections), waiting)
 
     def _start_on(self, tx: Transaction, spec: LaunchSpec, demand: Demand, now: float, ids: Ids) -> Launched:
         tasks: list[Task] = []
@@ -143,6 +251,13 @@ class Launcher:
         self, tx: Transaction, spec: LaunchSpec, chosen: Candidate, demand: Demand, now: float, ids: Ids
     ) -> Task | None:
         """Write one task onto the chosen node; ``None`` when its subnets are full."""
+        where = self._location(spec, chosen, ids)
+        if where is None:
+            return None
+        return self._put(tx, spec, msgspec.structs.replace(self._new(spec, demand.resources, now, ids), **where))
+
+    def _location(self, spec: LaunchSpec, chosen: Candidate, ids: Ids) -> dict[str, Any] | None:
+        """Members of a task that say where it runs; ``None`` when its subnets are full."""
         zone = chosen.facts.attributes.get("ecs.availability-zone")
         eni: NetworkInterface | None = None
         if spec.definition.definition.network_mode == "awsvpc":
@@ -152,12 +267,24 @@ class Launcher:
             if spec.launch_type == "FARGATE":
                 subnet = self._networks.of(spec.cluster.region).subnet(eni.subnet_id)
                 zone = subnet.availability_zone if subnet else zone
+        return {
+            "node_id": chosen.node_id,
+            "container_instance_arn": chosen.container_instance_arn,
+            "availability_zone": zone,
+            "eni": eni,
+            # With an interface to prepare a task is PROVISIONING first; others wait for the agent.
+            "last_status": "PROVISIONING" if eni else "PENDING",
+        }
+
+    @staticmethod
+    def _new(spec: LaunchSpec, reservation: Resources, now: float, ids: Ids) -> Task:
+        """A PROVISIONING task without a place."""
         task = new_task(
             cluster=spec.cluster,
             definition=spec.definition,
             launch_type=spec.launch_type,
             group=spec.group,
-            reservation=demand.resources,
+            reservation=reservation,
             now=now,
             ids=ids,
             started_by=spec.started_by,
@@ -165,17 +292,16 @@ class Launcher:
             deployment_id=spec.deployment_id,
             overrides=spec.overrides,
             platform_version=spec.platform_version,
-            eni=eni,
+            pins=spec.pins,
         )
-        # With an interface to prepare a task is PROVISIONING first; others wait for the agent.
-        task = msgspec.structs.replace(
+        return msgspec.structs.replace(
             task,
-            node_id=chosen.node_id,
-            container_instance_arn=chosen.container_instance_arn,
-            availability_zone=zone,
-            last_status="PROVISIONING" if eni else "PENDING",
             enable_execute_command=spec.enable_execute_command,
+            capacity_provider_name=spec.capacity_provider,
         )
+
+    @staticmethod
+    def _put(tx: Transaction, spec: LaunchSpec, task: Task) -> Task:
         tx.put(task)
         if spec.tags:
             tx.put(ResourceTags(arn=task.arn, tags=spec.tags))
@@ -219,7 +345,16 @@ class Launcher:
     def _candidates(self, spec: LaunchSpec) -> Sequence[Candidate]:
         if spec.launch_type == "FARGATE":
             return pool_candidates(self._state)
-        return cluster_candidates(self._state, spec.cluster.arn, spec.launch_type)
+        candidates = cluster_candidates(self._state, spec.cluster.arn, spec.launch_type)
+        if spec.capacity_provider is None:
+            return candidates
+        group = self._group(spec)
+        return [c for c in candidates if group and c.facts.attributes.get(GROUP_ATTRIBUTE) == group]
+
+    def _group(self, spec: LaunchSpec) -> str | None:
+        """Name of the Auto Scaling group that the launch's capacity provider stands for."""
+        found = self._state.capacity_providers.by("region", spec.cluster.region)
+        return next((p.group_name for p in found if p.name == spec.capacity_provider and p.status == "ACTIVE"), None)
 
     @staticmethod
     def _failures(spec: LaunchSpec, rejections: tuple[Rejection, ...], missing: int) -> Iterable[ecs.Failure]:

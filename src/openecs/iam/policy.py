@@ -1,8 +1,9 @@
 """What each kind of principal may do, as long as policies are not there yet.
 
 A pure decision: root may do everything; the others have fixed lists, taken from what AWS's
-own managed policies for the same purpose allow.  A task role grants nothing, because no
-policy says otherwise: credentials are real, permissions are denied until granted.
+own managed policies for the same purpose allow.  A task role grants nothing but what the
+agent asks in the task's name, about that task alone (``api.ecs.task_protection``): no policy
+says otherwise, credentials are real, permissions are denied until granted.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ AGENT_ACTIONS = frozenset(
 #: ``awslogs-create-group`` asks for.
 EXECUTION_ACTIONS = frozenset({"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"})
 
+#: What tasks ask their agent for, which asks with the keys of the task's role.
+TASK_ACTIONS = frozenset({"ecs:GetTaskProtection", "ecs:UpdateTaskProtection"})
+
 #: STS answers it to everybody who has valid keys.
 EVERYBODY = frozenset({"sts:GetCallerIdentity"})
 
@@ -46,4 +50,6 @@ def allowed(kind: PrincipalKind, service: str, operation: str) -> bool:
         return True
     if kind == "agent":
         return action in AGENT_ACTIONS
+    if kind == "task":
+        return action in TASK_ACTIONS
     return kind == "execution" and action in EXECUTION_ACTIONS

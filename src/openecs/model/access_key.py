@@ -14,7 +14,7 @@ class AccessKey(Record, frozen=True, kw_only=True):
 
     ``kind`` decides what the key may do: ``root`` everything, ``agent`` the agent's own
     operations on its own instances, ``execution`` what AWS's task execution role policy allows,
-    ``task`` nothing until roles have policies.
+    ``task`` only what is about its own task, until roles have policies.
     """
 
     access_key_id: str

@@ -73,6 +73,14 @@ class Deployment(Record, frozen=True, kw_only=True):
     pins: tuple[ImagePin, ...] = ()
     #: Failures that the deployment circuit breaker counts.
     breaker: FailureCount = FailureCount()
+    #: Consecutive tasks that never reached RUNNING; ``failed_tasks`` shows its count.
+    start_failures: FailureCount = FailureCount()
+    #: Tasks that exited by themselves soon after they had reached RUNNING.
+    crashes: FailureCount = FailureCount()
+    #: Alarms that were in ALARM already when the deployment began: it ignores them.
+    ignored_alarms: tuple[str, ...] | None = None
+    #: Since when it would be COMPLETED if it had no bake time.
+    ready_at: float | None = None
     #: Id of the failed deployment that this one replaces again: it is a rollback.
     rolls_back: str | None = None
     task_set: TaskSetSettings | None = None
@@ -108,6 +116,8 @@ class Service(Record, frozen=True, kw_only=True):
     propagate_tags: Literal["TASK_DEFINITION", "SERVICE", "NONE"] = "NONE"
     enable_execute_command: bool = False
     availability_zone_rebalancing: Literal["ENABLED", "DISABLED"] = "DISABLED"
+    #: The zone in which zone rebalancing started its newest task, while it is under way.
+    rebalancing_zone: str | None = None
     #: Idempotency token of the CreateService call.
     client_token: str | None = None
     #: When tasks failed to start: no further launches before this time (back-off).

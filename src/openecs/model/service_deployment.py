@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from openecs import arn as arns
 from openecs.model.record import Record
 from openecs.model.service import ImagePin
 from openecs.shapes import ecs
@@ -61,7 +62,7 @@ class ServiceDeployment(Record, frozen=True, kw_only=True):
     updated_at: float
     status: ServiceDeploymentStatus
     deployment_configuration: ecs.DeploymentConfiguration
-    #: Revisions that had tasks when it began.
+    #: Revisions that were deployed when it began.
     source_revision_arns: tuple[str, ...] = ()
     status_reason: str | None = None
     started_at: float | None = None
@@ -86,3 +87,11 @@ class ServiceDeployment(Record, frozen=True, kw_only=True):
     def finished(self) -> bool:
         """Whether nothing about it will change any more."""
         return self.status in ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
+
+
+def service_arn_of(arn: str) -> str | None:
+    """The ARN of the service that a service deployment, service revision or task set belongs to."""
+    parsed = arns.parse(arn)
+    if parsed is None or len(parsed.path) < 3:
+        return None
+    return str(parsed._replace(resource=f"service/{parsed.path[0]}/{parsed.path[1]}"))

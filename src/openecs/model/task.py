@@ -51,6 +51,8 @@ class TaskContainer(Record, frozen=True, kw_only=True):
     exit_code: int | None = None
     #: The digest to start it from, resolved by an earlier task of its deployment.
     pinned_digest: str | None = None
+    #: Whether its deployment goes on with the digest that it was started from.
+    keeps_version: bool = False
     reason: str | None = None
     health_status: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] = "UNKNOWN"
     has_health_check: bool = False
@@ -121,6 +123,8 @@ class Task(Record, frozen=True, kw_only=True):
     #: Until when the service scheduler may not stop it (epoch seconds).
     protected_until: float | None = None
     health_status: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] = "UNKNOWN"
+    #: When its health checks said HEALTHY for the first time.
+    healthy_at: float | None = None
     connectivity: Literal["CONNECTED", "DISCONNECTED"] | None = None
     connectivity_at: float | None = None
     pull_started_at: float | None = None

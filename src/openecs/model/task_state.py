@@ -90,6 +90,7 @@ def declare_stopped(
         containers=containers,
         stopping_at=task.stopping_at or now,
         stopped_at=now,
+        waiting=None,
         stop_code=task.stop_code or stop_code,
         stopped_reason=task.stopped_reason or reason[:1024],
         eni=_interface(task.eni, "DELETED"),
@@ -115,7 +116,7 @@ def apply_report(task: Task, report: TaskReport, now: float) -> Task:
     return _changed(task, **(observed | _progress(task, report, containers, now)))
 
 
-def apply_health(task: Task, containers: Mapping[str, Health]) -> Task:
+def apply_health(task: Task, containers: Mapping[str, Health], *, now: float) -> Task:
     """The task after its agent told the health of containers, by name.
 
     Only containers with a health check of their task definition have a health.
@@ -128,7 +129,9 @@ def apply_health(task: Task, containers: Mapping[str, Health]) -> Task:
         else c
         for c in task.containers
     )
-    return _changed(task, containers=merged, health_status=task_health(merged))
+    health = task_health(merged)
+    healthy_at = now if health == "HEALTHY" and task.healthy_at is None else task.healthy_at
+    return _changed(task, containers=merged, health_status=health, healthy_at=healthy_at)
 
 
 def apply_connectivity(task: Task, connectivity: Literal["CONNECTED", "DISCONNECTED"], *, now: float) -> Task:

@@ -9,9 +9,10 @@ gets facts and says yes or no.  Errors point at the column.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -23,9 +24,12 @@ class QueryError(ValueError):
         self.column = column
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InstanceFacts:
-    """What an expression may ask of a container instance."""
+    """What an expression may ask of a container instance.
+
+    Count and groups of tasks may change; nothing else does.
+    """
 
     agent_connected: bool = False
     agent_version: str = ""
@@ -35,22 +39,56 @@ class InstanceFacts:
     running_tasks_count: int = 0
     attributes: Mapping[str, str] = field(default_factory=dict)
     #: Groups of the tasks that run on it: ``service:web``, ``family:job``.
-    task_groups: frozenset[str] = frozenset()
+    task_groups: Collection[str] = frozenset()
 
 
 Predicate = Callable[[InstanceFacts], bool]
+Reader = Callable[[InstanceFacts], Hashable]
+
+#: As long as an expression may be on AWS.
+MAX_LENGTH = 2000
+#: Subjects whose values change as tasks come and go.
+_OF_TASKS = frozenset({"runningTasksCount", "task:group"})
+#: Answers that one expression remembers at most.
+_MAX_ANSWERS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed expression."""
+    """A parsed expression; equal to every other of the same text."""
 
     text: str
-    _predicate: Predicate
+    _predicate: Predicate = field(compare=False)
+    #: Reader of each subject that the expression names.
+    _readers: Mapping[str, Reader] = field(compare=False)
+    _answers: dict[Hashable, bool] = field(compare=False, default_factory=dict)
 
-    def matches(self, facts: InstanceFacts) -> bool:
-        """Whether the expression holds for an instance."""
-        return self._predicate(facts)
+    @property
+    def asks_for_tasks(self) -> bool:
+        """Whether tasks that come and go can change the answer for an instance."""
+        return not _OF_TASKS.isdisjoint(self._readers)
+
+    @property
+    def matches(self) -> Predicate:
+        """The test whether the expression holds for an instance.
+
+        Many instances have the same values of what the expression asks for: the answer is
+        found once for each combination of them.
+        """
+        if self.asks_for_tasks:
+            return self._predicate
+        predicate, answers, readers = self._predicate, self._answers, tuple(self._readers.values())
+
+        def remembered(facts: InstanceFacts) -> bool:
+            values = readers[0](facts) if len(readers) == 1 else tuple([read(facts) for read in readers])
+            known = answers.get(values)
+            if known is None:
+                if len(answers) >= _MAX_ANSWERS:
+                    answers.clear()
+                known = answers[values] = predicate(facts)
+            return known
+
+        return remembered
 
 
 class _Token(NamedTuple):
@@ -88,15 +126,32 @@ _COMPARISONS = {
 }
 _PRESENCE = {"exists": True, "!exists": False, "not_exists": False}
 _MEMBERSHIP = {"in": True, "!in": False, "not_in": False}
+_EQUALITY = frozenset({"==", "equals", "!=", "not_equals"})
+_PATTERNS = frozenset({"=~", "matches", "!~", "not_matches"})
+_ORDERED = frozenset(_COMPARISONS) - _PATTERNS
+_CHOICES = _EQUALITY | _PATTERNS | _MEMBERSHIP.keys()
+_ALLOWED = {
+    "agentConnected": _CHOICES,
+    "agentVersion": _ORDERED,
+    "ec2InstanceId": _CHOICES,
+    "registeredAt": _ORDERED,
+    "runningTasksCount": _ORDERED,
+    "task:group": _CHOICES,
+}
+#: 2018-06-18T22:28:28+00:00, 2018-06-18T22:28:28Z, 2018-06-18T22:28:28, 2018-06-18
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 _SUBJECTS = ("agentConnected", "agentVersion", "ec2InstanceId", "registeredAt", "runningTasksCount", "task:group")
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Expression:
     """The expression of a text; raises ``QueryError``."""
+    if len(text) > MAX_LENGTH:
+        raise QueryError(f"more than {MAX_LENGTH} characters", MAX_LENGTH + 1)
     parser = _Parser(_tokenize(text), len(text))
     predicate = parser.disjunction()
     parser.expect_end()
-    return Expression(text, predicate)
+    return Expression(text, predicate, parser.readers)
 
 
 def _tokenize(text: str) -> list[_Token]:
@@ -127,6 +182,8 @@ class _Parser:
         self._next = 0
         self._end_column = length + 1
         self._depth = 0
+        #: Reader of each subject met so far.
+        self.readers: dict[str, Reader] = {}
 
     def disjunction(self) -> Predicate:
         terms = [self._conjunction()]
@@ -163,12 +220,13 @@ class _Parser:
 
     def _comparison(self) -> Predicate:
         subject = self._take("a subject")
-        read = _subject(subject)
+        read = self.readers[subject.text] = _subject(subject)
         operator = self._take("an operator")
         name = operator.text
         if name == "!" and (following := self._peek()) and following.text in ("exists", "in"):
             self._next += 1
             name = "!" + following.text
+        _check_operator(subject, operator, name)
         if name in _PRESENCE:
             wanted = _PRESENCE[name]
             return lambda facts: (read(facts) is not None) == wanted
@@ -176,10 +234,23 @@ class _Parser:
             wanted, values = _MEMBERSHIP[name], self._list()
             compare = [_comparison(subject, "==", value) for value in values]
             return lambda facts: any(one(read(facts)) for one in compare) == wanted
-        if name not in _COMPARISONS:
-            raise QueryError(f"unknown operator {operator.text!r}", operator.column)
-        holds = _comparison(subject, _COMPARISONS[name], self._take("a value"))
+        value = self._pattern() if name in _PATTERNS else self._take("a value")
+        holds = _comparison(subject, _COMPARISONS[name], value)
         return lambda facts: holds(read(facts))
+
+    def _pattern(self) -> _Token:
+        """A pattern without quotes goes on to the next space, or to the end of its parentheses."""
+        pattern = self._take("a value")
+        if pattern.kind == "quoted":
+            return pattern
+        text, depth = pattern.text, (pattern.text == "(") - (pattern.text == ")")
+        while (token := self._peek()) and token.column == pattern.column + len(text) and token.kind != "quoted":
+            depth += (token.text == "(") - (token.text == ")")
+            if depth < 0:
+                break
+            text += token.text
+            self._next += 1
+        return pattern._replace(text=text)
 
     def _list(self) -> list[_Token]:
         opening = self._take("a list")
@@ -214,19 +285,29 @@ class _Parser:
             raise QueryError(f"expected {text!r}", token.column)
 
 
-def _subject(token: _Token) -> Callable[[InstanceFacts], object]:
+def _check_operator(subject: _Token, operator: _Token, name: str) -> None:
+    """Every subject has the operators that AWS documents for it; attributes have all."""
+    allowed = _ALLOWED.get(subject.text)
+    known = _COMPARISONS.keys() | _PRESENCE.keys() | _MEMBERSHIP.keys()
+    if operator.kind == "quoted" or name not in known:
+        raise QueryError(f"unknown operator {operator.text!r}", operator.column)
+    if allowed is not None and name not in allowed:
+        raise QueryError(f"{subject.text} cannot be used with {name}", operator.column)
+
+
+def _subject(token: _Token) -> Reader:
     """The reader of a subject; an absent attribute reads as ``None``."""
     name = token.text
     if name.startswith("attribute:") and len(name) > len("attribute:"):
         attribute = name.removeprefix("attribute:")
         return lambda facts: facts.attributes.get(attribute)
-    readers: dict[str, Callable[[InstanceFacts], object]] = {
+    readers: dict[str, Reader] = {
         "agentConnected": lambda facts: "true" if facts.agent_connected else "false",
         "agentVersion": lambda facts: facts.agent_version or None,
         "ec2InstanceId": lambda facts: facts.ec2_instance_id or None,
         "registeredAt": lambda facts: facts.registered_at,
         "runningTasksCount": lambda facts: float(facts.running_tasks_count),
-        "task:group": lambda facts: facts.task_groups,
+        "task:group": lambda facts: frozenset(facts.task_groups),
     }
     if name not in readers:
         known = ", ".join(_SUBJECTS)
@@ -239,8 +320,8 @@ def _comparison(subject: _Token, operator: str, value: _Token) -> Callable[[obje
     if operator in ("=~", "!~"):
         try:
             pattern = re.compile(value.text)
-        except re.error as error:
-            raise QueryError(f"invalid pattern: {error.msg}", value.column) from None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise QueryError(f"invalid pattern: {error}", value.column) from None
         wanted = operator == "=~"
         return lambda actual: any(pattern.fullmatch(text) for text in _texts(actual)) == wanted
     if operator in ("==", "!="):
@@ -260,8 +341,6 @@ def _ordering(subject: _Token, operator: str, value: _Token) -> Callable[[object
         "<=": lambda a, b: a <= b,  # type: ignore[operator]
     }
     test = tests[operator]
-    if subject.text in ("agentConnected", "task:group"):
-        raise QueryError(f"{subject.text} cannot be ordered", subject.column)
     if subject.text == "agentVersion":
         version = _version(value.text)
         return lambda actual: isinstance(actual, str) and test(_version(actual), version)
@@ -288,18 +367,19 @@ def _texts(actual: object) -> frozenset[str] | tuple[str, ...]:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text))
+    return tuple(int(part) for part in re.findall(r"\d{1,18}", text))
 
 
 def _number(subject: _Token, value: _Token) -> float:
-    try:
-        return float(value.text)
-    except ValueError:
-        pass
+    """Seconds since the epoch of a date, or a number of tasks."""
     if subject.text == "registeredAt":
         try:
+            if not _DATE.fullmatch(value.text):
+                raise ValueError
             moment = datetime.fromisoformat(value.text)
         except ValueError:
-            raise QueryError(f"{value.text!r} is no date", value.column) from None
+            raise QueryError(f"{value.text!r} is no date like 2018-06-18 or 2018-06-18T22:28:28Z", value.column) from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    raise QueryError(f"{value.text!r} is no number", value.column)
+    if not value.text.isascii() or not value.text.isdigit():
+        raise QueryError(f"{value.text!r} is no number", value.column)
+    return float(value.text)

@@ -1,4 +1,4 @@
-"""Tasks that fail: how they are counted and how long the next launch waits.  Pure.
+"""How long a deployment whose tasks fail waits before its next launch.  Pure.
 
 Two rules, both per deployment, so that a broken new revision never delays the replacement of
 a task of the old one:
@@ -7,22 +7,23 @@ a task of the old one:
   number of failures since the last task that started.  The delay doubles per round, a round
   being as many failures as the service wants tasks, up to AWS's 27 minutes.
 * Tasks that reach RUNNING and exit by themselves soon after are not throttled on AWS.  Here
-  such a loop is slowed to one round a minute at most, because a container that exits at once
-  would otherwise be replaced several times a second.
+  the first round is replaced at once; from the second on the delay doubles, up to five minutes.
+  Ten minutes without such an exit make good what was before.
 
-Counting is level-triggered: the number is read off the tasks that are remembered, so that a
-failure is never counted twice and never lost with a restart.  As STOPPED tasks are forgotten
-after an hour, the record keeps the highest number of a row of failures.  What happened before
-``Deployment.updated_at``, the last change by a caller, does not count: an update starts anew.
+What happened before ``Deployment.updated_at``, the last change by a caller, does not count: an
+update of the service starts anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from openecs.model.service import Deployment
+import msgspec
+
+from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
+from openecs.planning import task_failures
 
 FIRST_DELAY = 1.0
 MAXIMUM_DELAY = 27 * 60.0
@@ -31,70 +32,112 @@ IMPAIRED_ROUNDS = 3
 
 #: A task that exits by itself within this many seconds of RUNNING was short-lived.
 SHORT_LIFE = 60.0
-#: Short-lived tasks are forgotten after this many seconds without another one.
-CRASH_MEMORY = 600.0
-MAXIMUM_CRASH_DELAY = 60.0
+#: Seconds without a short-lived task after which earlier ones are forgotten.
+STABLE_PERIOD = 600.0
+MAXIMUM_CRASH_DELAY = 300.0
 
 
-class StartRecord(NamedTuple):
-    """What is known about a deployment's starts."""
+class BackOff(NamedTuple):
+    """Why a deployment starts nothing at present, as facts for people and programs."""
 
-    #: Consecutive tasks that never reached RUNNING.
-    failed_tasks: int
-    first_running_at: float | None
-
-
-def account(deployment: Deployment, tasks: Iterable[Task]) -> StartRecord:
-    """``deployment``'s counters as its remembered tasks give them."""
-    first_running_at = deployment.first_running_at
-    last_start = (0.0, 0.0)
-    failures: list[tuple[float, float]] = []
-    for task in tasks:
-        if task.started_at is not None:
-            if first_running_at is None or task.started_at < first_running_at:
-                first_running_at = task.started_at
-            last_start = max(last_start, (task.started_at, task.created_at))
-        elif failed_to_start(task) and (task.stopped_at or 0.0) >= deployment.updated_at:
-            failures.append((task.stopped_at or 0.0, task.created_at))
-    failed = sum(failure > last_start for failure in failures)
-    if failed:
-        failed = max(failed, deployment.failed_tasks)
-    return StartRecord(failed, first_running_at)
+    deployment_id: str
+    cause: Literal["never-started", "exited-early"]
+    #: Failures in a row that led to it.
+    failures: int
+    #: Length in seconds.
+    delay: float
+    #: Epoch seconds.
+    until: float
 
 
-def failed_to_start(task: Task) -> bool:
-    """Whether a task ended before RUNNING without anybody having asked it to stop."""
-    return task.stopped and task.started_at is None and not _stopped_on_request(task)
+def account(deployment: Deployment, stopped: Iterable[Task], known: Iterable[Task]) -> Deployment:
+    """``deployment`` with its counters as its remembered tasks give them.
 
-
-def rounds(failed_tasks: int, desired: int) -> int:
-    """How many times as many tasks failed as the service wants, rounded up."""
-    return -(-failed_tasks // max(desired, 1))
-
-
-def not_before(deployment: Deployment, desired: int, tasks: Iterable[Task], now: float) -> float:
-    """The time (epoch seconds) before which a deployment with these tasks starts no other.
-
-    ``deployment`` has its counters up to date.
+    ``stopped`` are those of the tasks in ``known`` that are STOPPED.
     """
-    last_failure = last_crash = 0.0
-    crashes = 0
+    failures: list[float] = []
+    crashes: list[float] = []
+    for task in stopped:
+        if task_failures.failed_to_start(task):
+            failures.append(task.stopped_at or 0.0)
+        elif _short_lived(task):
+            crashes.append(task.stopped_at or 0.0)
+    since = deployment.updated_at
+    start_failures = deployment.start_failures
+    first_running_at = deployment.first_running_at
+    if failures or start_failures.count or first_running_at is None:
+        starts = [task.started_at for task in known if task.started_at is not None]
+        if starts and first_running_at is None:
+            first_running_at = min(starts)
+        start_failures = task_failures.advance(
+            start_failures, failures, since=since, reset_at=max(starts, default=float("-inf"))
+        )
+    counted = task_failures.advance(deployment.crashes, crashes, since=since, memory=STABLE_PERIOD)
+    changes: dict[str, object] = {
+        "failed_tasks": start_failures.count,
+        "start_failures": start_failures,
+        "crashes": counted,
+        "first_running_at": first_running_at,
+    }
+    if all(getattr(deployment, name) == value for name, value in changes.items()):
+        return deployment
+    return msgspec.structs.replace(deployment, **changes)
+
+
+def rounds(failures: int, desired: int) -> int:
+    """How many times as many tasks failed as the service wants, rounded up."""
+    return -(-failures // max(desired, 1))
+
+
+def state(deployment: Deployment, desired: int, now: float) -> BackOff | None:
+    """What holds a deployment back now, if anything does; its counters are up to date."""
+    longest: BackOff | None = None
+    for back_off in (_never_started(deployment, desired), _exited_early(deployment, desired)):
+        if back_off is not None and back_off.until > now and (longest is None or back_off.until > longest.until):
+            longest = back_off
+    return longest
+
+
+def not_before(deployment: Deployment, desired: int, now: float) -> float:
+    """The time (epoch seconds) before which a deployment starts no other task; 0 for any time."""
+    held = state(deployment, desired, now)
+    return held.until if held else 0.0
+
+
+def back_off_state(service: Service, tasks: Iterable[Task], now: float) -> tuple[BackOff, ...]:
+    """What holds the deployments of a service back now, for ``openecs why``.
+
+    ``tasks`` are all remembered tasks of the service.
+    """
+    by_deployment: dict[str | None, list[Task]] = {}
     for task in tasks:
-        if not task.stopped or task.stopped_at is None or task.stopped_at < deployment.updated_at:
-            continue
-        if failed_to_start(task):
-            last_failure = max(last_failure, task.stopped_at)
-        elif _short_lived(task) and task.stopped_at > now - CRASH_MEMORY:
-            crashes += 1
-            last_crash = max(last_crash, task.stopped_at)
-    until = 0.0
-    if deployment.failed_tasks and last_failure:
-        until = last_failure + _delay(rounds(deployment.failed_tasks, desired), MAXIMUM_DELAY)
+        by_deployment.setdefault(task.deployment_id, []).append(task)
+    found = []
+    for deployment in service.deployments:
+        known = by_deployment.get(deployment.id, [])
+        current = account(deployment, [task for task in known if task.stopped], known)
+        back_off = state(current, service.desired_count, now)
+        if back_off is not None:
+            found.append(back_off)
+    return tuple(found)
+
+
+def _never_started(deployment: Deployment, desired: int) -> BackOff | None:
+    mark = deployment.start_failures
+    if not mark.count:
+        return None
+    delay = _delay(rounds(mark.count, desired), MAXIMUM_DELAY)
+    return BackOff(deployment.id, "never-started", mark.count, delay, mark.until + delay)
+
+
+def _exited_early(deployment: Deployment, desired: int) -> BackOff | None:
+    mark = deployment.crashes
     # The first crash of each wanted task is replaced at once, as AWS does.
-    crash_rounds = rounds(crashes, desired) - 1
-    if crash_rounds > 0:
-        until = max(until, last_crash + _delay(crash_rounds, MAXIMUM_CRASH_DELAY))
-    return until
+    number = rounds(mark.count, desired) - 1
+    if number <= 0:
+        return None
+    delay = _delay(number, MAXIMUM_CRASH_DELAY)
+    return BackOff(deployment.id, "exited-early", mark.count, delay, mark.until + delay)
 
 
 def _delay(number: int, maximum: float) -> float:
@@ -103,13 +146,6 @@ def _delay(number: int, maximum: float) -> float:
 
 
 def _short_lived(task: Task) -> bool:
-    return (
-        task.started_at is not None
-        and task.stopped_at is not None
-        and task.stopped_at - task.started_at < SHORT_LIFE
-        and not _stopped_on_request(task)
-    )
-
-
-def _stopped_on_request(task: Task) -> bool:
-    return task.stop_code in ("UserInitiated", "ServiceSchedulerInitiated")
+    if not task_failures.exited(task) or task.started_at is None or task.stopped_at is None:
+        return False
+    return task.stopped_at - task.started_at < SHORT_LIFE

@@ -9,6 +9,10 @@ still hold what they hold.
 While a deployment is under way, tasks that the previous revision loses by failing are
 replaced with that revision, so that a new revision that never starts cannot take the
 service below its floor.
+
+A deployment that FAILED and did not roll back stalls: it launches nothing and nothing healthy
+is stopped for it.  Tasks under scale-in protection are never stopped because they are not
+wanted; they may go when they fail their health checks.
 """
 
 from __future__ import annotations
@@ -32,32 +36,47 @@ class Step:
     finished: set[str] = field(default_factory=set)
     #: The percentages leave no room and nothing under way will make some.
     blocked: bool = False
+    #: Deployment → tasks that should go and are protected from scale-in.
+    protected: dict[str, int] = field(default_factory=dict)
+    #: When the first of these protections ends (epoch seconds).
+    protection_ends_at: float | None = None
+    #: Every task of older deployments was told to stop.
+    older_gone: bool = False
     #: The PRIMARY deployment has exactly what it should, and nobody else has anything.
     settled: bool = False
 
 
-def step(census: Census, primary: Group, desired: int, limits: Bounds, *, backing_off: frozenset[str]) -> Step:
+def step(
+    census: Census, primary: Group, desired: int, limits: Bounds, *, barred: frozenset[str], now: float
+) -> Step:
     """The next step towards ``desired`` healthy tasks of ``primary`` and none of others.
 
-    ``backing_off`` names the deployments that may start nothing at present.
+    ``barred`` names the deployments that may start nothing at present.
     """
-    return _Rolling(census, primary, desired, limits, backing_off).run()
+    return _Rolling(census, primary, desired, limits, barred, now).run()
 
 
 class _Rolling:
     """The arithmetic of one step, in the order in which it is done."""
 
     def __init__(
-        self, census: Census, primary: Group, desired: int, limits: Bounds, backing_off: frozenset[str]
+        self,
+        census: Census,
+        primary: Group,
+        desired: int,
+        limits: Bounds,
+        barred: frozenset[str],
+        now: float,
     ) -> None:
         self.primary = primary
         self.desired = desired
         self.lower = limits.lower
-        self.backing_off = backing_off
+        self.barred = barred
+        self.now = now
         #: Oldest first: what is longest out of date goes first.
         self.others = [group for group in reversed(census.everyone) if group is not primary]
         everyone = census.everyone
-        self.everyone = [task for group in everyone for task in (*group.healthy, *group.starting, *group.leaving)]
+        self.groups = everyone
         self.room = limits.upper - sum(group.existing for group in everyone)
         #: Healthy tasks, of any revision, that will be left after the stops chosen so far.
         self.serving = sum(group.serving for group in everyone)
@@ -85,7 +104,7 @@ class _Rolling:
         return max(0, self.serving - self.lower)
 
     def _replace_leaving(self) -> None:
-        leaving = self.primary.leaving[: self.budget]
+        leaving = self._free(self.primary, self.primary.leaving, len(self.primary.leaving))[: self.budget]
         self._stop(leaving, "its container instance is DRAINING", healthy=True)
         self.primary_serving -= len(leaving)
 
@@ -99,23 +118,28 @@ class _Rolling:
         """Stop what older revisions no longer need; returns how many of their tasks stay."""
         keep = max(0, self.lower - self.primary_serving)
         proven = self._held_group()
+        stalled = self.primary.deployment.rollout_state == "FAILED"
         for group in self.others:
             if group is not proven:
-                self._stop(_newest(group.starting), "a newer deployment replaces it before it serves")
+                pending = self._free(group, _newest(group.starting), len(group.starting))
+                self._stop(pending, "a newer deployment replaces it before it serves")
             if self.serving >= self.lower:
                 for task in group.unhealthy:
                     self.result.stops.append(unhealthy(task, "the service has its minimum without it"))
         good = sum(group.serving for group in self.others) + (len(proven.starting) if proven else 0)
-        excess = good - keep
+        excess = good - (max(keep, self.desired) if stalled else keep)
         if proven is not None and excess > 0:
-            victims = _newest(proven.starting)[:excess]
+            victims = self._free(proven, _newest(proven.starting), 0)[:excess]
             self._stop(victims, "a newer deployment replaces it before it serves")
             excess -= len(victims)
             good -= len(victims)
         for group in self.others:
             for tasks in (group.leaving, group.healthy):
                 count = min(len(tasks), excess, self.budget)
-                victims = choose(tasks, count, self._staying())
+                if count <= 0:
+                    continue
+                free = self._free(group, tasks, count)
+                victims = choose(free, min(count, len(free)), self._staying())
                 self._stop(victims, "a newer deployment replaces it", healthy=True)
                 excess -= len(victims)
                 good -= len(victims)
@@ -125,15 +149,18 @@ class _Rolling:
         surplus = self.primary.wanted - self.desired
         if surplus <= 0:
             return
-        pending = _newest(self.primary.starting)[:surplus]
+        pending = self._free(self.primary, _newest(self.primary.starting), 0)[:surplus]
         self._stop(pending, "more tasks than desired")
         count = min(surplus - len(pending), self.budget)
-        victims = choose(self.primary.healthy, count, self._staying())
+        if count <= 0:
+            return
+        free = self._free(self.primary, self.primary.healthy, count)
+        victims = choose(free, min(count, len(free)), self._staying())
         self._stop(victims, "more tasks than desired", healthy=True)
         self.primary_serving -= len(victims)
 
     def _start_primary(self, missing: int) -> None:
-        if self.primary.deployment.id in self.backing_off:
+        if self.primary.deployment.id in self.barred:
             return
         replaces = min(len(self.primary.unhealthy), max(missing, 0))
         reason = "unhealthy tasks are replaced" if replaces else "fewer tasks than desired"
@@ -148,7 +175,7 @@ class _Rolling:
         missing = min(self.lower - self.primary_serving - kept, lost)
         if missing <= 0:
             return False
-        if group.deployment.id not in self.backing_off:
+        if group.deployment.id not in self.barred:
             replaces = min(len(group.unhealthy), missing)
             self._start(group, missing, "a failed task is replaced with its own revision", replaces)
         return True
@@ -156,10 +183,10 @@ class _Rolling:
     def _unblock(self, missing: int) -> None:
         """Make room for one more task when the ceiling is reached and nothing else will."""
         result = self.result
-        waiting = self.primary.deployment.id in self.backing_off
+        waiting = self.primary.deployment.id in self.barred or bool(result.protected)
         if missing <= 0 or waiting or self.room > 0 or result.starts or result.stops or self.any_stopping:
             return
-        pending = [task for group in self.others for task in group.starting]
+        pending = [task for group in self.others for task in group.starting if not task.protected(self.now)]
         sick = [task for group in (*self.others, self.primary) for task in group.unhealthy]
         if pending:
             self._stop(_newest(pending)[:1], "the deployment configuration leaves no room for a new task")
@@ -182,21 +209,42 @@ class _Rolling:
             if not remains and group.deployment.id not in started and not (held and group is proven):
                 result.finished.add(group.deployment.id)
         primary = self.primary
+        result.older_gone = all(group.deployment.id in result.finished for group in self.others)
         result.settled = (
             not result.starts
             and not result.stops
             and len(primary.healthy) == self.desired == primary.alive
-            and all(group.deployment.id in result.finished for group in self.others)
+            and result.older_gone
         )
 
     def _held_group(self) -> Group | None:
         """The newest older deployment that once was complete: what the service falls back on."""
-        return next((g for g in reversed(self.others) if g.deployment.status == "ACTIVE" and _complete(g)), None)
+        return next((g for g in reversed(self.others) if g.deployment.status == "ACTIVE" and _proven(g)), None)
 
     def _staying(self) -> list[Task]:
         """The tasks whose spread over zones and nodes matters when victims are chosen."""
         going = {stop.task_arn for stop in self.result.stops}
-        return [task for task in self.everyone if task.arn not in going]
+        return [
+            task
+            for group in self.groups
+            for tasks in (group.healthy, group.starting, group.leaving)
+            for task in tasks
+            if task.arn not in going
+        ]
+
+    def _free(self, group: Group, tasks: list[Task], wanted: int) -> list[Task]:
+        """Those of ``tasks`` that may be stopped although nothing is wrong with them.
+
+        When fewer than ``wanted`` are, it notes that protection keeps the others.
+        """
+        free = [task for task in tasks if not task.protected(self.now)]
+        kept = len(tasks) - len(free)
+        if kept and len(free) < wanted:
+            protected = self.result.protected
+            protected[group.deployment.id] = protected.get(group.deployment.id, 0) + kept
+            ends = min(task.protected_until or self.now for task in tasks if task.protected(self.now))
+            self.result.protection_ends_at = min(self.result.protection_ends_at or ends, ends)
+        return free
 
     def _stop(self, tasks: list[Task], reason: str, *, healthy: bool = False) -> None:
         self.result.stops.extend(scale_in(task, reason) for task in tasks)
@@ -211,8 +259,12 @@ class _Rolling:
         self.result.starts.append(Start(group.deployment.id, count, reason, min(replaces_unhealthy, count)))
 
 
-def _complete(group: Group) -> bool:
-    return group.deployment.rollout_state == "COMPLETED"
+def _proven(group: Group) -> bool:
+    """Whether a deployment was complete once; one that the service went back to was."""
+    deployment = group.deployment
+    return deployment.rollout_state == "COMPLETED" or (
+        deployment.rollout_state == "IN_PROGRESS" and deployment.rolls_back is not None
+    )
 
 
 def _lost(group: Group, since: float) -> int:

@@ -10,8 +10,10 @@ from openecs.model import fargate
 from openecs.model.cluster import Cluster
 from openecs.model.network import Subnet
 from openecs.model.resources import Resources
+from openecs.model.service import ImagePin
 from openecs.model.task import NetworkInterface, Task, TaskContainer
 from openecs.model.task_definition import TaskDefinition
+from openecs.planning import image_pins
 from openecs.shapes import ecs
 
 
@@ -30,14 +32,18 @@ def new_task(
     overrides: ecs.TaskOverride | None = None,
     platform_version: str | None = None,
     eni: NetworkInterface | None = None,
+    pins: tuple[ImagePin, ...] = (),
 ) -> Task:
-    """A PROVISIONING task with its own ids; the caller adds where it runs."""
+    """A PROVISIONING task with its own ids; the caller adds where it runs.
+
+    ``pins`` are the digests that its deployment has settled.
+    """
     shape = definition.definition
     account, region = _account_and_region(cluster)
     task_id = ids.hex32()
     overridden = {o.name: o for o in (overrides.container_overrides if overrides else None) or ()}
     containers = tuple(
-        _container(container, overridden.get(container.name), cluster, task_id, ids)
+        _container(container, overridden.get(container.name), cluster, task_id, ids, pins)
         for container in shape.container_definitions or ()
     )
     return Task(
@@ -93,6 +99,7 @@ def _container(
     cluster: Cluster,
     task_id: str,
     ids: Ids,
+    pins: tuple[ImagePin, ...],
 ) -> TaskContainer:
     account, region = _account_and_region(cluster)
     override = override or ecs.ContainerOverride()
@@ -101,6 +108,8 @@ def _container(
         arn=arns.ecs(region, account, f"container/{cluster.name}/{task_id}/{ids.uuid()}"),
         name=container.name or "",
         image=container.image or "",
+        pinned_digest=image_pins.digest_for(pins, container),
+        keeps_version=image_pins.is_pinned(container),
         essential=container.essential is not False,
         has_health_check=container.health_check is not None,
         cpu=str(_or(override.cpu, container.cpu) or 0),

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
 from openecs.model.idempotency import ClientToken
 from openecs.model.service import Service
+from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from openecs.model.task import Task
 
 
@@ -21,8 +23,11 @@ class Retention(NamedTuple):
     stopped_task: float = 3600.0
     inactive_service: float = 24 * 3600.0
     inactive_cluster: float = 24 * 3600.0
+    inactive_capacity_provider: float = 24 * 3600.0
     #: AWS remembers client tokens for 24 hours; an hour more keeps clocks out of it.
     client_token: float = 25 * 3600.0
+    #: Of services that are still there; those of a deleted service go with it.
+    service_deployment: float = 90 * 24 * 3600.0
 
 
 def forget_task_at(task: Task, retention: Retention) -> float | None:
@@ -50,6 +55,42 @@ def forget_cluster_at(cluster: Cluster, retention: Retention) -> float | None:
     return (cluster.deleted_at or cluster.created_at) + retention.inactive_cluster
 
 
+def forget_provider_at(provider: CapacityProvider, retention: Retention) -> float | None:
+    """When a capacity provider may be forgotten; ``None`` while it is not INACTIVE."""
+    if provider.status != "INACTIVE":
+        return None
+    return (provider.deleted_at or provider.created_at) + retention.inactive_capacity_provider
+
+
 def forget_token_at(token: ClientToken, retention: Retention) -> float:
     """When a used client token may be used again for something else."""
     return token.used_at + retention.client_token
+
+
+def forget_service_deployment_at(deployment: ServiceDeployment, retention: Retention) -> float | None:
+    """When a service deployment of a living service may be forgotten; ``None`` before its end."""
+    if not deployment.finished:
+        return None
+    ended = deployment.finished_at if deployment.finished_at is not None else deployment.stopped_at
+    return (ended if ended is not None else deployment.updated_at) + retention.service_deployment
+
+
+def forget_service_revision_at(revision: ServiceRevision, retention: Retention) -> float:
+    """When a service revision of a living service may be forgotten, if nothing names it any more."""
+    return revision.created_at + retention.service_deployment
+
+
+def needed_revisions(service: Service) -> set[str]:
+    """The revisions that a service runs or may go back to."""
+    kept = {deployment.revision_arn for deployment in service.deployments}
+    if service.last_completed is not None:
+        kept.add(service.last_completed.revision_arn)
+    return kept
+
+
+def named_revisions(deployment: ServiceDeployment) -> set[str]:
+    """The revisions that DescribeServiceDeployments shows for a service deployment."""
+    named = {deployment.target_revision_arn, *deployment.source_revision_arns}
+    if deployment.rollback_revision_arn is not None:
+        named.add(deployment.rollback_revision_arn)
+    return named

@@ -21,6 +21,10 @@ class Start:
     reason: str
     #: How many of them replace tasks that fail their health checks.
     replaces_unhealthy: int = 0
+    #: Exactly these container instances (ARNs), one task each; empty: wherever placement says.
+    container_instances: tuple[str, ...] = ()
+    #: The availability zone in which zone rebalancing wants them.
+    rebalance_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Stop:
     #: Whether it runs now; pending and running tasks are told apart in events.
     running: bool
     stop_code: ecs.TaskStopCode = "ServiceSchedulerInitiated"
+    #: The availability zone that zone rebalancing takes it from.
+    rebalance_zone: str | None = None
 
     @property
     def failed_health_checks(self) -> bool:
@@ -49,13 +55,23 @@ class CompleteDeployment:
 
 
 @dataclass(frozen=True, slots=True)
+class FailDeployment:
+    """The PRIMARY deployment is given up, and what happens instead."""
+
+    deployment_id: str
+    reason: str
+    #: The deployment that the service goes back to; ``None``: it launches nothing any more.
+    rolls_back_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something to say in the service's events."""
 
     text: str
 
 
-Action = Start | Stop | CompleteDeployment | Event
+Action = Start | Stop | CompleteDeployment | FailDeployment | Event
 
 
 class Plan(NamedTuple):

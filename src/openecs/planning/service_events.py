@@ -21,6 +21,8 @@ BATCH = 10
 _TROUBLESHOOTING = " For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 #: What RunTask answers in a cluster without container instances.
 NO_INSTANCES = "No Container Instances were found in your cluster."
+#: While tasks wait for the first machine of their capacity provider.
+NO_INSTANCES_OF_PROVIDER = "No Container Instances were found in your capacity provider."
 _STEADY = "has reached a steady state."
 
 _CLOSEST: dict[str, str] = {
@@ -80,6 +82,32 @@ def start_impaired(service: str) -> str:
     return f"(service {service}) is unable to consistently start tasks successfully."
 
 
+def exits_early(service: str, deployment: str, delay: float) -> str:
+    """Tasks start and end by themselves soon after; the next launch waits ``delay`` seconds."""
+    return (
+        f"(service {service}) (deployment {deployment}) tasks exit by themselves soon after they start. "
+        f"The next task is started {delay:g} seconds after the last one exited."
+    )
+
+
+def deployment_failed(service: str, deployment: str, why: str) -> str:
+    """A deployment is given up; ``why`` is a clause that ends with a full stop."""
+    return f"(service {service}) (deployment {deployment}) deployment failed: {why}"
+
+
+def rolling_back(service: str, deployment: str) -> str:
+    """The service goes back to a deployment that was completed before."""
+    return f"(service {service}) rolling back to deployment {deployment}."
+
+
+def scale_in_blocked(service: str, deployment: str, count: int) -> str:
+    """Tasks of a deployment, or task set, should go and are protected from scale-in."""
+    return (
+        f"(service {service}) was unable to reach steady state because (taskSet {deployment}) was unable to scale in "
+        f"due to (reason {count} tasks under protection)"
+    )
+
+
 def blocked_by_configuration(service: str) -> str:
     """The two percentages leave no room to replace a single task."""
     return (
@@ -108,7 +136,7 @@ def unable_to_place(service: str, failure: ecs.Failure, *, fargate: bool, cluste
 
 def launch_refused(service: str, message: str) -> str:
     """A launch was refused as a whole; ``message`` is the API's."""
-    if message == NO_INSTANCES:
+    if message in (NO_INSTANCES, NO_INSTANCES_OF_PROVIDER):
         return f"{_nowhere(service)} Reason: {message}{_TROUBLESHOOTING}"
     return f"(service {service}) failed to launch a task with (error {message})."
 

@@ -4,16 +4,21 @@
 
 A task is healthy when it is RUNNING and, if an essential container has a health check,
 HEALTHY.  AWS lets tasks without health checks wait 40 seconds in RUNNING before they count;
-here they count at once, which is what makes deployments quick.
+here they count at once, which is what makes deployments quick, except while a deployment is
+proved by the circuit breaker (``circuit_breaker.PROOF_PERIOD``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import chain
+from typing import Literal, NamedTuple
 
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
+from openecs.planning.service_places import DaemonInstance, Zones
+from openecs.planning import circuit_breaker
 
 _GOING_DOWN = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING"})
 _DOWN = frozenset({"STOPPED", "DELETED"})
@@ -27,6 +32,14 @@ class ServiceSnapshot(NamedTuple):
     tasks: tuple[Task, ...]
     #: ARNs of container instances that are DRAINING (or gone): their tasks are replaced.
     draining_instances: frozenset[str] = frozenset()
+    #: The cluster's container instances; filled in for DAEMON services only.
+    daemon_instances: tuple[DaemonInstance, ...] = ()
+    #: Filled in for services with availability zone rebalancing only.
+    zones: Zones = Zones()
+    #: What StopServiceDeployment asked for of the service deployment that is under way.
+    stop_requested: Literal["ABORT", "ROLLBACK"] | None = None
+    #: Names of alarms that are in ALARM.
+    alarms_in_alarm: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -36,7 +49,7 @@ class Group:
     deployment: Deployment
     #: Count towards ``minimumHealthyPercent`` and towards what is wanted.
     healthy: list[Task] = field(default_factory=list)
-    #: On their way; count towards what is wanted.
+    #: On their way, or RUNNING and not proved yet; count towards what is wanted.
     starting: list[Task] = field(default_factory=list)
     #: RUNNING on an instance that is drained: healthy, but to be replaced.
     leaving: list[Task] = field(default_factory=list)
@@ -71,15 +84,13 @@ class Group:
     @property
     def known(self) -> list[Task]:
         """Every remembered task of the deployment."""
-        return [
-            *self.healthy,
-            *self.starting,
-            *self.leaving,
-            *self.unhealthy,
-            *self.stranded,
-            *self.stopping,
-            *self.stopped,
-        ]
+        return list(self.each())
+
+    def each(self) -> Iterator[Task]:
+        """Every remembered task of the deployment, without a copy."""
+        return chain(
+            self.healthy, self.starting, self.leaving, self.unhealthy, self.stranded, self.stopping, self.stopped
+        )
 
 
 @dataclass(slots=True)
@@ -92,54 +103,110 @@ class Census:
     orphans: Group
     #: When the next grace period of an UNHEALTHY task ends.
     grace_ends_at: float | None = None
+    #: When the next task that has to prove itself has done so.
+    proof_ends_at: float | None = None
 
     @property
     def everyone(self) -> list[Group]:
         """All groups, the orphans last."""
         return [*self.groups, self.orphans]
 
+    @property
+    def primary(self) -> Group | None:
+        """The tasks of the PRIMARY deployment, if there is one."""
+        return next((group for group in self.groups if group.deployment.status == "PRIMARY"), None)
+
+
+_NOBODY = Deployment(
+    id="",
+    status="INACTIVE",
+    task_definition_arn="",
+    created_at=0.0,
+    updated_at=0.0,
+    rollout_state="COMPLETED",
+    rollout_state_reason="",
+    launch_type="EC2",
+)
+
 
 def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
     """Sort the tasks of a snapshot."""
     service = snapshot.service
-    groups = {deployment.id: Group(deployment) for deployment in service.deployments}
-    nobody = Deployment(
-        id="",
-        status="INACTIVE",
-        task_definition_arn="",
-        created_at=0.0,
-        updated_at=0.0,
-        rollout_state="COMPLETED",
-        rollout_state_reason="",
-        launch_type="EC2",
-    )
-    census = Census(list(groups.values()), Group(nobody))
-    grace = service.health_check_grace_period_seconds or 0
+    groups: dict[str | None, Group] = {deployment.id: Group(deployment) for deployment in service.deployments}
+    orphans = Group(_NOBODY)
+    census = Census(list(groups.values()), orphans)
+    sorter = _Sorter(census, service, snapshot.draining_instances, now)
+    # Most tasks of a large service are RUNNING ones of few deployments, without anything
+    # special about them: this loop does those by itself.  Tasks of one deployment have one task
+    # definition, so the first of them tells whether any has health checks.
+    plain: dict[str | None, bool] = {}
     draining = snapshot.draining_instances
     for task in snapshot.tasks:
-        group = groups.get(task.deployment_id or "", census.orphans)
+        deployment_id = task.deployment_id
+        group = groups.get(deployment_id, orphans)
+        if (
+            task.last_status == "RUNNING"
+            and task.desired_status == "RUNNING"
+            and (not draining or task.container_instance_arn not in draining)
+        ):
+            simple = plain.get(deployment_id)
+            if simple is None:
+                simple = plain[deployment_id] = not has_health_check(task) and not circuit_breaker.proves_tasks(
+                    service, group.deployment
+                )
+            if simple or (task.health_status == "HEALTHY" and has_health_check(task)):
+                group.healthy.append(task)
+                continue
+        sorter.sort(task, group)
+    return census
+
+
+class _Sorter:
+    """Puts one task into its list."""
+
+    def __init__(self, census: Census, service: Service, draining: frozenset[str], now: float) -> None:
+        self._census = census
+        self._service = service
+        self._grace = service.health_check_grace_period_seconds or 0
+        self._draining = draining
+        self._now = now
+
+    def sort(self, task: Task, group: Group) -> None:
+        """Append ``task`` to the list of ``group`` that it belongs into."""
         if task.last_status in _DOWN:
             group.stopped.append(task)
-            continue
+            return
         if task.desired_status == "STOPPED" or task.last_status in _GOING_DOWN:
             # A task that goes down by itself will report STOPPED; it counts for nothing any more.
             group.stopping.append(task)
-            continue
+            return
         health = health_of(task)
+        census = self._census
         if health == "UNHEALTHY":
-            grace_ends_at = (task.started_at or now) + grace
-            if grace_ends_at <= now:
+            grace_ends_at = (task.started_at or self._now) + self._grace
+            if grace_ends_at <= self._now:
                 group.unhealthy.append(task)
             else:
                 group.starting.append(task)
                 census.grace_ends_at = min(census.grace_ends_at or grace_ends_at, grace_ends_at)
-        elif task.container_instance_arn in draining:
+            return
+        if health == "HEALTHY" and not has_health_check(task):
+            proof_ends_at = self._proof_ends_at(task, group)
+            if proof_ends_at > self._now:
+                health = "UNKNOWN"
+                census.proof_ends_at = min(census.proof_ends_at or proof_ends_at, proof_ends_at)
+        if task.container_instance_arn in self._draining:
             (group.leaving if health == "HEALTHY" else group.stranded).append(task)
         elif health == "HEALTHY":
             group.healthy.append(task)
         else:
             group.starting.append(task)
-    return census
+
+    def _proof_ends_at(self, task: Task, group: Group) -> float:
+        """When a RUNNING task without health checks has proved itself."""
+        if not circuit_breaker.proves_tasks(self._service, group.deployment):
+            return 0.0
+        return (task.started_at or self._now) + circuit_breaker.PROOF_PERIOD
 
 
 def health_of(task: Task) -> str:
@@ -150,7 +217,7 @@ def health_of(task: Task) -> str:
 
 
 def is_healthy(task: Task) -> bool:
-    """Whether a task counts towards ``minimumHealthyPercent``."""
+    """Whether a task is healthy by what is observed of it, proof period aside."""
     return health_of(task) == "HEALTHY"
 
 

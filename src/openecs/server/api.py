@@ -7,12 +7,17 @@ from collections.abc import Iterable
 from openecs.api.ecs.account_settings import AccountSettings
 from openecs.api.ecs.agent_operations import AgentOperations
 from openecs.api.ecs.attributes import Attributes
+from openecs.api.ecs.capacity_providers import CapacityProviders
 from openecs.api.ecs.clusters import Clusters
 from openecs.api.ecs.container_instances import ContainerInstances
 from openecs.api.ecs.run_tasks import RunTasks
+from openecs.api.ecs.service_deployments import ServiceDeployments
+from openecs.api.ecs.service_revisions import ServiceRevisions
 from openecs.api.ecs.services import Services
 from openecs.api.ecs.tagging import Tagging
 from openecs.api.ecs.task_definitions import TaskDefinitions
+from openecs.api.ecs.task_protection import TaskProtection
+from openecs.api.ecs.task_sets import TaskSets
 from openecs.api.ecs.task_view import TaskViews
 from openecs.api.ecs.tasks import Tasks
 from openecs.api.logs.service import CloudWatchLogs
@@ -33,10 +38,15 @@ def api_services(
     views = TaskViews(state)
     ecs_handlers = _merged(
         Clusters(state, pagination).handlers(),
+        CapacityProviders(state, pagination).handlers(),
         TaskDefinitions(state, pagination).handlers(),
         RunTasks(state, launcher, networks, views).handlers(),
         Tasks(state, pagination, views).handlers(),
+        TaskProtection(state).handlers(),
         Services(state, pagination, networks).handlers(),
+        ServiceDeployments(state, pagination).handlers(),
+        ServiceRevisions(state).handlers(),
+        TaskSets(state, networks).handlers(),
         ContainerInstances(state, pagination).handlers(),
         Attributes(state, pagination).handlers(),
         AgentOperations(state).handlers(),

@@ -66,6 +66,7 @@ class Reset:
                 state.families,
                 state.tags,
                 state.settings,
+                state.capacity_providers,
                 state.client_tokens,
             ):
                 for record in list(table):

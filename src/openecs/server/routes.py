@@ -16,12 +16,15 @@ from openecs.clock import Clock
 from openecs.control.launch import Launcher
 from openecs.errors import AWSError
 from openecs.ids import Ids
+from openecs.model.history import Actor
 from openecs.model.network import RegionNetwork
 from openecs.server.agent_keys import AgentKeys
+from openecs.server.interrupt import Interruptions
 from openecs.server.reset import Reset
 from openecs.server.stopping import stop_all
 from openecs.state.state import State
 from openecs.wire.auth_errors import JSON_DIALECT
+from openecs.wire.call import Principal, acting
 from openecs.wire.http_reply import ASGIApp, DisconnectedError, Receive, Scope, Send, header_map, read_body, reply
 from openecs.wire.verifier import Signed, Verifier
 
@@ -66,6 +69,7 @@ class Routes:
         self._runtime = runtime
         self._ephemeral = ephemeral
         self._resumed = resumed
+        self._interruptions = Interruptions(state, clock)
         self._started_at = clock.now()
 
     def applications(self) -> dict[str, ASGIApp]:
@@ -77,6 +81,7 @@ class Routes:
             "/_openecs/agent-keys/replace": self._signed(POST=self._agent_keys.replace),
             "/_openecs/agent-keys/revoke": self._signed(POST=self._agent_keys.revoke),
             "/_openecs/stop-tasks": self._signed(POST=self.stop_tasks),
+            "/_openecs/interrupt": self._signed(POST=self._interruptions.interrupt),
             "/_openecs/resume": self._signed(POST=self.resume),
             "/_openecs/reset": self._signed(POST=self.reset),
         }
@@ -153,7 +158,8 @@ class Routes:
                     raise AWSError("MethodNotAllowed", f"Use {' or '.join(actions)} for {scope['path']}.", status=405)
                 headers = header_map(scope["headers"])
                 body = await read_body(headers, receive, BODY_LIMIT)
-                self._must_be_root(scope, headers, body)
+                principal = self._must_be_root(scope, headers, body)
+                acting.set(Actor(principal.arn, f"openecs {scope['path'].rpartition('/')[2]}"))
                 answer = await action(_decoded(body))
                 await self._state.store.durable()
             except DisconnectedError:
@@ -165,12 +171,13 @@ class Routes:
 
         return application
 
-    def _must_be_root(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> None:
+    def _must_be_root(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Principal:
         path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
         signed = Signed(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body)
         who = self._verifier.verify(signed, now=self._clock.now(), service="ecs", dialect=JSON_DIALECT)
         if who.principal.kind != "root":
             raise AWSError("AccessDeniedException", "Only root may do this.")
+        return who.principal
 
     async def _send(self, send: Send, status: int, answer: Any) -> None:
         await reply(

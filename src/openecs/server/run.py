@@ -16,11 +16,14 @@ import sys
 import structlog
 
 from openecs import __version__
+from openecs.acs import evidence
 from openecs.acs.gateway import ACS_PATH, AgentGateway
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
+from openecs.control.historian import Historian
 from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
@@ -31,12 +34,16 @@ from openecs.ids import RandomIds
 from openecs.logs.store import LogStore
 from openecs.server.agent_keys import AgentKeys
 from openecs.server.api import api_services
+from openecs.server.evidence import EvidenceTaker
 from openecs.server.first_clusters import FirstClusters
 from openecs.server.keys import Keys, derived_secret, master_key, write_credentials
 from openecs.server.listen import Listener, bind
 from openecs.server.privacy import make_private
 from openecs.server.reset import Reset
 from openecs.server.routes import Routes
+from openecs.server.signed import signed_application
+from openecs.server.why import PATH as WHY_PATH
+from openecs.server.why import Why
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.journal.protocol import Journal
 from openecs.state.journal.sqlite import SqliteJournal
@@ -107,6 +114,7 @@ class _Parts:
         self.journal: Journal = MemoryJournal() if config.ephemeral else SqliteJournal(layout.state / "journal.db")
         self.state = State(self.journal)
         _load(self.state)
+        self.historian = Historian(self.state, clock)
         self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock)
         ring = KeyRing(key)
         kept_in = layout.kept_keys_file if config.ephemeral else None
@@ -128,8 +136,9 @@ class _Parts:
             public_url=public_url,
         )
         self.agents.forget_connections()
-        self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate)
+        self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
         self.services = ServiceController(self.state, self.launcher, clock, self.ids)
+        self.provisioning = Provisioning(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
         self.returned_instances = ReturnedInstances(self.state)
         self.first_clusters = FirstClusters(
@@ -164,7 +173,29 @@ class _Parts:
             ids=self.ids,
             barrier=self.state.store.durable,
             authorize=lambda who, service, operation: policy.allowed(who.kind, service, operation),
-            routes=routes.applications() | {ACS_PATH: self.agents, TCS_PATH: self.telemetry},
+            routes=routes.applications()
+            | {
+                ACS_PATH: self.agents,
+                TCS_PATH: self.telemetry,
+                evidence.PATH: signed_application(
+                    evidence.PATH,
+                    method="POST",
+                    action=EvidenceTaker(self.state, clock).take,
+                    verifier=verifier,
+                    clock=clock,
+                    ids=self.ids,
+                    body_limit=evidence.BODY_LIMIT,
+                ),
+                WHY_PATH: signed_application(
+                    WHY_PATH,
+                    method="GET",
+                    action=Why(self.state, clock, config.account_id).answer,
+                    verifier=verifier,
+                    clock=clock,
+                    ids=self.ids,
+                    body_limit=0,
+                ),
+            },
             public_url=public_url,
         )
 
@@ -186,8 +217,10 @@ class _Parts:
         write_credentials(self.config, root, agent)
         time, jitter = asyncio.get_running_loop().time, random.random
         self._service_loop = self.services.loop(time=time, sleep=asyncio.sleep, jitter=jitter)
+        self._provisioning_loop = self.provisioning.loop(time=time, sleep=asyncio.sleep, jitter=jitter)
         for loop in (
             self._service_loop,
+            self._provisioning_loop,
             self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.returned_instances.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
         ):
@@ -196,6 +229,7 @@ class _Parts:
         group.create_task(self.logs.wait_failed())
         group.create_task(self.credentials.run())
         group.create_task(self._expire_logs())
+        group.create_task(self.historian.prune())
 
     async def close(self) -> None:
         """Write what is queued and let go of the files."""
@@ -203,9 +237,11 @@ class _Parts:
         self.journal.close()
 
     def _wake_services(self) -> None:
-        """Look at every service now, whatever back-off it is in."""
+        """Look at every service and every waiting task now, whatever back-off they are in."""
         for service in self.state.services:
             self._service_loop.enqueue(service.arn)
+        for cluster in self.state.clusters:
+            self._provisioning_loop.enqueue(cluster.arn)
 
     def _authenticate(self, scope: Scope) -> Principal:
         """Who signed a websocket's handshake."""

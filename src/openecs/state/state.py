@@ -18,6 +18,7 @@ from openecs.model.tags import ResourceTags
 from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
 from openecs.state.addresses import Addresses
+from openecs.state.fleet import Fleet
 from openecs.state.journal.protocol import Journal
 from openecs.state.store import Store
 from openecs.state.table import Table
@@ -41,6 +42,8 @@ class State:
             "container_instance",
             ContainerInstance,
             cluster=lambda i: i.cluster_arn,
+            #: Instances whose tasks have to go elsewhere.
+            not_active=lambda i: None if i.status == "ACTIVE" else i.cluster_arn,
             node=lambda i: i.node_id,
         )
         self.tasks = Table(
@@ -52,6 +55,12 @@ class State:
             container_instance=lambda t: t.container_instance_arn,
             #: Tasks that wait for a node.
             unplaced=lambda t: None if t.node_id or t.stopped else t.cluster_arn,
+            #: Tasks that a capacity provider serves, by the deployment or group that its strategy is for.
+            provided=lambda t: (
+                None
+                if t.capacity_provider_name is None or t.stopped or t.desired_status == "STOPPED"
+                else (t.cluster_arn, t.deployment_id or t.group, t.capacity_provider_name)
+            ),
             #: Tasks that hold resources of their node.
             live_on_node=lambda t: None if t.stopped else t.node_id,
             stopped=lambda t: "stopped" if t.stopped else None,
@@ -59,9 +68,21 @@ class State:
         )
         self.usage = Usage()
         self.tasks.watch(self.usage.task_changed)
+        self.fleet = Fleet(self.nodes, self.container_instances, self.usage)
+        self.tasks.watch(self.fleet.task_changed)
         self.addresses = Addresses()
         self.tasks.watch(self.addresses.task_changed)
-        self.services = Table("service", Service, cluster=lambda s: s.cluster_arn)
+        self.services = Table(
+            "service",
+            Service,
+            cluster=lambda s: s.cluster_arn,
+            #: DAEMON services, which every change of a container instance concerns.
+            daemons=lambda s: s.cluster_arn if s.scheduling_strategy == "DAEMON" and s.status != "INACTIVE" else None,
+            #: Services whose tasks are kept balanced over availability zones.
+            zone_balanced=lambda s: (
+                s.cluster_arn if s.availability_zone_rebalancing == "ENABLED" and s.status == "ACTIVE" else None
+            ),
+        )
         self.service_events = Table("service_events", ServiceEvents)
         self.service_deployments = Table("service_deployment", ServiceDeployment, service=lambda d: d.service_arn)
         self.service_revisions = Table("service_revision", ServiceRevision, service=lambda r: r.service_arn)

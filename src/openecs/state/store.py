@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from openecs.state.journal.protocol import Change, Journal
+from openecs.model.history import HistoryEntry
+from openecs.state.journal.protocol import Change, HistoryQuery, Journal
 from openecs.state.table import Table
 
 
@@ -29,6 +30,13 @@ class Notice(NamedTuple):
 Subscriber = Callable[[Notice], None]
 
 
+class Because(NamedTuple):
+    """Why a transaction changes something, for the history."""
+
+    text: str
+    facts: dict[str, Any]
+
+
 class Transaction:
     """The changes of one block.  Reads go to the tables, which already show them."""
 
@@ -36,6 +44,24 @@ class Transaction:
         self._tables = tables
         #: (table name, key) → (table, record before the transaction)
         self.undo: dict[tuple[str, str], tuple[Table[Any], Any]] = {}
+        #: History that goes to the journal with the changes, or is dropped with them.
+        self.notes: list[HistoryEntry] = []
+        #: Key of a record → why it is changed.
+        self.reasons: dict[str, Because] = {}
+
+    def note(self, entry: HistoryEntry) -> None:
+        """Keep an entry of history with this transaction."""
+        self.notes.append(entry)
+
+    def because(self, subject: str, text: str, **facts: Any) -> None:
+        """Say why ``subject`` is changed; the historian puts it into what it notes of the change.
+
+        Facts of several who know something about it add up; the last text that is not empty counts.
+        """
+        known = self.reasons.get(subject)
+        if known is not None:
+            text, facts = text or known.text, known.facts | facts
+        self.reasons[subject] = Because(text, facts)
 
     def put(self, record: Any) -> None:
         """Write one record, new or changed."""
@@ -48,6 +74,10 @@ class Transaction:
     def _replace(self, table: Table[Any], key: str, record: Any) -> None:
         old = table.replace(key, record)
         self.undo.setdefault((table.name, key), (table, old))
+
+
+#: Adds notes to a transaction that is about to be committed; changes nothing else.
+Historian = Callable[[Transaction, Sequence[Notice]], None]
 
 
 class Store:
@@ -63,6 +93,7 @@ class Store:
         self._subscribers: dict[str, list[Subscriber]] = {table.name: [] for table in tables}
         self._failure: BaseException | None = None
         self._open: Transaction | None = None
+        self._historian: Historian | None = None
 
     @property
     def revision(self) -> int:
@@ -85,6 +116,19 @@ class Store:
         subscribers.append(subscriber)
         return lambda: subscribers.remove(subscriber)
 
+    def keep_history(self, historian: Historian) -> None:
+        """Have ``historian`` note what a transaction did, before it is committed and part of it."""
+        self._historian = historian
+
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
+        """The history of a subject, oldest first, up to now."""
+        await self.durable()
+        return await self._journal.history(query)
+
+    async def prune_history(self, before: float, at_most: int) -> int:
+        """Forget up to ``at_most`` entries older than ``before``; returns how many."""
+        return await self._journal.prune_history(before, at_most)
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A block whose changes happen all or not at all.  Blocks do not nest."""
@@ -93,27 +137,27 @@ class Store:
         tx = self._open = Transaction(self._by_type)
         try:
             yield tx
+            notices = [
+                Notice(name, key, old, new)
+                for (name, key), (table, old) in tx.undo.items()
+                if (new := table.get(key)) is not old
+            ]
+            if (notices or tx.notes) and self._historian is not None:
+                self._historian(tx, notices)
         except BaseException:
             for (_, key), (table, old) in reversed(tx.undo.items()):
                 table.replace(key, old)
             raise
         else:
-            self._commit(tx)
+            self._commit(notices, tx.notes)
         finally:
             self._open = None
 
-    def _commit(self, tx: Transaction) -> None:
-        notices: list[Notice] = []
-        changes: list[Change] = []
-        for (name, key), (table, old) in tx.undo.items():
-            new = table.get(key)
-            if new is not old:
-                changes.append(Change(name, key, new))
-                notices.append(Notice(name, key, old, new))
-        if not changes:
+    def _commit(self, notices: list[Notice], notes: list[HistoryEntry]) -> None:
+        if not notices and not notes:
             return
         self._revision += 1
-        self._journal.append(self._revision, changes)
+        self._journal.append(self._revision, [Change(n.table, n.key, n.new) for n in notices], notes)
         for notice in notices:
             for subscriber in tuple(self._subscribers[notice.table]):
                 subscriber(notice)

@@ -25,6 +25,8 @@ class NodeUsage:
     ports: dict[int, int] = field(default_factory=dict)
     ports_udp: dict[int, int] = field(default_factory=dict)
     tasks: int = 0
+    #: FARGATE task group (see ``fargate_group``) → tasks of it that shall run.
+    fargate_groups: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -33,12 +35,22 @@ class TaskCounts:
 
     running: int = 0
     pending: int = 0
-    #: Task group → live tasks of it.
+    #: Task group → tasks of it that shall run.  As on AWS a task that was told to stop keeps
+    #: its resources while it stops, but is out of the way of spreading and distinctInstance.
     groups: dict[str, int] = field(default_factory=dict)
 
 
+def fargate_group(cluster_arn: str, group: str) -> str:
+    """A task group's name in the Fargate pool, which the clusters share."""
+    return f"{group} {cluster_arn}"
+
+
 class Usage:
-    """Sums over the live tasks; ``task_changed`` is the task table's watcher."""
+    """Sums over the live tasks; ``task_changed`` is the task table's watcher.
+
+    The objects that it gives are its own, change with the tasks and stay the same objects:
+    whoever keeps one sees the present.
+    """
 
     def __init__(self) -> None:
         self._nodes: dict[str, NodeUsage] = {}
@@ -47,11 +59,17 @@ class Usage:
 
     def node(self, node_id: str) -> NodeUsage:
         """What a node's tasks hold; all zero for a node without tasks."""
-        return self._nodes.get(node_id) or NodeUsage()
+        found = self._nodes.get(node_id)
+        if found is None:
+            found = self._nodes[node_id] = NodeUsage()
+        return found
 
     def instance(self, arn: str) -> TaskCounts:
         """The live tasks of a container instance."""
-        return self._instances.get(arn) or TaskCounts()
+        found = self._instances.get(arn)
+        if found is None:
+            found = self._instances[arn] = TaskCounts()
+        return found
 
     def cluster(self, arn: str) -> TaskCounts:
         """The live tasks of a cluster, FARGATE ones included."""
@@ -59,6 +77,15 @@ class Usage:
 
     def task_changed(self, old: Task | None, new: Task | None) -> None:
         """Take one replacement of a task record into account."""
+        if (
+            old is not None
+            and new is not None
+            and old.last_status == new.last_status
+            and old.desired_status == new.desired_status
+            and old.node_id == new.node_id
+            and old.reservation is new.reservation
+        ):
+            return
         if old is not None and not old.stopped:
             self._add(old, -1)
         if new is not None and not new.stopped:
@@ -70,7 +97,7 @@ class Usage:
             self._count(self._instances, task.container_instance_arn, task, sign)
         if task.node_id is None:
             return
-        usage = self._nodes.setdefault(task.node_id, NodeUsage())
+        usage = self.node(task.node_id)
         held = task.reservation
         usage.cpu += sign * held.cpu
         usage.memory += sign * held.memory
@@ -79,16 +106,21 @@ class Usage:
         for ports, taken in ((usage.ports, held.ports), (usage.ports_udp, held.ports_udp)):
             for port in taken:
                 _increment(ports, port, sign)
+        if task.container_instance_arn is None and task.desired_status == "RUNNING":
+            _increment(usage.fargate_groups, fargate_group(task.cluster_arn, task.group), sign)
 
     @staticmethod
     def _count(counts: dict[str, TaskCounts], key: str, task: Task, sign: int) -> None:
-        entry = counts.setdefault(key, TaskCounts())
+        entry = counts.get(key)
+        if entry is None:
+            entry = counts[key] = TaskCounts()
         # A task that is on its way out is neither pending nor running for DescribeClusters.
         if task.last_status in ("PROVISIONING", "PENDING", "ACTIVATING"):
             entry.pending += sign
         elif task.last_status == "RUNNING":
             entry.running += sign
-        _increment(entry.groups, task.group, sign)
+        if task.desired_status == "RUNNING":
+            _increment(entry.groups, task.group, sign)
 
 
 def _increment(counts: dict[K, int], key: K, by: int) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from openecs.ids import Ids
 from openecs.model.access_key import PrincipalKind
+from openecs.model.history import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,11 @@ class Principal:
     access_key_id: str
     #: The task for which the temporary key was made.
     task_arn: str | None = None
+
+
+#: Who acts in this context; ``None`` in the control plane's own loops.  Only history reads it:
+#: decisions get the ``Call``.
+acting: ContextVar[Actor | None] = ContextVar("acting", default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import structlog
 from openecs.clock import Clock
 from openecs.errors import AWSError, Retryable
 from openecs.ids import Ids
+from openecs.model.history import Actor
 from openecs.wire.auth_errors import JSON_DIALECT
-from openecs.wire.call import Call, Principal
+from openecs.wire.call import Call, Principal, acting
 from openecs.wire.detect import Directory, RefusedError
 from openecs.wire.http_reply import (
     ASGIApp,
@@ -172,11 +173,13 @@ class Gateway:
                 scope.get("scheme", "http"), headers.get(b"host", b"localhost").decode("latin-1")
             ),
         )
+        token = acting.set(Actor(who.principal.arn, operation.name))
         try:
             output = route.handler(call, request)
             if route.waits:
                 output = await output
         finally:
+            acting.reset(token)
             await self._barrier()
         # 5. Encode.
         if output is not None and type(output) is not operation.output:

@@ -6,142 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-
-from openecs.api.ecs.services import Services
-from openecs.control.launch import RegionNetworks
-from openecs.errors import AWSError
-from openecs.ids import SeededIds
-from openecs.model.cluster import Cluster
-from openecs.model.resources import Resources
-from openecs.model.service import Service
-from openecs.model.task import Task
-from openecs.model.task_definition import TaskDefinition
-from openecs.shapes import ecs
-from openecs.state.journal.memory import MemoryJournal
-from openecs.state.state import State
-from openecs.wire.call import Call, Principal
-from openecs.wire.pagination import Pagination
-
-ACCOUNT = "123456789012"
-REGION = "eu-west-1"
-PREFIX = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
-CALLER = f"arn:aws:iam::{ACCOUNT}:root"
-NETWORKS = RegionNetworks(ACCOUNT, "10.208.0.0/16")
-SUBNET = NETWORKS.of(REGION).subnets[0].id
-NOW = 1_700_000_000.0
-
-REQUESTS: dict[str, Any] = {
-    "create": ecs.CreateServiceRequest,
-    "update": ecs.UpdateServiceRequest,
-    "delete": ecs.DeleteServiceRequest,
-    "describe": ecs.DescribeServicesRequest,
-    "list": ecs.ListServicesRequest,
-    "list_by_namespace": ecs.ListServicesByNamespaceRequest,
-}
-
-
-class Api:
-    """The service operations, with requests in wire spelling and answers decoded from JSON."""
-
-    def __init__(self) -> None:
-        journal = MemoryJournal()
-        self.state = State(journal)
-        journal.start(self.state.store.journal_reached, self.state.store.journal_failed)
-        self.services = Services(self.state, Pagination(b"0123456789abcdef"), NETWORKS)
-        self.ids = SeededIds()
-        self.now = NOW
-        self.put(cluster("default"), cluster("other"), definition(1), definition(2))
-        self.put(definition(1, family="fargate", network_mode="awsvpc", compatibilities=("EC2", "FARGATE")))
-
-    def put(self, *records: Any) -> None:
-        with self.state.transaction() as tx:
-            for record in records:
-                tx.put(record)
-
-    def __call__(self, operation: str, **members: Any) -> dict[str, Any]:
-        request = msgspec.json.decode(msgspec.json.encode(members), type=REQUESTS[operation])
-        call = Call(
-            service="ecs",
-            operation=operation,
-            request_id="r",
-            account=ACCOUNT,
-            region=REGION,
-            principal=Principal(arn=CALLER, kind="root", access_key_id="AKIA"),
-            now=self.now,
-            ids=self.ids,
-            endpoint="http://127.0.0.1:4566",
-        )
-        return msgspec.json.decode(msgspec.json.encode(getattr(self.services, operation)(call, request)))
-
-    def create(self, name: str = "web", **members: Any) -> dict[str, Any]:
-        wanted = {"serviceName": name, "taskDefinition": "web:1", "desiredCount": 2, **members}
-        return self("create", **{key: value for key, value in wanted.items() if value is not None})["service"]
-
-    def update(self, name: str = "web", **members: Any) -> dict[str, Any]:
-        return self("update", service=name, **members)["service"]
-
-    def describe(self, name: str = "web", **members: Any) -> dict[str, Any]:
-        (service,) = self("describe", services=[name], **members)["services"]
-        return service
-
-    def record(self, name: str = "web") -> Service:
-        found = self.state.services.get(f"{PREFIX}:service/default/{name}")
-        assert found is not None
-        return found
-
-    def refused(self, operation: str, code: str, text: str, **members: Any) -> None:
-        """The call is refused in these words and changes nothing."""
-        revision = self.state.store.revision
-        with pytest.raises(AWSError) as caught:
-            self(operation, **members)
-        assert (caught.value.code, caught.value.status) == (code, 400)
-        assert text in caught.value.message
-        assert self.state.store.revision == revision
-
-    def refused_create(self, code: str, text: str, **members: Any) -> None:
-        wanted = {"serviceName": "web", "taskDefinition": "web:1", "desiredCount": 2, **members}
-        self.refused("create", code, text, **{key: value for key, value in wanted.items() if value is not None})
-
-
-def cluster(name: str) -> Cluster:
-    return Cluster(arn=f"{PREFIX}:cluster/{name}", name=name, region=REGION, status="ACTIVE", created_at=1.0)
-
-
-def definition(revision: int, *, family: str = "web", **members: Any) -> TaskDefinition:
-    arn = f"{PREFIX}:task-definition/{family}:{revision}"
-    members = {"network_mode": "bridge", "compatibilities": ("EC2",), **members}
-    shape = ecs.TaskDefinition(task_definition_arn=arn, family=family, revision=revision, **members)
-    return TaskDefinition(arn=arn, family=family, revision=revision, region=REGION, status="ACTIVE", definition=shape)
-
-
-def task(number: int, deployment: str, status: str, desired: str = "RUNNING") -> Task:
-    return Task(
-        arn=f"{PREFIX}:task/default/{number}",
-        region=REGION,
-        cluster_arn=f"{PREFIX}:cluster/default",
-        task_definition_arn=f"{PREFIX}:task-definition/web:1",
-        launch_type="EC2",
-        desired_status=desired,
-        last_status=status,
-        created_at=1.0,
-        group="service:web",
-        containers=(),
-        reservation=Resources(),
-        service_arn=f"{PREFIX}:service/default/web",
-        deployment_id=deployment,
-    )
+from service_kit import CALLER, FARGATE, NOW, PREFIX, REQUESTS, SUBNET, Api, task
 
 
 @pytest.fixture
 def api() -> Api:
     return Api()
-
-
-FARGATE = {
-    "taskDefinition": "fargate",
-    "launchType": "FARGATE",
-    "networkConfiguration": {"awsvpcConfiguration": {"subnets": [SUBNET], "assignPublicIp": "ENABLED"}},
-}
 
 
 # CreateService
@@ -164,7 +34,7 @@ def test_create_answers_with_the_whole_service(api: Api):
         "launchType": "EC2",
         "taskDefinition": f"{PREFIX}:task-definition/web:1",
         "deploymentConfiguration": {
-            "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+            "deploymentCircuitBreaker": BREAKER,
             "maximumPercent": 200,
             "minimumHealthyPercent": 100,
             "strategy": "ROLLING",
@@ -188,6 +58,15 @@ def test_create_answers_with_the_whole_service(api: Api):
         ],
         "events": [],
         "createdAt": NOW,
+        "currentServiceDeployment": service["currentServiceDeployment"],
+        "currentServiceRevisions": [
+            {
+                "arn": f"{PREFIX}:service-revision/default/web/{identifier.removeprefix('ecs-svc/')}",
+                "requestedTaskCount": 2,
+                "runningTaskCount": 0,
+                "pendingTaskCount": 0,
+            }
+        ],
         "placementConstraints": [],
         "placementStrategy": [],
         "healthCheckGracePeriodSeconds": 0,
@@ -198,7 +77,7 @@ def test_create_answers_with_the_whole_service(api: Api):
         "enableECSManagedTags": False,
         "propagateTags": "NONE",
         "enableExecuteCommand": False,
-        "availabilityZoneRebalancing": "DISABLED",
+        "availabilityZoneRebalancing": "ENABLED",
     }
 
 
@@ -226,6 +105,14 @@ def test_the_same_create_again_gives_the_same_service(api: Api):
 def test_another_create_of_the_same_name_is_refused(api: Api):
     api.create()
     api.refused_create("InvalidParameterException", "Creation of service was not idempotent.", desiredCount=3)
+
+
+def test_a_client_token_is_looked_up_before_the_definition(api: Api):
+    first = api.create(clientToken="once")
+    gone = api.state.task_definitions.get(f"{PREFIX}:task-definition/web:1")
+    with api.state.transaction() as tx:
+        tx.delete(gone)
+    assert api.create(clientToken="once")["deployments"][0]["id"] == first["deployments"][0]["id"]
 
 
 def test_client_token_gives_the_same_service_even_after_updates(api: Api):
@@ -279,11 +166,15 @@ def test_bad_input_is_refused(api: Api, members: dict[str, Any], text: str):
     api.refused_create("InvalidParameterException", text, **members)
 
 
+BREAKER = {
+    "enable": False,
+    "rollback": False,
+    "resetOnHealthyTask": True,
+    "thresholdConfiguration": {"type": "BOUNDED_PERCENT", "value": 50},
+}
+
 UNSERVED: list[tuple[str, dict[str, Any]]] = [
-    ("schedulingStrategy DAEMON", {"schedulingStrategy": "DAEMON"}),
-    ("deploymentController EXTERNAL", {"deploymentController": {"type": "EXTERNAL"}}),
     ("deploymentController CODE_DEPLOY", {"deploymentController": {"type": "CODE_DEPLOY"}}),
-    ("capacityProviderStrategy", {"capacityProviderStrategy": [{"capacityProvider": "FARGATE"}]}),
     ("launchType MANAGED_INSTANCES", {"launchType": "MANAGED_INSTANCES"}),
     ("loadBalancers", {"loadBalancers": [{"targetGroupArn": "x"}]}),
     ("serviceRegistries", {"serviceRegistries": [{"registryArn": "x"}]}),
@@ -293,22 +184,13 @@ UNSERVED: list[tuple[str, dict[str, Any]]] = [
         "vpcLatticeConfigurations",
         {"vpcLatticeConfigurations": [{"roleArn": "a", "targetGroupArn": "b", "portName": "c"}]},
     ),
-    ("availabilityZoneRebalancing", {"availabilityZoneRebalancing": "ENABLED"}),
     ("enableExecuteCommand", {"enableExecuteCommand": True}),
-    (
-        "deploymentConfiguration.deploymentCircuitBreaker",
-        {"deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}},
-    ),
     (
         "deploymentConfiguration.alarms",
         {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "rollback": False, "enable": True}}},
     ),
     ("deploymentConfiguration.strategy BLUE_GREEN", {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}}),
     ("deploymentConfiguration.bakeTimeInMinutes", {"deploymentConfiguration": {"bakeTimeInMinutes": 5}}),
-    (
-        "deploymentConfiguration.earlySuccessCriteria",
-        {"deploymentConfiguration": {"earlySuccessCriteria": {"enable": True}}},
-    ),
 ]
 
 
@@ -354,7 +236,9 @@ def test_desired_count_changes_without_a_deployment(api: Api):
     "members",
     [
         {"deploymentConfiguration": {"maximumPercent": 150}},
-        {"placementStrategy": [{"type": "spread", "field": "instanceId"}]},
+        {"availabilityZoneRebalancing": "DISABLED"},
+        {"availabilityZoneRebalancing": "DISABLED", "placementStrategy": [{"type": "random"}]},
+        {"placementStrategy": [{"type": "spread", "field": "attribute:ecs.availability-zone"}]},
         {"placementConstraints": [{"type": "distinctInstance"}]},
         {"healthCheckGracePeriodSeconds": 30},
         {"propagateTags": "SERVICE"},
@@ -368,6 +252,7 @@ def test_changes_that_start_no_deployment(api: Api, members: dict[str, Any]):
     assert [d["id"] for d in service["deployments"]] == [before]
     for name in ("placementStrategy", "placementConstraints", "healthCheckGracePeriodSeconds", "propagateTags"):
         assert service[name] == members.get(name, service[name])
+    assert len(api("list_deployments", service="web")["serviceDeployments"]) == 1
 
 
 @pytest.mark.parametrize("members", [{"taskDefinition": "web:2"}, {"forceNewDeployment": True}])

@@ -96,10 +96,6 @@ def test_the_table_says_something_of_every_field_and_of_nothing_else() -> None:
         (body(enableFaultInjection=True), "enableFaultInjection"),
         (body(trustedExecutionConfiguration={"isolationMode": "SHARED"}), "trustedExecutionConfiguration"),
         (body(pidMode="task"), "pidMode task"),
-        (
-            body(container(versionConsistency="enabled")),
-            "containerDefinitions[0].versionConsistency enabled",
-        ),
         (body(ipcMode="task"), "ipcMode task"),
         (body(requiresCompatibilities=["MANAGED_INSTANCES"]), "requiresCompatibilities[0] MANAGED_INSTANCES"),
         (

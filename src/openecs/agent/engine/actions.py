@@ -153,6 +153,8 @@ class Actions:
 
     async def _clean_up(self, state: TaskState) -> f.Fact:
         runtime = self._parts.runtime
+        if self._parts.evidence is not None:
+            await self._parts.evidence.settled(self._payload.arn)
         for container in state.containers:
             if container.container_id is not None:
                 await runtime.remove(container.container_id)
@@ -342,6 +344,7 @@ class Actions:
             base, token = settings.metadata_url, container.token
             environment["ECS_CONTAINER_METADATA_URI"] = f"{base}/v3/{token}"
             environment["ECS_CONTAINER_METADATA_URI_V4"] = f"{base}/v4/{token}"
+            environment["ECS_AGENT_URI"] = f"{base}/api/{token}"
             role = self._payload.role_credentials
             if role is not None:
                 environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = f"/v2/credentials/{role.credentials_id}"

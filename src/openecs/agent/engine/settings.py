@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from openecs.agent.credentials import CredentialStore
+from openecs.agent.engine.evidence import EvidenceGatherer
 from openecs.agent.engine.images import Images
 from openecs.agent.engine.limits import TaskLimits
 from openecs.agent.engine.ports import PortPool
@@ -53,3 +54,5 @@ class EngineParts:
     reporter: Reporter
     clock: Clock
     ids: Ids
+    #: ``None``: nobody is told what is seen of containers that end.
+    evidence: EvidenceGatherer | None = None

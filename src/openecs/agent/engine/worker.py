@@ -19,6 +19,7 @@ from openecs.acs.messages import TaskPayload
 from openecs.agent.engine import facts as f
 from openecs.agent.engine import volumes
 from openecs.agent.engine.actions import Actions
+from openecs.agent.engine.evidence import occasions
 from openecs.agent.engine.names import PAUSE
 from openecs.agent.engine.settings import EngineParts
 from openecs.agent.engine.task_machine import Step, step
@@ -175,6 +176,9 @@ class TaskWorker:
             if self.state.status == "STOPPED":
                 self._parts.ports.release(self.payload.arn)
                 self._parts.credentials.drop(self.payload.arn)
+        if self._parts.evidence is not None:
+            for found in occasions(self.payload, before, self.state):
+                self._parts.evidence.take(found, self.state.container(found.container).container_id)
         for old, new in zip(before.containers, self.state.containers, strict=True):
             if old.health != new.health or (old.status != new.status and new.health_since is not None):
                 self._on_health()

@@ -1,4 +1,6 @@
-"""A small HTTP/1.1 server for the metadata endpoint: GET only, keep-alive, bounded heads.
+"""A small HTTP/1.1 server for the metadata endpoint: keep-alive, bounded requests.
+
+Everything is read with GET; below ``/api/`` there is PUT as well.
 
 It listens on TCP for tasks, or on a Unix socket for the other agents of this host.  Only on
 the latter it believes who the request is said to come from, and says in a header whether the
@@ -30,8 +32,10 @@ _REASONS = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
 
 
@@ -51,6 +55,7 @@ class Request(NamedTuple):
     path: str
     query: str
     client: str
+    body: bytes = b""
 
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -62,6 +67,7 @@ class _Parsed:
     def __init__(self) -> None:
         self.target = b""
         self.client = ""
+        self.body = b""
         self.done = False
 
     def on_url(self, url: bytes) -> None:
@@ -70,6 +76,9 @@ class _Parsed:
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.decode("latin-1").lower() == CLIENT_HEADER:
             self.client = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
 
     def on_message_complete(self) -> None:
         self.done = True
@@ -139,9 +148,9 @@ class MetadataServer:
             keep = bool(parser.should_keep_alive())
             method = parser.get_method().decode("latin-1")
             path, _, query = parsed.target.decode("latin-1").partition("?")
-            if method in ("GET", "HEAD"):
+            if method in ("GET", "HEAD") or (method == "PUT" and path.startswith("/api/")):
                 asked_by = parsed.client if self._for_agents else client
-                answer = await self._handler(Request(method, path, query, asked_by))
+                answer = await self._handler(Request(method, path, query, asked_by, parsed.body))
             else:
                 answer = Answer(405, b'"only GET is served here"')
             writer.write(self._render(answer, keep=keep, with_body=method != "HEAD"))

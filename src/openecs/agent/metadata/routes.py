@@ -21,9 +21,10 @@ from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.engine.task_state import ContainerState
 from openecs.agent.engine.worker import TaskWorker
 from openecs.agent.membership import Membership
-from openecs.agent.metadata import tags, views
+from openecs.agent.metadata import tags, task_protection, views
 from openecs.agent.metadata.http import Answer, Request
 from openecs.agent.metadata.samples import Samples
+from openecs.agent.metadata.task_protection import CallAsTask, TaskProtectionRoute
 from openecs.agent.runtime.protocol import ContainerInfo, EngineUnavailable, NoSuchContainer, Runtime
 from openecs.clock import Clock
 
@@ -43,13 +44,25 @@ ListTags = Callable[[str], Awaitable[Mapping[str, str]]]
 
 
 class MetadataRoutes:
-    """Answers for this agent's tasks.  ``list_tags`` gives the tags of an ARN, or raises as calls do."""
+    """Answers for this agent's tasks.
 
-    def __init__(self, credentials: CredentialStore, runtime: Runtime, clock: Clock, list_tags: ListTags) -> None:
+    ``list_tags`` gives the tags of an ARN, or raises as calls do; ``call_as_task`` calls the
+    control plane with a task's keys.
+    """
+
+    def __init__(
+        self,
+        credentials: CredentialStore,
+        runtime: Runtime,
+        clock: Clock,
+        list_tags: ListTags,
+        call_as_task: CallAsTask,
+    ) -> None:
         self._credentials = credentials
         self._runtime = runtime
         self._list_tags = list_tags
         self._samples = Samples(clock)
+        self._protection = TaskProtectionRoute(credentials, call_as_task, clock)
         self._tasks: asyncio.Future[tuple[TaskEngine, Membership]] = asyncio.get_running_loop().create_future()
 
     def serve_tasks(self, engine: TaskEngine, membership: Membership) -> None:
@@ -64,6 +77,8 @@ class MetadataRoutes:
         parts = [part for part in request.path.split("/") if part]
         try:
             match parts:
+                case ["api", token, "task-protection", "v1", "state"]:
+                    return await self._task_protection(engine, request, token)
                 case ["v2", "credentials", *rest]:
                     return self._role_credentials(engine, "/".join(rest), request, version=2)
                 case ["v1", "credentials"]:
@@ -107,6 +122,26 @@ class MetadataRoutes:
                 "Expiration": keys.expiration,
             }
         )
+
+    # -- task protection ------------------------------------------------------------------
+
+    async def _task_protection(self, engine: TaskEngine, request: Request, token: str) -> Answer:
+        wish = task_protection.read_wish(request.body) if request.method == "PUT" else None
+        if request.method == "PUT" and wish is None:
+            return task_protection.error(400, task_protection.INVALID, task_protection.UNREADABLE)
+        found = find(engine, token)
+        if found is None:
+            text = task_protection.UNKNOWN_TASK
+            return task_protection.error(404, "ResourceNotFoundException", text)._replace(known=False)
+        worker, _ = found
+        if not permitted(engine, worker, request.client):
+            _log.warning("task protection refused: asked from another address", client=request.client)
+            text = "the request comes from another task's address"
+            return task_protection.error(403, task_protection.DENIED, text)
+        refusal = self._protection.refused()
+        if refusal is not None:
+            return refusal
+        return await (self._protection.get(worker) if wish is None else self._protection.put(worker, wish))
 
     # -- metadata by token ----------------------------------------------------------------
 

@@ -60,7 +60,9 @@ class Siblings:
         client = HttpClient(UnixAddress(str(path)), timeout=PATIENCE)
         target = f"{request.path}?{request.query}" if request.query else request.path
         try:
-            reply = await client.request("GET", target, headers=[(CLIENT_HEADER, request.client)])
+            reply = await client.request(
+                request.method, target, headers=[(CLIENT_HEADER, request.client)], body=request.body
+            )
         except (HttpUnavailable, HttpProtocolError) as error:
             if _nobody_listens(error):
                 _remove(path)

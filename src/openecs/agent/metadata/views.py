@@ -79,7 +79,7 @@ def container(
         "DockerId": own.container_id or "",
         "Name": own.name,
         "DockerName": names.container_name(payload, own.name),
-        "Image": definition.image,
+        "Image": definition.requested_image or definition.image,
         "ImageID": (info.image_id if info is not None else own.image_id) or "",
         "Ports": _ports(own, info, version),
         "Labels": dict(info.labels) if info is not None else dict(labels),

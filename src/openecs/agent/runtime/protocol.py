@@ -85,6 +85,13 @@ class HealthProbe(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None = None
 
 
+class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run of a health check came to."""
+
+    exit_code: int
+    output: str = ""
+
+
 class ContainerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What inspecting a container tells.  Times are seconds since the epoch."""
 
@@ -109,6 +116,8 @@ class ContainerInfo(msgspec.Struct, frozen=True, kw_only=True):
     oom_killed: bool = False
     #: ``None`` without a health check, and when it is not running.
     health: HealthProbe | None = None
+    #: The newest runs of its health check, oldest first; they stay when it has ended.
+    probes: tuple[ProbeResult, ...] = ()
     #: Both families, if the engine publishes on both; empty when it is not running.
     ports: tuple[PortBinding, ...] = ()
     #: network name → address, for engine-made networks.
@@ -205,6 +214,13 @@ class Runtime(Protocol):
 
     async def remove_volume(self, name: str) -> None:
         """No error when absent."""
+        ...
+
+    async def tail(self, container_id: str, lines: int) -> str | None:
+        """Its newest lines of output, both streams together, running or not.
+
+        ``None`` when its log driver keeps nothing that can be read; raises ``NoSuchContainer``.
+        """
         ...
 
     async def top(self, container_id: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from openecs import arn as arns
-from openecs.api.ecs import lookup
+from openecs.api.ecs import cluster_providers, cluster_view, lookup, provider_strategy
 from openecs.api.ecs.container_instances import lend_to_cluster
 from openecs.errors import AWSError, client_error, invalid_parameter, not_supported
 from openecs.model import tag_rules
@@ -17,6 +17,8 @@ from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
 MAX_DESCRIBED = 100
+#: What CreateCluster shows of the new cluster.
+CREATED = ("SETTINGS", "TAGS", "ATTACHMENTS")
 DEFAULT_SETTINGS = (ecs.ClusterSetting(name="containerInsights", value="disabled"),)
 
 
@@ -47,24 +49,22 @@ class Clusters:
             )
         settings = _settings(request.settings)
         _refuse_unserved(request.configuration, request.service_connect_defaults)
-        if request.capacity_providers:
-            raise not_supported("capacityProviders")
-        if request.default_capacity_provider_strategy:
-            raise not_supported("defaultCapacityProviderStrategy")
         tags = request.tags or ()
         tag_rules.check(tags)
         arn = arns.ecs(call.region, call.account, f"cluster/{name}")
         existing = self._state.clusters.get(arn)
         if existing is not None and existing.status == "ACTIVE":
-            return ecs.CreateClusterResponse(cluster=self._view(existing, {"SETTINGS", "TAGS"}))
+            _check_same_providers(existing, request)
+            return ecs.CreateClusterResponse(cluster=cluster_view.view(self._state, existing, CREATED))
         cluster = Cluster(
             arn=arn, name=name, region=call.region, status="ACTIVE", created_at=call.now, settings=settings
         )
+        cluster = self._with_providers(cluster, request)
         with self._state.transaction() as tx:
             tx.put(cluster)
             tx.put(ResourceTags(arn=arn, tags=tag_rules.merge((), tags)))
             lend_to_cluster(self._state, tx, cluster, now=call.now, ids=call.ids)
-        return ecs.CreateClusterResponse(cluster=self._view(cluster, {"SETTINGS", "TAGS"}))
+        return ecs.CreateClusterResponse(cluster=cluster_view.view(self._state, cluster, CREATED))
 
     def describe_clusters(self, call: Call, request: ecs.DescribeClustersRequest) -> ecs.DescribeClustersResponse:
         """Up to 100 clusters, ``default`` when none is named; absent ones are MISSING."""
@@ -82,7 +82,7 @@ class Clusters:
             if cluster is None or cluster.region != call.region:
                 failures.append(ecs.Failure(arn=arn, reason="MISSING"))
             else:
-                clusters.append(self._view(cluster, include))
+                clusters.append(cluster_view.view(self._state, cluster, include))
         return ecs.DescribeClustersResponse(clusters=tuple(clusters), failures=tuple(failures))
 
     def list_clusters(self, call: Call, request: ecs.ListClustersRequest) -> ecs.ListClustersResponse:
@@ -104,7 +104,7 @@ class Clusters:
         _refuse_unserved(request.configuration, request.service_connect_defaults)
         if request.settings:
             cluster = self._change(cluster, _settings(request.settings))
-        return ecs.UpdateClusterResponse(cluster=self._view(cluster, {"SETTINGS", "TAGS"}))
+        return ecs.UpdateClusterResponse(cluster=cluster_view.view(self._state, cluster, {"SETTINGS", "TAGS"}))
 
     def update_cluster_settings(
         self, call: Call, request: ecs.UpdateClusterSettingsRequest
@@ -114,7 +114,7 @@ class Clusters:
         if not request.settings:
             raise invalid_parameter("Settings can not be empty.")
         cluster = self._change(cluster, _settings(request.settings))
-        return ecs.UpdateClusterSettingsResponse(cluster=self._view(cluster, {"SETTINGS", "TAGS"}))
+        return ecs.UpdateClusterSettingsResponse(cluster=cluster_view.view(self._state, cluster, {"SETTINGS", "TAGS"}))
 
     def delete_cluster(self, call: Call, request: ecs.DeleteClusterRequest) -> ecs.DeleteClusterResponse:
         """Make an empty cluster INACTIVE; it stays describable for a while."""
@@ -135,7 +135,12 @@ class Clusters:
         cluster = msgspec.structs.replace(cluster, status="INACTIVE", deleted_at=call.now)
         with state.transaction() as tx:
             tx.put(cluster)
-        return ecs.DeleteClusterResponse(cluster=self._view(cluster, {"SETTINGS", "TAGS"}))
+        return ecs.DeleteClusterResponse(cluster=cluster_view.view(self._state, cluster, {"SETTINGS", "TAGS"}))
+
+    def _with_providers(self, cluster: Cluster, request: ecs.CreateClusterRequest) -> Cluster:
+        """The cluster with the capacity providers and the default strategy that the request names."""
+        names, default = request.capacity_providers or (), request.default_capacity_provider_strategy or ()
+        return cluster_providers.attached(self._state, cluster, names, default)
 
     def _change(self, cluster: Cluster, settings: tuple[ecs.ClusterSetting, ...]) -> Cluster:
         changed = msgspec.structs.replace(cluster, settings=settings)
@@ -143,46 +148,16 @@ class Clusters:
             tx.put(changed)
         return changed
 
-    def _view(self, cluster: Cluster, include: set[str]) -> ecs.Cluster:
-        """The wire form; optional parts are there, empty, when they were not asked for."""
-        state = self._state
-        counts = state.usage.cluster(cluster.arn)
-        instances = state.container_instances.by("cluster", cluster.arn)
-        services = state.services.by("cluster", cluster.arn)
-        tags = state.tags.get(cluster.arn)
-        return ecs.Cluster(
-            cluster_arn=cluster.arn,
-            cluster_name=cluster.name,
-            status=cluster.status,
-            registered_container_instances_count=sum(i.status != "INACTIVE" for i in instances),
-            running_tasks_count=counts.running,
-            pending_tasks_count=counts.pending,
-            active_services_count=sum(s.status == "ACTIVE" for s in services),
-            statistics=self._statistics(cluster) if "STATISTICS" in include else (),
-            tags=tags.tags if tags and "TAGS" in include else (),
-            settings=cluster.settings if "SETTINGS" in include else (),
-            configuration=cluster.configuration if "CONFIGURATIONS" in include else None,
-            capacity_providers=cluster.capacity_providers,
-            default_capacity_provider_strategy=cluster.default_capacity_provider_strategy,
-            attachments=() if "ATTACHMENTS" in include else None,
-        )
 
-    def _statistics(self, cluster: Cluster) -> tuple[ecs.KeyValuePair, ...]:
-        """Counts by launch type, under AWS's names."""
-        kinds = {"EC2": "EC2", "FARGATE": "Fargate", "EXTERNAL": "External"}
-        names = [f"{status}{kind}TasksCount" for status in ("running", "pending") for kind in kinds.values()]
-        names += [f"{status}{kind}ServiceCount" for status in ("active", "draining") for kind in kinds.values()]
-        counts = dict.fromkeys(names, 0)
-        for task in self._state.tasks.by("cluster", cluster.arn):
-            if task.last_status == "RUNNING":
-                counts[f"running{kinds[task.launch_type]}TasksCount"] += 1
-            elif task.last_status in ("PROVISIONING", "PENDING", "ACTIVATING"):
-                counts[f"pending{kinds[task.launch_type]}TasksCount"] += 1
-        for service in self._state.services.by("cluster", cluster.arn):
-            newest = service.primary
-            if newest is not None and service.status != "INACTIVE":
-                counts[f"{service.status.lower()}{kinds[newest.launch_type]}ServiceCount"] += 1
-        return tuple(ecs.KeyValuePair(name=name, value=str(count)) for name, count in counts.items())
+def _check_same_providers(existing: Cluster, request: ecs.CreateClusterRequest) -> None:
+    """A cluster that is there is answered as it is, unless it was asked for with other providers."""
+    names, default = request.capacity_providers, request.default_capacity_provider_strategy
+    if (names is not None and set(names) != set(existing.capacity_providers)) or (
+        default is not None and provider_strategy.filled_in(default) != existing.default_capacity_provider_strategy
+    ):
+        raise invalid_parameter(
+            "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
+        )
 
 
 def _settings(settings: tuple[ecs.ClusterSetting, ...] | None) -> tuple[ecs.ClusterSetting, ...]:

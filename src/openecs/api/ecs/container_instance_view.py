@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from openecs.model.capacity_provider import GROUP_ATTRIBUTE
 from openecs.model.node import ContainerInstance, Node
 from openecs.planning.cluster_query import InstanceFacts
 from openecs.shapes import ecs
@@ -18,6 +19,7 @@ def view(state: State, instance: ContainerInstance, include: Iterable[str] = ())
     return ecs.ContainerInstance(
         container_instance_arn=instance.arn,
         ec2_instance_id=instance.ec2_instance_id,
+        capacity_provider_name=_provider(state, instance),
         version=instance.version,
         version_info=(node.version_info if node else None) or ecs.VersionInfo(),
         remaining_resources=_remaining(state, node) if node else (),
@@ -61,6 +63,18 @@ def resources(
         _string_set("PORTS_UDP", ports_udp),
     )
     return (*listed, _string_set("GPU", gpus)) if gpus else listed
+
+
+def _provider(state: State, instance: ContainerInstance) -> str | None:
+    """The capacity provider of the cluster that stands for the group under which the node joined."""
+    group = next((a.value for a in instance.attributes if a.name == GROUP_ATTRIBUTE), None)
+    cluster = state.clusters.get(instance.cluster_arn)
+    if not group or cluster is None or instance.status == "INACTIVE":
+        return None
+    for provider in state.capacity_providers.by("region", instance.region):
+        if provider.group_name == group and provider.status == "ACTIVE" and provider.name in cluster.capacity_providers:
+            return provider.name
+    return None
 
 
 def _remaining(state: State, node: Node) -> tuple[ecs.Resource, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, cast
 
 import msgspec
 
-from openecs.api.ecs import lookup, network_configuration, run_validation
+from openecs.api.ecs import lookup, network_configuration, provider_strategy, run_validation
 from openecs.api.ecs.definition.lookup import resolve
+from openecs.api.ecs.provider_strategy import LaunchType
 from openecs.api.ecs.task_view import TaskViews
 from openecs.control.candidates import served_by
 from openecs.control.launch import Launched, Launcher, LaunchSpec, RegionNetworks
@@ -23,8 +23,6 @@ from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.state.store import Transaction
 from openecs.wire.call import Call, Handlers
-
-LaunchType = Literal["EC2", "FARGATE", "EXTERNAL"]
 
 
 class RunTasks:
@@ -52,13 +50,16 @@ class RunTasks:
             return ecs.RunTaskResponse(tasks=self._known(repeated), failures=repeated.failures)
         definition = resolve(self._state, call.region, request.task_definition)
         count = run_validation.task_count(request.count)
-        launch_type = cast("LaunchType", request.launch_type or "EC2")
+        strategy, launch_type = provider_strategy.resolve(
+            self._state, cluster, request.launch_type, request.capacity_provider_strategy
+        )
         run_validation.refuse_unserved(request)
         run_validation.check_group(request.group)
         run_validation.check_placement(
             request.placement_constraints or (), request.placement_strategy or (), launch_type
         )
         spec = self._spec(call, request, cluster, definition, launch_type, count)
+        spec = msgspec.structs.replace(spec, capacity_provider_strategy=strategy)
         with self._state.transaction() as tx:
             launched = self._launcher.launch(tx, spec, now=call.now, ids=call.ids)
             self._remember(tx, call, cluster, request, launched)

@@ -177,16 +177,6 @@ def refuse_unserved(request: ecs.RunTaskRequest | ecs.StartTaskRequest) -> None:
         raise not_supported("volumeConfigurations")
     if request.reference_id:
         raise not_supported("referenceId")
-    if isinstance(request, ecs.RunTaskRequest):
-        if request.capacity_provider_strategy:
-            if request.launch_type:
-                raise invalid_parameter(
-                    "Specifying both a launch type and capacity provider strategy is not supported. Remove one and "
-                    "try again."
-                )
-            raise not_supported("capacityProviderStrategy")
-        if request.launch_type == "MANAGED_INSTANCES":
-            raise not_supported("launchType MANAGED_INSTANCES")
 
 
 def task_count(requested: int | None) -> int:

@@ -10,63 +10,57 @@ from typing import Any
 
 import msgspec
 
+from openecs.api.ecs import deployment_configuration, service_scheduling
 from openecs.api.ecs import service_validation as validation
-from openecs.ids import Ids
 from openecs.model.service import Deployment, Service
-from openecs.model.task_definition import TaskDefinition
-from openecs.planning.service_plan import rollout_in_progress
 from openecs.shapes import ecs
 
-
-def new_deployment(
-    *,
-    definition: TaskDefinition,
-    launch_type: Any,
-    platform_version: str | None,
-    network_configuration: ecs.NetworkConfiguration | None,
-    now: float,
-    ids: Ids,
-) -> Deployment:
-    """A PRIMARY deployment that begins now."""
-    deployment_id = f"ecs-svc/{ids.svc_number()}"
-    return Deployment(
-        id=deployment_id,
-        status="PRIMARY",
-        task_definition_arn=definition.arn,
-        created_at=now,
-        updated_at=now,
-        rollout_state="IN_PROGRESS",
-        rollout_state_reason=rollout_in_progress(deployment_id),
-        launch_type=launch_type,
-        platform_version=platform_version,
-        platform_family="Linux" if launch_type == "FARGATE" else None,
-        network_configuration=network_configuration,
-    )
+#: What the tasks of a deployment are made of: a difference starts a new one.
+_SETTINGS = (
+    "task_definition_arn",
+    "launch_type",
+    "capacity_provider_strategy",
+    "platform_version",
+    "network_configuration",
+)
 
 
 def starts_deployment(request: ecs.UpdateServiceRequest, current: Deployment, wanted: Deployment) -> bool:
     """Whether tasks have to be replaced: by force, or because what they are made of differs."""
-    return bool(request.force_new_deployment) or (
-        (wanted.task_definition_arn, wanted.platform_version, wanted.network_configuration)
-        != (current.task_definition_arn, current.platform_version, current.network_configuration)
-    )
+    return bool(request.force_new_deployment) or differs(wanted, current)
 
 
-def apply(service: Service, request: ecs.UpdateServiceRequest, wanted: Deployment, *, now: float) -> Service:
-    """The service after ``request``; ``wanted`` is its PRIMARY deployment if a new one starts."""
-    current = service.primary
-    assert current is not None, service.arn  # noqa: S101 -- every ACTIVE service has one
-    deployments = [msgspec.structs.replace(d, failed_tasks=0, updated_at=now) for d in service.deployments]
-    if starts_deployment(request, current, wanted):
-        older = [msgspec.structs.replace(d, status="ACTIVE") for d in deployments]
-        deployments = [wanted, *older]
+def differs(first: Deployment, second: Deployment) -> bool:
+    """Whether the tasks of two deployments are made of different things."""
+    return any(getattr(first, name) != getattr(second, name) for name in _SETTINGS)
+
+
+def apply(
+    service: Service,
+    request: ecs.UpdateServiceRequest,
+    wanted: Deployment | None,
+    *,
+    now: float,
+) -> Service:
+    """The service after ``request``; ``wanted`` is the deployment that starts, if one does."""
+    deployments = tuple(msgspec.structs.replace(d, failed_tasks=0, updated_at=now) for d in service.deployments)
+    strategy = service.placement_strategy
+    if request.placement_strategy is not None:
+        strategy = validation.placement_strategy(request.placement_strategy)
     changes: dict[str, Any] = {
-        "deployments": tuple(deployments),
+        "deployments": deployments,
         "not_before": 0.0,
-        "deployment_configuration": validation.deployment_configuration(
-            request.deployment_configuration, service.deployment_configuration
+        "deployment_configuration": deployment_configuration.resolve(
+            request.deployment_configuration,
+            service.deployment_configuration,
+            scheduling_strategy=service.scheduling_strategy,
+            controller=service.deployment_controller,
         ),
+        "placement_strategy": strategy,
     }
+    if wanted is not None:
+        older = tuple(msgspec.structs.replace(d, status="ACTIVE") for d in deployments)
+        changes["deployments"] = (wanted, *older)
     plain = {
         "desired_count": request.desired_count,
         "placement_constraints": request.placement_constraints,
@@ -74,9 +68,25 @@ def apply(service: Service, request: ecs.UpdateServiceRequest, wanted: Deploymen
         "enable_ecs_managed_tags": request.enable_ecs_managed_tags,
         "propagate_tags": request.propagate_tags,
         "enable_execute_command": request.enable_execute_command,
-        "availability_zone_rebalancing": request.availability_zone_rebalancing,
     }
     changes |= {name: value for name, value in plain.items() if value is not None}
-    if request.placement_strategy is not None:
-        changes["placement_strategy"] = validation.placement_strategy(request.placement_strategy)
-    return msgspec.structs.replace(service, **changes)
+    changed = msgspec.structs.replace(service, **changes)
+    return msgspec.structs.replace(
+        changed,
+        availability_zone_rebalancing=service_scheduling.rebalancing(
+            request.availability_zone_rebalancing, why_not_rebalanced(changed), service.availability_zone_rebalancing
+        ),
+    )
+
+
+def why_not_rebalanced(service: Service) -> str | None:
+    """Why a service cannot use Availability Zone rebalancing; ``None`` when it can."""
+    primary = service.primary
+    return service_scheduling.why_not_rebalanced(
+        scheduling_strategy=service.scheduling_strategy,
+        deployment_controller=service.deployment_controller,
+        launch_type=primary.launch_type if primary else "EC2",
+        maximum_percent=service.deployment_configuration.maximum_percent,
+        placement_strategy=service.placement_strategy,
+        placement_constraints=service.placement_constraints,
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 from openecs.errors import AWSError, invalid_parameter, not_supported
-from openecs.planning.deployment_bounds import DEFAULT_MAXIMUM_PERCENT, DEFAULT_MINIMUM_HEALTHY_PERCENT
 from openecs.shapes import ecs
 
 MAX_DESIRED_COUNT = 5000
@@ -52,35 +51,24 @@ def check_grace_period(seconds: int | None) -> None:
         raise invalid_parameter(f"healthCheckGracePeriodSeconds must be between 0 and {MAX_GRACE_PERIOD}.")
 
 
-def refuse_for_create(request: ecs.CreateServiceRequest, cluster_has_strategy: bool) -> None:  # noqa: FBT001
+def refuse_for_create(request: ecs.CreateServiceRequest) -> None:
     """Refuse what CreateService cannot honour, naming the member."""
-    if request.scheduling_strategy == "DAEMON":
-        raise not_supported("schedulingStrategy DAEMON")
     if request.role and not request.load_balancers:
         raise invalid_parameter("role can only be specified for services that are configured to use load balancers.")
-    if request.launch_type == "MANAGED_INSTANCES":
-        raise not_supported("launchType MANAGED_INSTANCES")
-    if request.capacity_provider_strategy and request.launch_type:
-        raise invalid_parameter(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
-        )
-    if cluster_has_strategy and not request.launch_type and not request.capacity_provider_strategy:
-        raise not_supported("The cluster's defaultCapacityProviderStrategy")
     _refuse_for_both(request)
 
 
-def refuse_for_update(request: ecs.UpdateServiceRequest) -> None:
+def refuse_for_update(request: ecs.UpdateServiceRequest, controller: str) -> None:
     """Refuse what UpdateService cannot honour, naming the member."""
+    wanted = request.deployment_controller
+    if wanted is not None and wanted.type != controller:
+        raise not_supported(f"Changing a service to deploymentController {wanted.type}")
     _refuse_for_both(request)
 
 
 def _refuse_for_both(request: ecs.CreateServiceRequest | ecs.UpdateServiceRequest) -> None:
-    controller = request.deployment_controller
-    if controller is not None and controller.type != "ECS":
-        raise not_supported(f"deploymentController {controller.type}")
     connect = request.service_connect_configuration
     refused = {
-        "capacityProviderStrategy": bool(request.capacity_provider_strategy),
         "loadBalancers": bool(request.load_balancers),
         "serviceRegistries": bool(request.service_registries),
         "serviceConnectConfiguration": connect is not None and connect.enabled,
@@ -88,74 +76,11 @@ def _refuse_for_both(request: ecs.CreateServiceRequest | ecs.UpdateServiceReques
         "vpcLatticeConfigurations": bool(request.vpc_lattice_configurations),
         "gatewayConnectors": bool(request.gateway_connectors),
         "monitoring": request.monitoring is not None and bool(request.monitoring.metric_configurations),
-        "availabilityZoneRebalancing ENABLED": request.availability_zone_rebalancing == "ENABLED",
         "enableExecuteCommand": bool(request.enable_execute_command),
     }
     for member, wanted in refused.items():
         if wanted:
             raise not_supported(member)
-
-
-def deployment_configuration(
-    given: ecs.DeploymentConfiguration | None, existing: ecs.DeploymentConfiguration | None = None
-) -> ecs.DeploymentConfiguration:
-    """The configuration to store: ``given`` over ``existing`` over AWS's defaults.
-
-    Raises ``AWSError`` for percentages out of range and for deployment features that are not
-    there yet.
-    """
-    given = given or ecs.DeploymentConfiguration()
-    _refuse_deployment_features(given)
-    base = existing or ecs.DeploymentConfiguration(
-        deployment_circuit_breaker=ecs.DeploymentCircuitBreaker(enable=False, rollback=False),
-        maximum_percent=DEFAULT_MAXIMUM_PERCENT,
-        minimum_healthy_percent=DEFAULT_MINIMUM_HEALTHY_PERCENT,
-        strategy="ROLLING",
-        bake_time_in_minutes=0,
-    )
-    minimum = _or(given.minimum_healthy_percent, base.minimum_healthy_percent)
-    maximum = _or(given.maximum_percent, base.maximum_percent)
-    if minimum is not None and minimum < 0:
-        raise invalid_parameter("minimumHealthyPercent must be at least 0")
-    if minimum is not None and minimum > 100:
-        raise invalid_parameter("minimumHealthyPercent must be at most 100")
-    if maximum is not None and maximum < 100:
-        raise invalid_parameter("maximumPercent must be at least 100")
-    return ecs.DeploymentConfiguration(
-        deployment_circuit_breaker=given.deployment_circuit_breaker or base.deployment_circuit_breaker,
-        maximum_percent=maximum,
-        minimum_healthy_percent=minimum,
-        alarms=given.alarms or base.alarms,
-        strategy="ROLLING",
-        bake_time_in_minutes=0,
-    )
-
-
-def _refuse_deployment_features(given: ecs.DeploymentConfiguration) -> None:
-    breaker = given.deployment_circuit_breaker
-    if breaker is not None and breaker.enable:
-        raise not_supported("deploymentConfiguration.deploymentCircuitBreaker.enable")
-    if breaker is not None and breaker.rollback:
-        raise invalid_parameter(
-            "deploymentCircuitBreaker.rollback can only be true when deploymentCircuitBreaker.enable is true."
-        )
-    early = given.early_success_criteria
-    refused = {
-        "deploymentCircuitBreaker.thresholdConfiguration": breaker is not None
-        and breaker.threshold_configuration is not None,
-        "deploymentCircuitBreaker.resetOnHealthyTask": breaker is not None
-        and breaker.reset_on_healthy_task is not None,
-        "alarms.enable": given.alarms is not None and given.alarms.enable,
-        f"strategy {given.strategy}": given.strategy not in (None, "ROLLING"),
-        "bakeTimeInMinutes": bool(given.bake_time_in_minutes),
-        "lifecycleHooks": bool(given.lifecycle_hooks),
-        "linearConfiguration": given.linear_configuration is not None,
-        "canaryConfiguration": given.canary_configuration is not None,
-        "earlySuccessCriteria.enable": early is not None and early.enable,
-    }
-    for member, wanted in refused.items():
-        if wanted:
-            raise not_supported(f"deploymentConfiguration.{member}")
 
 
 def network_configuration(given: ecs.NetworkConfiguration | None) -> ecs.NetworkConfiguration | None:
@@ -196,7 +121,3 @@ def not_found() -> AWSError:
 def not_active() -> AWSError:
     """The service is being deleted or was deleted."""
     return AWSError("ServiceNotActiveException", "Service was not ACTIVE.")
-
-
-def _or(first: int | None, second: int | None) -> int | None:
-    return second if first is None else first

@@ -1,4 +1,4 @@
-"""CreateService, UpdateService, DeleteService, DescribeServices and ListServices.
+"""CreateService, UpdateService, DeleteService, DescribeServices, ListServices.
 
 Handlers only record what is wanted; ``openecs.control.services`` makes it so and is woken by
 the records' changes.
@@ -6,24 +6,28 @@ the records' changes.
 
 from __future__ import annotations
 
-import hashlib
+from typing import Any
 
 import msgspec
 
-from openecs.api.ecs import lookup, network_configuration, run_validation, service_lookup, service_view
+from openecs.api.ecs import launch_settings, lookup, provider_strategy, run_validation, service_lookup
+from openecs.api.ecs import service_records as records
+from openecs.api.ecs import service_scheduling as scheduling
+from openecs.api.ecs import service_tokens as tokens
 from openecs.api.ecs import service_update as updates
 from openecs.api.ecs import service_validation as validation
 from openecs.api.ecs.definition.lookup import resolve
+from openecs.api.ecs.service_creation import ServiceCreation, same
+from openecs.api.ecs.service_views import ServiceViews
 from openecs.control.launch import RegionNetworks
 from openecs.errors import AWSError, invalid_parameter
 from openecs.model import tag_rules
 from openecs.model.cluster import Cluster
-from openecs.model.idempotency import ClientToken
 from openecs.model.service import Deployment, Service, ServiceEvents
 from openecs.model.tags import ResourceTags
-from openecs.model.task_definition import TaskDefinition
 from openecs.shapes import ecs
 from openecs.state.state import State
+from openecs.state.store import Transaction
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
@@ -39,6 +43,8 @@ class Services:
         self._state = state
         self._pagination = pagination
         self._networks = networks
+        self._creation = ServiceCreation(state, networks)
+        self._views = ServiceViews(state)
 
     def handlers(self) -> Handlers:
         """Operation name to handler."""
@@ -52,53 +58,65 @@ class Services:
         }
 
     def create(self, call: Call, request: ecs.CreateServiceRequest) -> ecs.CreateServiceResponse:
-        """Make a service ACTIVE; the same request again answers with the same service."""
+        """Make a service ACTIVE; the same request again answers with the same service.
+
+        A repeated client token answers so whatever has become of its task definition.
+        """
         cluster = lookup.cluster(self._state, call, request.cluster)
         validation.check_name(request.service_name)
         validation.check_client_token(request.client_token)
-        validation.refuse_for_create(request, bool(cluster.default_capacity_provider_strategy))
-        service = self._new_service(call, cluster, request)
+        existing = self._state.services.get(service_lookup.service_arn(cluster, request.service_name))
+        token = tokens.for_create(cluster, request, call.now) if request.client_token else None
+        if token is not None and tokens.used_before(self._state, token, existing):
+            assert existing is not None, token.token  # noqa: S101 -- it was compared
+            return ecs.CreateServiceResponse(service=self._views.view(existing, with_tags=True))
+        service = self._creation.service(call, cluster, request)
         tags = request.tags or ()
         tag_rules.check(tags)
-        token = _token(cluster, request, service.arn, call.now) if request.client_token else None
-        existing = self._state.services.get(service.arn)
-        if token is not None and self._used_before(token, existing):
-            assert existing is not None, token.token  # noqa: S101 -- it was compared
-            return ecs.CreateServiceResponse(service=self._view(existing, with_tags=True))
         if existing is not None and existing.status == "DRAINING":
             raise validation.still_draining()
         if existing is not None and existing.status == "ACTIVE":
-            if not _same(existing, service):
+            if not same(existing, service):
                 raise validation.not_idempotent()
-            return ecs.CreateServiceResponse(service=self._view(existing, with_tags=True))
+            return ecs.CreateServiceResponse(service=self._views.view(existing, with_tags=True))
         with self._state.transaction() as tx:
-            tx.put(service)
             # A name that an INACTIVE service had begins anew.
+            self._forget_history(tx, service.arn)
+            if service.primary is not None:
+                service = self._begin(tx, call, service, service.primary, ())
+            tx.put(service)
             tx.put(ServiceEvents(service_arn=service.arn))
             tx.put(ResourceTags(arn=service.arn, tags=tag_rules.merge((), tags)))
             if token is not None:
                 tx.put(token)
-        return ecs.CreateServiceResponse(service=self._view(service, with_tags=True))
+        return ecs.CreateServiceResponse(service=self._views.view(service, with_tags=True))
 
     def update(self, call: Call, request: ecs.UpdateServiceRequest) -> ecs.UpdateServiceResponse:
         """Change a service; what its tasks are made of is changed by a new deployment."""
         cluster = lookup.cluster(self._state, call, request.cluster)
         service = service_lookup.active(self._state, cluster, request.service)
-        validation.refuse_for_update(request)
+        validation.refuse_for_update(request, service.deployment_controller)
+        if service.scheduling_strategy == "DAEMON":
+            scheduling.check_daemon_update(request)
+        if service.deployment_controller == "EXTERNAL":
+            scheduling.check_external_update(request)
         validation.check_desired_count(request.desired_count)
         validation.check_grace_period(request.health_check_grace_period_seconds)
         current = service.primary
-        assert current is not None, service.arn  # noqa: S101 -- every ACTIVE service has one
+        begun: Deployment | None = None
+        if current is not None and service.deployment_controller == "ECS":
+            wanted = self._wanted_deployment(call, cluster, service, request, current)
+            begun = wanted if updates.starts_deployment(request, current, wanted) else None
+        runs = begun or current
+        changed = updates.apply(service, request, begun, now=call.now)
         run_validation.check_placement(
-            request.placement_constraints or (),
-            validation.placement_strategy(request.placement_strategy),
-            current.launch_type,
+            changed.placement_constraints, changed.placement_strategy, runs.launch_type if runs else "EC2"
         )
-        wanted = self._wanted_deployment(call, request, current)
-        changed = updates.apply(service, request, wanted, now=call.now)
         with self._state.transaction() as tx:
+            if begun is not None:
+                changed = self._begin(tx, call, changed, begun, _deployed_revisions(service))
             tx.put(changed)
-        return ecs.UpdateServiceResponse(service=self._view(changed, with_tags=False))
+        return ecs.UpdateServiceResponse(service=self._views.view(changed, with_tags=False))
 
     def delete(self, call: Call, request: ecs.DeleteServiceRequest) -> ecs.DeleteServiceResponse:
         """Begin to delete a service: DRAINING until its tasks are on their way down."""
@@ -107,12 +125,13 @@ class Services:
         if service is None or service.status == "INACTIVE":
             raise validation.not_found()
         if service.status == "ACTIVE":
-            if service.desired_count > 0 and not request.force:
+            scaled = service.scheduling_strategy == "REPLICA" and service.desired_count > 0
+            if scaled and not request.force:
                 raise invalid_parameter("The service cannot be stopped while it is scaled above 0.")
             service = msgspec.structs.replace(service, status="DRAINING", desired_count=0, steady=False)
             with self._state.transaction() as tx:
                 tx.put(service)
-        return ecs.DeleteServiceResponse(service=self._view(service, with_tags=False))
+        return ecs.DeleteServiceResponse(service=self._views.view(service, with_tags=False))
 
     def describe(self, call: Call, request: ecs.DescribeServicesRequest) -> ecs.DescribeServicesResponse:
         """Up to ten services of a cluster, DRAINING and INACTIVE ones included."""
@@ -130,7 +149,7 @@ class Services:
             if service is None:
                 missing[arn] = ecs.Failure(arn=arn, reason="MISSING")
             else:
-                found[arn] = self._view(service, with_tags=with_tags)
+                found[arn] = self._views.view(service, with_tags=with_tags)
         return ecs.DescribeServicesResponse(services=tuple(found.values()), failures=tuple(missing.values()))
 
     def list(self, call: Call, request: ecs.ListServicesRequest) -> ecs.ListServicesResponse:
@@ -160,48 +179,9 @@ class Services:
         """There are no Cloud Map namespaces yet, so none can be found."""
         raise AWSError("NamespaceNotFoundException", f"The specified namespace {request.namespace} was not found.")
 
-    def _new_service(self, call: Call, cluster: Cluster, request: ecs.CreateServiceRequest) -> Service:
-        """The record that the request asks for; raises AWS's errors for what cannot be."""
-        if not request.task_definition:
-            raise invalid_parameter("TaskDefinition can not be blank.")
-        if request.desired_count is None:
-            raise invalid_parameter("desiredCount is required for the REPLICA scheduling strategy.")
-        validation.check_desired_count(request.desired_count)
-        validation.check_grace_period(request.health_check_grace_period_seconds)
-        configuration = validation.deployment_configuration(request.deployment_configuration)
-        definition = resolve(self._state, call.region, request.task_definition)
-        launch_type = request.launch_type or "EC2"
-        strategy = validation.placement_strategy(request.placement_strategy)
-        self._check_launch(call, definition, launch_type, request.platform_version, request.network_configuration)
-        run_validation.check_placement(request.placement_constraints or (), strategy, launch_type)
-        deployment = updates.new_deployment(
-            definition=definition,
-            launch_type=launch_type,
-            platform_version=_platform_version(request.platform_version, launch_type),
-            network_configuration=validation.network_configuration(request.network_configuration),
-            now=call.now,
-            ids=call.ids,
-        )
-        return Service(
-            arn=service_lookup.service_arn(cluster, request.service_name),
-            name=request.service_name,
-            cluster_arn=cluster.arn,
-            region=call.region,
-            status="ACTIVE",
-            desired_count=request.desired_count,
-            created_at=call.now,
-            deployments=(deployment,),
-            deployment_configuration=configuration,
-            created_by=call.principal.arn,
-            placement_constraints=request.placement_constraints or (),
-            placement_strategy=strategy,
-            health_check_grace_period_seconds=request.health_check_grace_period_seconds,
-            enable_ecs_managed_tags=bool(request.enable_ecs_managed_tags),
-            propagate_tags=request.propagate_tags or "NONE",
-            client_token=request.client_token,
-        )
-
-    def _wanted_deployment(self, call: Call, request: ecs.UpdateServiceRequest, current: Deployment) -> Deployment:
+    def _wanted_deployment(
+        self, call: Call, cluster: Cluster, service: Service, request: ecs.UpdateServiceRequest, current: Deployment
+    ) -> Deployment:
         """The PRIMARY deployment that the request would start, checked as a whole."""
         if request.task_definition:
             definition = resolve(self._state, call.region, request.task_definition)
@@ -209,95 +189,65 @@ class Services:
             known = self._state.task_definitions.get(current.task_definition_arn)
             assert known is not None, current.task_definition_arn  # noqa: S101 -- it is in use, so it is kept
             definition = known
+        strategy, launch_type = current.capacity_provider_strategy, current.launch_type
+        if request.capacity_provider_strategy:
+            strategy, launch_type = provider_strategy.resolve(
+                self._state, cluster, None, request.capacity_provider_strategy
+            )
+        elif request.capacity_provider_strategy is not None:
+            # An empty list goes back to the launch type that the providers stood for.
+            strategy = ()
         network = request.network_configuration or current.network_configuration
-        version = request.platform_version or current.platform_version
-        if request.task_definition or request.network_configuration or request.platform_version:
-            self._check_launch(call, definition, current.launch_type, version, network)
-        return updates.new_deployment(
-            definition=definition,
-            launch_type=current.launch_type,
-            platform_version=version,
-            network_configuration=validation.network_configuration(network),
-            now=call.now,
-            ids=call.ids,
+        version = request.platform_version
+        if version is None and launch_type == "FARGATE":
+            version = current.platform_version
+        settings = launch_settings.LaunchSettings(
+            definition.arn, launch_type, strategy, version, validation.network_configuration(network)
         )
+        changed = (request.task_definition, request.network_configuration, request.platform_version)
+        if any(changed) or launch_type != current.launch_type:
+            settings = launch_settings.check(
+                call,
+                self._networks,
+                definition,
+                launch_type=launch_type,
+                strategy=strategy,
+                platform_version=version,
+                network=network,
+            )
+        return records.deployment(service.arn, settings, now=call.now, ids=call.ids)
 
-    def _check_launch(
-        self,
-        call: Call,
-        definition: TaskDefinition,
-        launch_type: str,
-        platform_version: str | None,
-        network: ecs.NetworkConfiguration | None,
-    ) -> None:
-        run_validation.check_launch_type(definition.definition, launch_type)
-        network_configuration.check(
-            definition.definition.network_mode, network, self._networks.of(call.region), launch_type=launch_type
+    def _begin(
+        self, tx: Transaction, call: Call, service: Service, begun: Deployment, sources: tuple[str, ...]
+    ) -> Service:
+        """Write the records of a deployment that starts; returns the service that points at them."""
+        arn = records.service_deployment_arn(service.arn, call.ids)
+        tx.put(records.revision(service, begun))
+        tx.put(records.service_deployment(service, begun, arn, sources))
+        return msgspec.structs.replace(service, service_deployment_arn=arn)
+
+    def _forget_history(self, tx: Transaction, service_arn: str) -> None:
+        history: tuple[Any, ...] = (
+            *self._state.service_deployments.by("service", service_arn),
+            *self._state.service_revisions.by("service", service_arn),
         )
-        network_configuration.platform_version(platform_version, launch_type)
-
-    def _used_before(self, token: ClientToken, existing: Service | None) -> bool:
-        """Whether this token made the service that is there; a conflict raises."""
-        known = self._state.client_tokens.get(token.key)
-        if known is None:
-            return False
-        if known.request_hash != token.request_hash:
-            raise validation.not_idempotent()
-        return existing is not None and existing.status == "ACTIVE" and existing.arn in known.task_arns
-
-    def _view(self, service: Service, *, with_tags: bool) -> ecs.Service:
-        events = self._state.service_events.get(service.arn)
-        tags = self._state.tags.get(service.arn) if with_tags else None
-        return service_view.render(
-            service,
-            self._state.tasks.by("service", service.arn),
-            events.events if events else (),
-            (tags.tags if tags else ()) if with_tags else None,
-        )
+        for record in history:
+            tx.delete(record)
 
 
-def _platform_version(requested: str | None, launch_type: str) -> str | None:
-    """The version as the service shows it: what was asked for, LATEST when nothing was."""
-    return (requested or "LATEST") if launch_type == "FARGATE" else None
-
-
-def _same(existing: Service, wanted: Service) -> bool:
-    """Whether two services ask for the same: a repeated create then is no conflict."""
-    first, second = existing.primary, wanted.primary
-    if first is None or second is None:
-        return False
-    members = (
-        "desired_count",
-        "deployment_configuration",
-        "placement_constraints",
-        "placement_strategy",
-        "health_check_grace_period_seconds",
-        "enable_ecs_managed_tags",
-        "propagate_tags",
-        "client_token",
-    )
-    settings = ("task_definition_arn", "launch_type", "platform_version", "network_configuration")
-    return all(getattr(existing, name) == getattr(wanted, name) for name in members) and all(
-        getattr(first, name) == getattr(second, name) for name in settings
-    )
+def _deployed_revisions(service: Service) -> tuple[str, ...]:
+    """The revisions that are deployed now, newest first."""
+    return tuple(d.revision_arn for d in service.deployments if d.revision_arn and d.status != "INACTIVE")
 
 
 def _matches(service: Service, request: ecs.ListServicesRequest) -> bool:
     primary = service.primary
-    if request.launch_type and (primary is None or primary.launch_type != request.launch_type):
-        return False
+    if request.launch_type:
+        if primary is not None and (primary.launch_type != request.launch_type or primary.capacity_provider_strategy):
+            return False
+        if primary is None and request.launch_type != "EC2":
+            return False
     if request.scheduling_strategy and service.scheduling_strategy != request.scheduling_strategy:
         return False
     # Services that ECS manages for the customer do not exist here.
     return request.resource_management_type != "ECS"
-
-
-def _token(cluster: Cluster, request: ecs.CreateServiceRequest, service_arn: str, now: float) -> ClientToken:
-    """The record that remembers the token; its name keeps it apart from RunTask's tokens."""
-    return ClientToken(
-        cluster_arn=cluster.arn,
-        token=f"CreateService/{request.client_token}",
-        request_hash=hashlib.sha256(msgspec.json.encode(request, order="sorted")).hexdigest(),
-        task_arns=(service_arn,),
-        used_at=now,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from openecs import arn as arns
 from openecs.errors import AWSError, invalid_parameter
 from openecs.model import tag_rules
+from openecs.model.service_deployment import service_arn_of
 from openecs.model.tags import ResourceTags
 from openecs.shapes import ecs
 from openecs.state.state import State
@@ -79,8 +80,15 @@ class Tagging:
             case "service":
                 service = state.services.get(arn)
                 exists = service is not None and service.status != "INACTIVE"
+            case "task-set":
+                owner = state.services.get(service_arn_of(arn) or "")
+                sets = owner.deployments if owner is not None and owner.status != "INACTIVE" else ()
+                exists = any(d.task_set is not None and d.task_set.arn == arn for d in sets)
             case "task-definition":
                 exists = arn in state.task_definitions
+            case "capacity-provider":
+                provider = state.capacity_providers.get(arn)
+                exists = provider is not None and provider.status == "ACTIVE"
             case "container-instance":
                 exists = arn in state.container_instances
             case _:

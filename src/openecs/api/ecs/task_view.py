@@ -56,6 +56,7 @@ def _view(task: Task, architecture: str | None, tags: tuple[ecs.Tag, ...]) -> ec
         attachments=(_attachment(task.eni, task),) if task.eni else (),
         attributes=attributes,
         availability_zone=task.availability_zone,
+        capacity_provider_name=task.capacity_provider_name,
         cluster_arn=task.cluster_arn,
         connectivity=task.connectivity,
         connectivity_at=task.connectivity_at,

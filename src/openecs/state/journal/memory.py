@@ -1,10 +1,18 @@
-"""A journal that keeps nothing: for ``--ephemeral`` installations and unit tests."""
+"""A journal that keeps nothing: for ``--ephemeral`` installations and unit tests.
+
+Only the newest history stays, in memory, so that ``openecs why`` has something to tell.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
-from openecs.state.journal.protocol import Change
+from openecs.model.history import HistoryEntry
+from openecs.state.journal.protocol import Change, HistoryQuery, matches
+
+#: Entries of history that stay; the oldest go first.
+HISTORY = 5_000
 
 
 class MemoryJournal:
@@ -14,6 +22,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self._reached: Callable[[int], None] = lambda _: None
+        self._history: deque[HistoryEntry] = deque(maxlen=HISTORY)
 
     def load(self, types: dict[str, type]) -> Iterator[Change]:  # noqa: ARG002
         return iter(())
@@ -21,8 +30,20 @@ class MemoryJournal:
     def start(self, reached: Callable[[int], None], failed: Callable[[BaseException], None]) -> None:  # noqa: ARG002
         self._reached = reached
 
-    def append(self, revision: int, changes: list[Change]) -> None:  # noqa: ARG002
+    def append(self, revision: int, changes: list[Change], notes: Sequence[HistoryEntry] = ()) -> None:  # noqa: ARG002
+        self._history.extend(notes)
         self._reached(revision)
+
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
+        found = [entry for entry in self._history if matches(query, entry)]
+        return found[-query.limit :]
+
+    async def prune_history(self, before: float, at_most: int) -> int:
+        pruned = 0
+        while pruned < at_most and self._history and self._history[0].at < before:
+            self._history.popleft()
+            pruned += 1
+        return pruned
 
     def close(self) -> None:
         return

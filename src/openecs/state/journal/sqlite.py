@@ -3,7 +3,8 @@
 The file holds the newest value of every record, written in WAL mode with
 ``synchronous=FULL``.  A commit is durable when the SQLite transaction that holds it is;
 commits that queue up while one is written go out together with the next.  Numbered
-migrations run at ``load`` and are remembered in ``user_version``.
+migrations run at ``load`` and are remembered in ``user_version``.  History is in the same file
+and goes into the same commits (``sqlite_history``).
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
 from openecs.errors import OperatorError
-from openecs.state.journal.protocol import Change
+from openecs.model.history import HistoryEntry
+from openecs.state.journal import sqlite_history
+from openecs.state.journal.protocol import Change, HistoryQuery
 
 #: Applied in order; the index of the next one is the file's ``user_version``.
 MIGRATIONS = (
@@ -36,6 +39,7 @@ MIGRATIONS = (
     INSERT INTO record (tbl, key, body) SELECT '', 'revision', CAST(value AS TEXT) FROM meta WHERE name = 'revision';
     DROP TABLE meta;
     """,
+    sqlite_history.MIGRATION,
 )
 #: Where the newest revision stands among the records; no table has an empty name.
 REVISION = ("", "revision")
@@ -49,7 +53,21 @@ MAX_ROWS = 100
 CHECKPOINT_PAGES = 8000
 DELETE = "DELETE FROM record WHERE tbl = ? AND key = ?"
 
-Commit = tuple[int, list[Change]]
+
+class Commit(NamedTuple):
+    """What one transaction wrote."""
+
+    revision: int
+    changes: list[Change]
+    notes: Sequence[HistoryEntry]
+
+
+class Prune(NamedTuple):
+    """History to forget; ``done`` hears how many entries went."""
+
+    before: float
+    at_most: int
+    done: Callable[[int], object]
 
 
 class SqliteJournal:
@@ -57,7 +75,7 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: queue.SimpleQueue[Commit | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Commit | Prune | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._log = structlog.get_logger("openecs.journal")
         self.loaded_revision = 0
@@ -88,8 +106,23 @@ class SqliteJournal:
         )
         self._thread.start()
 
-    def append(self, revision: int, changes: list[Change]) -> None:
-        self._queue.put((revision, changes))
+    def append(self, revision: int, changes: list[Change], notes: Sequence[HistoryEntry] = ()) -> None:
+        self._queue.put(Commit(revision, changes, notes))
+
+    async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
+        return await asyncio.to_thread(sqlite_history.read, self._path, query)
+
+    async def prune_history(self, before: float, at_most: int) -> int:
+        """The journal's thread does it between two commits, so that no other writer stands in its way."""
+        loop = asyncio.get_running_loop()
+        pruned: asyncio.Future[int] = loop.create_future()
+
+        def settle(count: int) -> None:
+            if not pruned.done():
+                pruned.set_result(count)
+
+        self._queue.put(Prune(before, at_most, lambda count: loop.call_soon_threadsafe(settle, count)))
+        return await pruned
 
     def close(self) -> None:
         if self._thread is not None:
@@ -106,42 +139,52 @@ class SqliteJournal:
         try:
             connection = self._connect()
             try:
-                while (group := self._next_group()) is not None:
-                    self._write(connection, group)
-                    loop.call_soon_threadsafe(reached, group[-1][0])
+                while (job := self._next_job()) is not None:
+                    if isinstance(job, Prune):
+                        job.done(sqlite_history.prune(connection, job.before, job.at_most))
+                    else:
+                        self._write(connection, job)
+                        loop.call_soon_threadsafe(reached, job[-1].revision)
             finally:
                 connection.close()
         except BaseException as error:  # noqa: BLE001 -- the thread's last word; the server stops on it
             self._log.critical("the journal can no longer write", path=str(self._path), error=str(error))
             loop.call_soon_threadsafe(failed, error)
 
-    def _next_group(self) -> list[Commit] | None:
-        """All commits that wait, at least one; ``None`` when the journal closes."""
+    def _next_job(self) -> list[Commit] | Prune | None:
+        """All commits that wait, at least one, or history to forget; ``None`` when the journal closes."""
         first = self._queue.get()
-        if first is None:
-            return None
+        if not isinstance(first, Commit):
+            return first
         group = [first]
         while not self._queue.empty():
-            commit = self._queue.get()
-            if commit is None:
-                self._queue.put(None)
+            job = self._queue.get()
+            if not isinstance(job, Commit):
+                # Its turn comes after these commits; what was queued meanwhile may go before it.
+                self._queue.put(job)
                 break
-            group.append(commit)
+            group.append(job)
         return group
 
     def _write(self, connection: sqlite3.Connection, group: list[Commit]) -> None:
         # A record that changed several times within the group is written once.
-        newest = {(c.table, c.key): c.record for _, changes in group for c in changes}
+        newest = {(c.table, c.key): c.record for commit in group for c in commit.changes}
+        notes = [note for commit in group for note in commit.notes]
         encode = msgspec.json.Encoder().encode
         rows = [(t, k, encode(r)) for (t, k), r in newest.items() if r is not None]
-        rows.append((*REVISION, b"%d" % group[-1][0]))
+        rows.append((*REVISION, b"%d" % group[-1].revision))
         gone = [key for key, r in newest.items() if r is None]
-        if not gone and len(rows) <= MAX_ROWS:
-            _upsert(connection, rows)
+        if not gone and len(rows) + len(notes) <= MAX_ROWS:
+            if notes:
+                sqlite_history.write(connection, rows, notes)
+            else:
+                _upsert(connection, rows)
             return
         connection.execute("BEGIN IMMEDIATE")
         for start in range(0, len(rows), MAX_ROWS):
             _upsert(connection, rows[start : start + MAX_ROWS])
+        for start in range(0, len(notes), MAX_ROWS):
+            sqlite_history.write(connection, (), notes[start : start + MAX_ROWS])
         connection.executemany(DELETE, gone)
         connection.execute("COMMIT")
 

@@ -70,6 +70,7 @@ class ContainerConfigJson(msgspec.Struct, rename="pascal"):
 
     labels: dict[str, str] | None = None
     env: list[str] | None = None
+    tty: bool = False
 
 
 class ContainerJson(msgspec.Struct, rename="pascal"):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from openecs.agent.runtime.docker import translate
+from openecs.agent.runtime.docker import output, translate
 from openecs.agent.runtime.docker.discarded import discarded_limit
 from openecs.agent.runtime.docker.engine import EngineApi
 from openecs.agent.runtime.docker.messages import (
@@ -48,6 +48,8 @@ _CREATION_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 #: All processes, as their host numbers them.
 _PS = {"ps_args": "-eo pid"}
+#: Of a log driver that only sends lines away; newer engines say it with a 501 besides.
+_UNREADABLE = "does not support reading"
 _PODMAN_NAME_TAKEN = "that name is already in use"
 #: Where Podman's timers come from; without systemd none of its health checks ever runs.
 _SYSTEMD = Path("/run/systemd/system")
@@ -207,6 +209,23 @@ class DockerRuntime:
 
     async def remove_volume(self, name: str) -> None:
         await self._api.call("DELETE", f"/volumes/{quote(name, safe='')}", fine=(404,))
+
+    async def tail(self, container_id: str, lines: int) -> str | None:
+        response = await self._api.call("GET", _path(container_id, "json"))
+        config = self._api.decode(_container, response.body, container_id).config
+        query = {"stdout": "1", "stderr": "1", "tail": str(lines)}
+        answer = b""
+        try:
+            async with self._api.stream("GET", _path(container_id, "logs"), query=query) as stream:
+                async for chunk in stream.chunks():
+                    answer += chunk
+                    if len(answer) >= output.LIMIT:
+                        break
+        except EngineError as error:
+            if error.status == 501 or _UNREADABLE in error.message:
+                return None
+            raise
+        return output.newest(output.text_of(answer, terminal=config is not None and config.tty), lines)
 
     async def top(self, container_id: str) -> tuple[int, ...]:
         await self._api.version()

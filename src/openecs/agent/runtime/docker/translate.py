@@ -21,6 +21,7 @@ from openecs.agent.runtime.protocol import (
     HealthProbe,
     ImageInfo,
     PortBinding,
+    ProbeResult,
 )
 
 #: Podman's own states in Docker's terms.
@@ -68,6 +69,10 @@ def container_info(container: ContainerJson) -> ContainerInfo:
         error=state.error,
         oom_killed=state.oom_killed,
         health=_health(state.health) if alive else None,
+        probes=tuple(
+            ProbeResult(exit_code=probe.exit_code, output=probe.output)
+            for probe in (state.health.log if state.health else None) or ()
+        ),
         ports=_ports(settings) if alive else (),
         addresses={
             name: endpoint.address

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from openecs.agent.runtime.fake.program import HealthScript, Program, parse_health, parse_program
+from openecs.agent.runtime.fake.program import HealthScript, Program, parse_health, parse_output, parse_program
 from openecs.agent.runtime.fake.timers import Cancellable
-from openecs.agent.runtime.protocol import ContainerInfo, ContainerStatus, HealthProbe, PortBinding
+from openecs.agent.runtime.protocol import ContainerInfo, ContainerStatus, HealthProbe, PortBinding, ProbeResult
 
 
 def words(value: object) -> list[str]:
@@ -40,6 +40,8 @@ class FakeContainer:
         "oom_killed",
         "pid",
         "ports",
+        "prints",
+        "probes",
         "program",
         "started_at",
         "status",
@@ -53,7 +55,10 @@ class FakeContainer:
         self.body = body
         self.host_config: Mapping[str, Any] = body.get("HostConfig") or {}
         self.labels: dict[str, str] = dict(body.get("Labels") or {})
-        self.program: Program = parse_program(words(body.get("Entrypoint")) + words(body.get("Cmd")))
+        argv = words(body.get("Entrypoint")) + words(body.get("Cmd"))
+        self.program: Program = parse_program(argv)
+        #: The lines that it prints when it runs.
+        self.prints = parse_output(argv)
         self.health_script: HealthScript | None = parse_health(body.get("Healthcheck"))
         self.created_at = now
         self.status: ContainerStatus = "created"
@@ -65,6 +70,7 @@ class FakeContainer:
         self.oom_killed = False
         self.health: Literal["starting", "healthy", "unhealthy"] | None = None
         self.health_since: float | None = None
+        self.probes: tuple[ProbeResult, ...] = ()
         self.ports: tuple[PortBinding, ...] = ()
         self.address = ""
         self.timers: list[Cancellable] = []
@@ -108,6 +114,7 @@ class FakeContainer:
             error=self.error,
             oom_killed=self.oom_killed,
             health=probe,
+            probes=self.probes,
             ports=self.ports,
             addresses={"bridge": self.address} if self.address else {},
             mounts=tuple(mounts(self.host_config)),

@@ -12,6 +12,8 @@
 anything else, or nothing       runs until stopped; SIGTERM ends it at once with 143
 ==============================  ========================================================
 
+What ``echo`` statements print is there from the start.
+
 Health checks: ``fake-unhealthy``, ``false`` and ``exit N`` (N not 0) fail every probe;
 ``fake-starting`` never comes to an end; ``fake-unhealthy-after S`` passes until S seconds after
 the start; anything else passes.  Unlike a real process 1, one without a handler for SIGTERM
@@ -86,6 +88,23 @@ def parse_health(check: object) -> HealthScript | None:
         return HealthScript(healthy_at=interval)
     unhealthy_at = interval * (math.floor(failing_from / interval) + retries)
     return HealthScript(healthy_at=interval if name == "fake-unhealthy-after" else None, unhealthy_at=unhealthy_at)
+
+
+def parse_output(argv: Sequence[str]) -> tuple[str, ...]:
+    """The lines that a command line prints: the texts of its ``echo`` statements, up to one that goes on."""
+    name = argv[0].rpartition("/")[2] if argv else ""
+    if name == "echo":
+        return (" ".join(argv[1:]),)
+    if name not in _SHELLS or len(argv) < 3 or argv[1] != "-c":
+        return ()
+    printed: list[str] = []
+    for part in _SEPARATOR.split(_TRAP.sub("", argv[2])):
+        words = _words(part)
+        if words[:1] == ["echo"]:
+            printed.append(" ".join(words[1:]))
+        elif words[:1] == ["exit"] or (words and words[0] not in {"printf", ":", "sleep", "true", "false"}):
+            break
+    return tuple(printed)
 
 
 def _parse_shell(text: str) -> Program:

@@ -25,6 +25,7 @@ from openecs.agent.runtime.protocol import (
     Event,
     ImageInfo,
     NoSuchContainer,
+    ProbeResult,
     RegistryAuth,
 )
 from openecs.clock import Clock
@@ -213,6 +214,14 @@ class FakeRuntime:
             raise EngineError(f"remove {name}: volume is in use - [{', '.join(users)}]", 409)
         self._volumes.pop(name, None)
 
+    async def tail(self, container_id: str, lines: int) -> str | None:
+        self._check_up()
+        container = self._get(container_id)
+        if (container.host_config.get("LogConfig") or {}).get("Type") == "none":
+            return None
+        printed = container.prints if container.started_at is not None else ()
+        return "".join(f"{line}\n" for line in printed[-lines:]) if lines > 0 else ""
+
     async def top(self, container_id: str) -> tuple[int, ...]:
         self._check_up()
         container = self._get(container_id)
@@ -246,6 +255,8 @@ class FakeRuntime:
         if container.status == "running" and container.health != status:
             container.health = status
             container.health_since = self._clock.now()
+            result = ProbeResult(exit_code=int(status == "unhealthy"), output=f"fake: {status}")
+            container.probes = (*container.probes, result)[-5:]
             self._announce(container, "health_status", health=status)
 
     def go_down(self, *, killing_containers: bool) -> None:

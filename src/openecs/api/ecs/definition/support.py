@@ -109,11 +109,7 @@ _CONTAINER: tuple[Field, ...] = (
     *_honoured("mountPoints[].sourceVolume", "mountPoints[].containerPath", "mountPoints[].readOnly"),
     *_honoured("volumesFrom[].sourceContainer", "volumesFrom[].readOnly"),
     *_honoured("dependsOn[].containerName", "dependsOn[].condition", "startTimeout", "stopTimeout"),
-    *_values_refused(
-        "versionConsistency",
-        frozenset({"enabled"}),
-        "disabled is honoured, and is what holds when nothing is said; enabled is refused",
-    ),
+    *_honoured("versionConsistency"),
     *_honoured("hostname", "user", "workingDirectory", "disableNetworking", "privileged"),
     *_honoured("readonlyRootFilesystem", "dnsServers", "dnsSearchDomains"),
     *_honoured("extraHosts[].hostname", "extraHosts[].ipAddress"),

@@ -1,0 +1,212 @@
+"""The container instances of a cluster as its DAEMON services see them, and whom to wake.
+
+Gathers what ``planning.daemon_step`` decides by: which instances meet the constraints of which
+deployment, whether something can be started there, and whether others still run on a DRAINING
+one.  Remembers instances that refused a task for want of room until something changes on their
+node, so that a full instance is not tried again and again; that memory is a hint and may be
+lost.
+
+Constraints that ask for ``runningTasksCount`` or ``task:group`` are judged without the
+service's own tasks, or a daemon would drive itself away.  Nothing wakes a service when such an
+answer changes; the next look at the service, at the latest the resync, takes it into account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from openecs.model.node import ContainerInstance, Node
+from openecs.model.service import Deployment, Service
+from openecs.model.task import Task
+from openecs.planning import cluster_query
+from openecs.planning.launch_requirements import launch_types, required_attributes
+from openecs.planning.service_places import DaemonInstance
+from openecs.state.state import State
+from openecs.state.store import Notice
+
+#: Seconds after which a refusal is forgotten even if nothing seems to have changed.
+REFUSAL_LASTS = 600.0
+#: Subjects whose answers change without a change of the instance's record.
+_DYNAMIC = ("runningTasksCount", "task:group")
+
+
+class _Needs(NamedTuple):
+    """What a deployment asks of a container instance besides room."""
+
+    deployment_id: str
+    launch_type: str
+    attributes: frozenset[str]
+    architecture: str | None
+    constraints: tuple[cluster_query.Expression, ...]
+
+    def met_by(self, facts: cluster_query.InstanceFacts) -> bool:
+        """Whether an instance with these facts will do."""
+        attributes = facts.attributes
+        return (
+            self.launch_type in launch_types(attributes)
+            and self.attributes <= attributes.keys()
+            and (self.architecture is None or attributes.get("ecs.cpu-architecture") == self.architecture)
+            and all(constraint.matches(facts) for constraint in self.constraints)
+        )
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the answer depends on more than the records of instance and node."""
+        return any(subject in c.text for c in self.constraints for subject in _DYNAMIC)
+
+
+class _Known(NamedTuple):
+    """What was found out for one instance, and from which records."""
+
+    instance: ContainerInstance
+    node: Node
+    matches: frozenset[str]
+
+
+class DaemonInstances:
+    """Looks instances up for DAEMON services."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        #: (service, container instance) → until when not to try again.
+        self._refused: dict[tuple[str, str], float] = {}
+        #: Service → what its deployments need and the answers for instances.
+        self._known: dict[str, tuple[tuple[object, ...], tuple[_Needs, ...], dict[str, _Known]]] = {}
+
+    def of(self, service: Service, now: float) -> tuple[DaemonInstance, ...]:
+        """The instances of the service's cluster that are ACTIVE or DRAINING."""
+        if service.scheduling_strategy != "DAEMON":
+            return ()
+        needs, known = self._needs(service)
+        dynamic = any(need.dynamic for need in needs)
+        found = []
+        for instance in self._state.container_instances.by("cluster", service.cluster_arn):
+            node = self._state.nodes.get(instance.node_id)
+            if node is None or instance.status == "INACTIVE":
+                continue
+            answer = known.get(instance.arn)
+            if dynamic or answer is None or answer.instance is not instance or answer.node is not node:
+                facts = self._facts(service, instance, node)
+                matches = frozenset(need.deployment_id for need in needs if need.met_by(facts))
+                answer = known[instance.arn] = _Known(instance, node, matches)
+            active = instance.status == "ACTIVE"
+            found.append(
+                DaemonInstance(
+                    instance.arn,
+                    active,
+                    node.agent_connected,
+                    answer.matches,
+                    not active and self._occupied(instance),
+                    bool(self._refused) and self._refused.get((service.arn, instance.arn), 0.0) > now,
+                )
+            )
+        return tuple(found)
+
+    def refuse(self, service: Service, instance_arns: Iterable[str], now: float) -> None:
+        """These instances had no room for a task of the service."""
+        for arn in instance_arns:
+            self._refused[service.arn, arn] = now + REFUSAL_LASTS
+
+    def forget(self, service_arn: str) -> None:
+        """The service is gone."""
+        self._known.pop(service_arn, None)
+        for key in [key for key in self._refused if key[0] == service_arn]:
+            del self._refused[key]
+
+    # Whom changes wake.
+
+    def instance_changed(self, notice: Notice) -> Iterable[str]:
+        """Services that a change of a container instance concerns."""
+        old: ContainerInstance | None = notice.old
+        new: ContainerInstance | None = notice.new
+        instance = new or old
+        if instance is None or (
+            old is not None and new is not None and old.status == new.status and old.attributes == new.attributes
+        ):
+            return ()
+        services = self._daemons(instance.cluster_arn)
+        for arn in services:
+            self._refused.pop((arn, notice.key), None)
+        return services
+
+    def node_changed(self, notice: Notice) -> Iterable[str]:
+        """Services that a change of a node concerns."""
+        keys: list[str] = []
+        for instance in self._state.container_instances.by("node", notice.key):
+            services = self._daemons(instance.cluster_arn)
+            for arn in services:
+                self._refused.pop((arn, instance.arn), None)
+            keys += services
+        return keys
+
+    def task_changed(self, old: Task | None, new: Task | None) -> Iterable[str]:
+        """Services that the end of somebody's task concerns."""
+        if old is None or old.stopped or (new is not None and not new.stopped):
+            return ()
+        keys: list[str] = []
+        if self._refused and old.node_id is not None:
+            for instance in self._state.container_instances.by("node", old.node_id):
+                services = self._daemons(instance.cluster_arn)
+                keys += [arn for arn in services if self._refused.pop((arn, instance.arn), None) is not None]
+        instance_arn = old.container_instance_arn
+        there = self._state.container_instances.get(instance_arn) if instance_arn else None
+        if there is not None and there.status == "DRAINING":
+            keys += self._daemons(there.cluster_arn)
+        return keys
+
+    def _daemons(self, cluster_arn: str) -> list[str]:
+        return [service.arn for service in self._state.services.by("daemons", cluster_arn)]
+
+    def _occupied(self, instance: ContainerInstance) -> bool:
+        """Whether live tasks of others than DAEMON services are on the instance."""
+        for task in self._state.tasks.by("container_instance", instance.arn):
+            if task.stopped:
+                continue
+            service = self._state.services.get(task.service_arn) if task.service_arn else None
+            if service is None or service.scheduling_strategy != "DAEMON":
+                return True
+        return False
+
+    def _facts(self, service: Service, instance: ContainerInstance, node: Node) -> cluster_query.InstanceFacts:
+        counts = self._state.usage.instance(instance.arn)
+        group = f"service:{service.name}"
+        own = [
+            task
+            for task in self._state.tasks.by("container_instance", instance.arn)
+            if task.service_arn == service.arn and task.last_status == "RUNNING"
+        ]
+        return cluster_query.InstanceFacts(
+            agent_connected=node.agent_connected,
+            agent_version=(node.version_info.agent_version or "") if node.version_info else "",
+            ec2_instance_id=instance.ec2_instance_id or "",
+            registered_at=instance.registered_at,
+            running_tasks_count=counts.running - len(own),
+            attributes={a.name: a.value or "" for a in instance.attributes},
+            task_groups=frozenset(counts.groups) - {group},
+        )
+
+    def _needs(self, service: Service) -> tuple[tuple[_Needs, ...], dict[str, _Known]]:
+        deployments = tuple((d.id, d.task_definition_arn, d.launch_type) for d in service.deployments)
+        fingerprint = (deployments, service.placement_constraints)
+        cached = self._known.get(service.arn)
+        if cached is None or cached[0] != fingerprint:
+            needs = tuple(need for need in map(self._need, (service,) * len(deployments), service.deployments) if need)
+            cached = self._known[service.arn] = (fingerprint, needs, {})
+        return cached[1], cached[2]
+
+    def _need(self, service: Service, deployment: Deployment) -> _Needs | None:
+        definition = self._state.task_definitions.get(deployment.task_definition_arn)
+        if definition is None:
+            return None
+        shape = definition.definition
+        constraints = [(c.type, c.expression) for c in service.placement_constraints]
+        constraints += [(c.type, c.expression) for c in shape.placement_constraints or ()]
+        architecture = shape.runtime_platform.cpu_architecture if shape.runtime_platform else None
+        return _Needs(
+            deployment.id,
+            deployment.launch_type,
+            required_attributes(shape, None),
+            architecture.lower() if architecture else None,
+            tuple(cluster_query.parse(text or "") for kind, text in constraints if kind == "memberOf"),
+        )

@@ -1,0 +1,114 @@
+"""The historian: makes history of every transaction, as a part of it.
+
+It sees each change before it is committed, so nobody can forget to tell it; whoever decides
+something may say why with ``Transaction.because``, and who called comes from ``acting``.
+Nothing reads what it writes but ``openecs why``.
+
+Its own memory is small and only saves rows: when each service last failed to place a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from openecs import arn as arns
+from openecs.clock import Clock
+from openecs.model.history import Actor, HistoryEntry
+from openecs.model.node import ContainerInstance
+from openecs.planning import service_history, task_history
+from openecs.state.state import State
+from openecs.state.store import Because, Notice, Transaction
+from openecs.wire.call import acting
+
+logger = structlog.get_logger("openecs.control")
+
+#: Seconds for which history is kept.
+RETENTION = 30 * 86400.0
+#: Entries that one commit of the journal's file forgets at most; each batch holds up other commits.
+PRUNED_AT_ONCE = 500
+#: Seconds between batches while there are more, and between looks otherwise.
+PRUNE_PAUSE, PRUNE_INTERVAL = 1.0, 600.0
+#: Seconds within which a deployment's tasks not being placed for the same reasons is noted once.
+REPEAT_AFTER = 600.0
+
+_NO_REASON = Because("", {})
+
+
+class Historian:
+    """Notes what transactions do.  Constructing it makes the store call it."""
+
+    def __init__(self, state: State, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        #: Deployment (or service) → the reasons for which its tasks were not placed, and when that was noted.
+        self._not_placed: dict[str, tuple[object, float]] = {}
+        state.store.keep_history(self._note)
+
+    async def prune(self) -> None:
+        """Forget what is older than ``RETENTION``, in small batches, for ever."""
+        while True:
+            pruned = await self._state.store.prune_history(self._clock.now() - RETENTION, PRUNED_AT_ONCE)
+            if pruned:
+                logger.debug("history.pruned", entries=pruned)
+            await asyncio.sleep(PRUNE_PAUSE if pruned == PRUNED_AT_ONCE else PRUNE_INTERVAL)
+
+    def _note(self, tx: Transaction, notices: Sequence[Notice]) -> None:
+        now = self._clock.now()
+        actor = acting.get()
+        if tx.notes:
+            tx.notes = [note for note in tx.notes if note.kind != "not-placed" or self._is_new(note)]
+        for notice in notices:
+            tx.notes.extend(self._entries(tx, notice, actor, now))
+
+    def _entries(self, tx: Transaction, notice: Notice, actor: Actor | None, now: float) -> Iterator[HistoryEntry]:
+        table, key, old, new = notice
+        if table == "task":
+            if new is None:
+                return iter(())
+            if old is None:
+                # Its deployment places tasks again.
+                self._not_placed.pop(new.deployment_id or "", None)
+            because = tx.reasons.get(key)
+            return task_history.entries(old, new, because=because, actor=actor, now=now)
+        if table == "service":
+            if new is None or new.status == "INACTIVE":
+                for deployment in old.deployments if old is not None else ():
+                    self._not_placed.pop(deployment.id, None)
+            cause = tx.reasons.get(key, _NO_REASON).text
+            return service_history.service_entries(old, new, cause=cause, actor=actor, now=now)
+        if table == "service_events":
+            return service_history.event_entries(old, new)
+        if table == "service_deployment":
+            return service_history.service_deployment_entries(old, new, actor=actor, now=now)
+        if table == "container_instance":
+            return _instance_entries(old, new, actor, now)
+        return iter(())
+
+    def _is_new(self, note: HistoryEntry) -> bool:
+        """Whether a deployment's tasks not being placed is news."""
+        subject = note.deployment_id or note.service_arn or ""
+        reasons = sorted(note.facts.get("rejected", {}))
+        last, at = self._not_placed.get(subject, (None, 0.0))
+        if last == reasons and note.at < at + REPEAT_AFTER:
+            return False
+        self._not_placed[subject] = (reasons, note.at)
+        return True
+
+
+def _instance_entries(
+    old: ContainerInstance | None, new: ContainerInstance | None, actor: Actor | None, now: float
+) -> Iterator[HistoryEntry]:
+    """Who drained a container instance or took it away: the reason behind many a stopped task."""
+    if old is None or new is None or old.status == new.status:
+        return
+    who = f" by {actor.principal} with {actor.operation}" if actor else ""
+    yield HistoryEntry(
+        at=now,
+        kind="instance",
+        text=f"container instance {arns.short(new.arn)} became {new.status}{who}",
+        cluster_arn=new.cluster_arn,
+        facts={"instance": new.arn, "status": new.status},
+    )

@@ -1,0 +1,257 @@
+"""One step of a DAEMON service: one task on every container instance that it matches.  Pure.
+
+``maximumPercent`` of such a service is 100, and that holds for every instance: a task of a new
+revision is started when nothing of the service is left on the instance.  The floor is counted
+over the service: ``minimumHealthyPercent`` of the ACTIVE instances that match keep a healthy
+task while revisions are replaced.
+
+* A DRAINING instance gets no task.  The one that it has stays until all tasks but those of
+  DAEMON services are gone from it, and counts for nothing meanwhile.
+* An instance whose agent is disconnected keeps what it has and gets nothing; without a task it
+  is not counted, so that a lost machine does not hold a deployment up.
+* A task whose instance no longer meets the constraints is stopped.
+
+A deployment that FAILED and did not roll back launches nothing, and nothing is stopped for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from openecs.model.service import Service
+from openecs.model.task import Task
+from openecs.planning.deployment_rolling import Step
+from openecs.planning.service_actions import HEALTH_CHECK_REASON, Start, Stop, scale_in, unhealthy
+from openecs.planning.service_places import DaemonInstance
+from openecs.planning.service_snapshot import Census, Group
+
+#: CreateService without the percentage, as through the API on AWS.
+DEFAULT_MINIMUM_HEALTHY_PERCENT = 0
+
+
+@dataclass(slots=True)
+class DaemonStep(Step):
+    """What to do now, and how many tasks there should be."""
+
+    #: Container instances that are to have a task: the service's desired count.
+    desired: int = 0
+    #: Whether an instance is without its task for want of room.
+    unplaced: bool = False
+
+
+@dataclass(slots=True)
+class _Place:
+    """What is on one container instance."""
+
+    instance: DaemonInstance
+    #: Tasks that nobody told to stop: (group, task, one of HEALTHY, UNHEALTHY, STARTING).
+    alive: list[tuple[Group, Task, str]] = field(default_factory=list)
+    #: Whether something of the service is still on its way down here.
+    going: bool = False
+
+
+def step(
+    service: Service,
+    census: Census,
+    instances: Sequence[DaemonInstance],
+    now: float,
+    *,
+    may_start: bool,
+    may_replace: bool = True,
+) -> DaemonStep:
+    """The next step towards one healthy task of the PRIMARY deployment on every instance that it matches.
+
+    ``may_start`` is false while the deployment backs off or has failed; ``may_replace`` is
+    false when older tasks are to stay because nothing will come in their place.
+    """
+    return _Daemon(service, census, instances, now, may_start=may_start, may_replace=may_replace).run()
+
+
+class _Daemon:
+    """The decisions of one step, instance by instance."""
+
+    def __init__(
+        self,
+        service: Service,
+        census: Census,
+        instances: Sequence[DaemonInstance],
+        now: float,
+        *,
+        may_start: bool,
+        may_replace: bool,
+    ) -> None:
+        primary = census.primary
+        if primary is None:
+            raise ValueError(f"{service.arn} has no PRIMARY deployment")
+        self.census = census
+        self.primary = primary
+        self.id = primary.deployment.id
+        self.now = now
+        self.may_start = may_start
+        self.may_replace = may_replace
+        self.places = {instance.arn: _Place(instance) for instance in instances}
+        self.result = DaemonStep()
+        self.homeless: list[Task] = []
+        self._sort_tasks()
+        #: Instances that are to have a task.
+        self.wanted = [
+            place
+            for place in self.places.values()
+            if place.instance.active and self.id in place.instance.matches and (place.instance.connected or place.alive)
+        ]
+        self.result.desired = len(self.wanted)
+        minimum = service.deployment_configuration.minimum_healthy_percent
+        minimum = DEFAULT_MINIMUM_HEALTHY_PERCENT if minimum is None else minimum
+        self.lower = -(-self.result.desired * minimum // 100)
+        self.serving = 0
+        #: Healthy tasks of older revisions, to be replaced as far as the floor allows.
+        self.outdated: list[tuple[DaemonInstance, Task]] = []
+        self.sick: list[Task] = []
+        self.healthy = 0
+
+    def run(self) -> DaemonStep:
+        for task in self.homeless:
+            self._stop(task, "its container instance is gone")
+        for place in self.places.values():
+            if place.instance.active:
+                self._tidy(place)
+            else:
+                self._drain(place)
+        retired = self._retire()
+        self._stop_sick()
+        self._start()
+        self._conclude(retired)
+        return self.result
+
+    def _sort_tasks(self) -> None:
+        for group in self.census.everyone:
+            for health, tasks in (
+                ("HEALTHY", group.healthy),
+                ("HEALTHY", group.leaving),
+                ("STARTING", group.starting),
+                ("STARTING", group.stranded),
+                ("UNHEALTHY", group.unhealthy),
+            ):
+                for task in tasks:
+                    place = self.places.get(task.container_instance_arn or "")
+                    if place is None:
+                        self.homeless.append(task)
+                    else:
+                        place.alive.append((group, task, health))
+            for task in group.stopping:
+                place = self.places.get(task.container_instance_arn or "")
+                if place is not None:
+                    place.going = True
+
+    def _drain(self, place: _Place) -> None:
+        for _, task, health in place.alive:
+            if health != "HEALTHY":
+                self._stop(task, "its container instance is DRAINING and it does not serve")
+            elif not place.instance.occupied:
+                self._stop(task, "its container instance is DRAINING and nothing else runs there any more")
+
+    def _tidy(self, place: _Place) -> None:
+        """Leave at most one task on an ACTIVE instance, one that belongs there."""
+        if len(place.alive) > 1:
+            place.alive.sort(key=self._worth)
+            for _, task, _ in place.alive[1:]:
+                self._stop(task, "a container instance runs one task of a DAEMON service")
+            del place.alive[1:]
+        for group, task, health in place.alive:
+            current = group is self.primary
+            if current and self.id not in place.instance.matches:
+                self._stop(task, "its container instance no longer meets the placement constraints")
+            elif current:
+                self.serving += health == "HEALTHY"
+                self.healthy += health == "HEALTHY"
+                if health == "UNHEALTHY":
+                    self.sick.append(task)
+            elif health == "HEALTHY":
+                self.serving += 1
+                self.outdated.append((place.instance, task))
+            elif self.may_replace:
+                self._stop(task, "a newer deployment replaces it before it serves")
+
+    def _worth(self, entry: tuple[Group, Task, str]) -> tuple[bool, int, float, str]:
+        group, task, health = entry
+        return (
+            group is not self.primary,
+            ("HEALTHY", "STARTING", "UNHEALTHY").index(health),
+            task.created_at,
+            task.arn,
+        )
+
+    def _retire(self) -> int:
+        """Stop tasks of older revisions as far as the floor allows; returns how many."""
+        if not self.may_replace:
+            return 0
+        for task in (task for _, task in self.outdated if task.protected(self.now)):
+            self._note_protection(task)
+        free = [(instance, task) for instance, task in self.outdated if not task.protected(self.now)]
+        # First where the new revision will not follow, last where nobody listens.
+        free.sort(
+            key=lambda entry: (self.id in entry[0].matches, not entry[0].connected, entry[1].created_at, entry[1].arn)
+        )
+        budget = max(0, self.serving - self.lower)
+        for _, task in free[:budget]:
+            self._stop(task, "a newer deployment replaces it")
+        return min(budget, len(free))
+
+    def _note_protection(self, task: Task) -> None:
+        result = self.result
+        owner = task.deployment_id or ""
+        result.protected[owner] = result.protected.get(owner, 0) + 1
+        ends = task.protected_until or self.now
+        result.protection_ends_at = min(result.protection_ends_at or ends, ends)
+
+    def _stop_sick(self) -> None:
+        """One unhealthy task at a time: there is no room to start its replacement first."""
+        if any(task.stopped_reason == HEALTH_CHECK_REASON for task in self.primary.stopping):
+            return
+        for task in sorted(self.sick, key=lambda task: (task.created_at, task.arn))[:1]:
+            self.result.stops.append(unhealthy(task, "there is no room to start a replacement first"))
+
+    def _start(self) -> None:
+        empty = [p.instance for p in self.wanted if not p.alive and not p.going and p.instance.connected]
+        self.result.unplaced = any(instance.refused for instance in empty)
+        free = tuple(instance.arn for instance in empty if not instance.refused)
+        if not free or not self.may_start:
+            return
+        replaced = self._after_unhealthy(frozenset(free))
+        reason = "container instances are without a task of the service"
+        self.result.starts.append(Start(self.id, len(free), reason, replaced, free))
+
+    def _after_unhealthy(self, free: frozenset[str]) -> int:
+        """How many of the instances lost their last task to its health checks."""
+        last: dict[str, Task] = {}
+        for task in self.primary.stopped:
+            arn = task.container_instance_arn or ""
+            if arn in free and (arn not in last or task.created_at > last[arn].created_at):
+                last[arn] = task
+        return sum(task.stopped_reason == HEALTH_CHECK_REASON for task in last.values())
+
+    def _conclude(self, retired: int) -> None:
+        result = self.result
+        stays = len(self.outdated) - retired - sum(result.protected.values())
+        told = {stop.task_arn for stop in result.stops}
+        needed = {
+            group.deployment.id
+            for place in self.places.values()
+            if place.instance.active
+            for group, task, _ in place.alive
+            if group is not self.primary and task.arn not in told
+        }
+        # What waits on DRAINING instances for others to go no longer needs its deployment.
+        result.finished = {group.deployment.id for group in self.census.groups if group is not self.primary} - needed
+        result.older_gone = not needed
+        moving = result.starts or result.stops or self.primary.starting
+        going = any(place.going for place in self.places.values() if place.instance.active)
+        result.blocked = bool(stays and self.may_replace and self.may_start and not (moving or going or self.sick))
+        result.settled = (
+            not result.starts and not result.stops and not needed and not self.sick and self.healthy == result.desired
+        )
+
+    def _stop(self, task: Task, reason: str) -> None:
+        stop: Stop = scale_in(task, reason)
+        self.result.stops.append(stop)

@@ -1,0 +1,164 @@
+"""The candidates of one cluster, or of the Fargate pool, kept ready for placement.
+
+Whoever owns the candidates says what changed; each demand's view catches up when it is next
+asked.  A view that nobody asks costs nothing, and only the views used last are kept.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Collection, Hashable
+
+from openecs.planning.placement.candidate import Candidate
+from openecs.planning.placement.demand import Demand, Scope
+from openecs.planning.placement.eligible import Eligible
+from openecs.planning.placement.filters import FILTERS, Rejection, explain_all
+from openecs.planning.placement.strategies import Order, order
+from openecs.planning.placement.view import View
+
+#: Views that are kept at most, and candidates in all of them together: some 250 bytes each.
+MAX_VIEWS = 64
+MAX_ENTRIES = 200_000
+#: Eligible sets that are kept for new views.
+MAX_ELIGIBLE = 16
+
+
+class Offer:
+    """Candidates, and the views of them."""
+
+    def __init__(self) -> None:
+        self._candidates: dict[str, Candidate] = {}
+        #: Changed candidates in the order of their changes, from position ``_log_start`` on.
+        self._log: list[Candidate] = []
+        self._log_start = 0
+        #: +1 when a candidate comes or goes.
+        self._version = 0
+        self._views: OrderedDict[tuple[Scope, Demand], View] = OrderedDict()
+        self._eligible: OrderedDict[Hashable, Eligible] = OrderedDict()
+        #: Task group → candidates that have tasks of it.
+        self._holders: dict[str, dict[str, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._candidates)
+
+    def get(self, arn: str) -> Candidate | None:
+        """The candidate of that name."""
+        return self._candidates.get(arn)
+
+    def candidates(self, scope: Scope) -> list[Candidate]:
+        """All candidates of a scope, whether they take tasks or not."""
+        return [candidate for candidate in self._candidates.values() if scope.includes(candidate)]
+
+    def replace(self, arn: str, candidate: Candidate | None) -> None:
+        """Another candidate, or none, stands for a node."""
+        old = self._candidates.pop(arn, None)
+        if old is not None:
+            old.offered = False
+            self.changed(old)
+            for group in old.groups:
+                self._held(group, arn, 0)
+        if candidate is not None:
+            self._candidates[arn] = candidate
+            self.changed(candidate)
+            for group, tasks in candidate.groups.items():
+                self._held(group, arn, tasks)
+        self._version += 1
+
+    def changed(self, candidate: Candidate) -> None:
+        """A candidate's amounts or tasks changed."""
+        if not self._views:
+            return
+        log = self._log
+        log.append(candidate)
+        if len(log) > 2 * len(self._candidates) + 1024:
+            # Views that are further behind are built anew.
+            half = len(log) // 2
+            self._log_start += half
+            del log[:half]
+
+    def group_changed(self, candidate: Candidate, group: str) -> None:
+        """A candidate has another number of tasks of a group (say ``changed``, too)."""
+        self._held(group, candidate.arn, candidate.groups.get(group, 0))
+
+    def view(self, scope: Scope, demand: Demand, rng: random.Random) -> View:
+        """The view of a demand, caught up with all changes.  ``rng`` draws for new views."""
+        views, key = self._views, (scope, demand)
+        view = views.get(key)
+        end = self._log_start + len(self._log)
+        if view is None:
+            view = self._new_view(scope, demand, rng)
+            self._build(view, demand)
+        elif view.position != end:
+            changed = dict.fromkeys(self._log[max(view.position - self._log_start, 0) :])
+            if view.position < self._log_start or 4 * len(changed) > len(self._candidates) + 64 or view.crowded:
+                self._build(view, demand)
+            else:
+                for candidate in changed:
+                    view.refresh(candidate)
+        view.position = end
+        views.move_to_end(key)
+        return view
+
+    def explain(self, scope: Scope, demand: Demand) -> tuple[Rejection, ...]:
+        """Why candidates of a scope cannot take a demand's tasks, for each that cannot."""
+        return tuple(explain_all(demand, self.candidates(scope)))
+
+    def nearest(self, scope: Scope, demand: Demand) -> Rejection | None:
+        """The candidate that came nearest to taking a demand's task, when none can."""
+        left = self.candidates(scope)
+        for each in FILTERS:
+            test = each.test(demand)
+            if test is None or not left:
+                continue
+            passed = [candidate for candidate in left if test(candidate)]
+            if not passed:
+                return Rejection(left[0], each.reason)
+            left = passed
+        return None
+
+    def _new_view(self, scope: Scope, demand: Demand, rng: random.Random) -> View:
+        made = order(demand)
+        view = View(demand, made, self._eligibility(scope, demand, made), rng)
+        if not self._views:
+            # Nothing was logged while nobody looked.
+            self._log.clear()
+        self._views[scope, demand] = view
+        entries = sum(kept.fitting for kept in self._views.values()) + len(self._candidates)
+        while len(self._views) > 1 and (len(self._views) > MAX_VIEWS or entries > MAX_ENTRIES):
+            _, oldest = self._views.popitem(last=False)
+            entries -= oldest.fitting
+        return view
+
+    def _eligibility(self, scope: Scope, demand: Demand, made: Order) -> Eligible:
+        """The shared answers of demands that ask the same of what is fixed."""
+        levels = made.levels if all(level.fixed for level in made.levels) else ()
+        constraints = tuple(expression for expression in demand.constraints if not expression.asks_for_tasks)
+        names = tuple(level.name for level in levels)
+        key = (scope, demand.required_attributes, demand.architecture, constraints, names)
+        found = self._eligible.get(key)
+        if found is None:
+            found = self._eligible[key] = Eligible(scope, demand, levels)
+            if len(self._eligible) > MAX_ELIGIBLE:
+                self._eligible.popitem(last=False)
+        self._eligible.move_to_end(key)
+        return found
+
+    def _build(self, view: View, demand: Demand) -> None:
+        holders = [self._candidates[arn] for arn in self._holders.get(demand.group, ())]
+        members = view.eligible.by_path(self._everyone(), self._version)
+        view.build(members, holders)
+
+    def _everyone(self) -> Collection[Candidate]:
+        return self._candidates.values()
+
+    def _held(self, group: str, arn: str, tasks: int) -> None:
+        holders = self._holders.get(group)
+        if tasks:
+            if holders is None:
+                holders = self._holders[group] = {}
+            holders[arn] = None
+        elif holders is not None:
+            holders.pop(arn, None)
+            if not holders:
+                del self._holders[group]

@@ -1,0 +1,175 @@
+"""One demand's view of the candidates: who fits, in the order of its strategies.
+
+A view is built once and then only told which candidates changed: finding the best node and
+taking a change in both cost about the logarithm of the number of candidates.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from openecs.planning.placement.candidate import Candidate
+from openecs.planning.placement.demand import Demand
+from openecs.planning.placement.eligible import Eligible, Path
+from openecs.planning.placement.filters import tests
+from openecs.planning.placement.strategies import Order
+from openecs.planning.placement.tree import Branch, Entry, Leaf, Node, RandomLeaf, best
+
+
+class View:
+    """Those candidates that fit a demand."""
+
+    def __init__(self, demand: Demand, order: Order, eligible: Eligible, rng: random.Random) -> None:
+        self.eligible = eligible
+        #: Position in the log of changes that the view has reached; its owner's business.
+        self.position = 0
+        self._group = demand.group
+        self._tests = tests(demand, fixed=False)
+        self._levels = order.levels
+        self._entry = order.entry
+        self._fixed = all(level.fixed for level in order.levels)
+        self._rng = rng
+        self._counted = [depth for depth, level in enumerate(order.levels) if level.counted]
+        self._current: dict[Candidate, Entry] = {}
+
+    def build(self, members: dict[Path, list[Candidate]], holders: Iterable[Candidate]) -> None:
+        """Start anew with the eligible candidates.  ``holders`` have tasks of the demand's group."""
+        #: Candidates that fit, with their entries (in random order: none).
+        self._current = {}
+        self._where: dict[Candidate, Node] = {}
+        #: Tasks of the group as they were counted, by candidate, and by level and domain.
+        self._seen: dict[Candidate, int] = {}
+        self._counts: list[dict[Hashable, int]] = [{} for _ in self._levels]
+        #: The nodes of each counted level's domains.
+        self._domains: list[dict[Hashable, list[Node]]] = [{} for _ in self._levels]
+        self._nodes = 0
+        self._root = self._node(None, 0, "", 0)
+        if self._counted:
+            for candidate in holders:
+                self._recount(candidate, candidate.groups[self._group])
+        for path, eligible in members.items():
+            fitting = eligible
+            for test in self._tests:
+                fitting = [candidate for candidate in fitting if test(candidate)]
+            if not fitting:
+                continue
+            leaf = self._leaf(path) if self._fixed else None
+            if isinstance(leaf, Leaf) and self._entry is not None:
+                entries = list(map(self._entry, fitting))
+                self._current.update(zip(fitting, entries, strict=True))
+                self._where.update(dict.fromkeys(fitting, leaf))
+                leaf.fill(entries)
+                leaf.show()
+            else:
+                for candidate in fitting:
+                    self._put(candidate, path)
+
+    @property
+    def fitting(self) -> int:
+        """How many candidates fit at present."""
+        return len(self._current)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many branches are empty that the view should be built anew."""
+        return self._nodes > 1024 + 4 * len(self._current)
+
+    def best(self) -> Candidate | None:
+        """The candidate that the strategies like best."""
+        return best(self._root)
+
+    def refresh(self, candidate: Candidate) -> None:
+        """Take a change of one candidate in: its amounts, its tasks, or that it is offered no more."""
+        rescored: list[Node] | None = None
+        if candidate.offered:
+            path = self.eligible.path(candidate)
+            now = candidate.groups.get(self._group, 0)
+        else:
+            path, now = None, 0
+            self.eligible.forget(candidate)
+        if self._counted and now != self._seen.get(candidate, 0):
+            rescored = self._recount(candidate, now)
+        if path is not None:
+            for test in self._tests:
+                if not test(candidate):
+                    path = None
+                    break
+        if path is not None:
+            self._put(candidate, path)
+        elif candidate in self._current:
+            self._remove(candidate)
+        if rescored is not None:
+            for node in rescored:
+                node.show()
+
+    def _put(self, candidate: Candidate, path: Path) -> None:
+        """A candidate that fits, as before or not."""
+        known = candidate in self._current
+        if self._fixed:
+            leaf = self._where[candidate] if known else self._leaf(path)
+        else:
+            leaf = self._leaf(tuple(level.of(candidate) for level in self._levels))
+            if known and self._where[candidate] is not leaf:
+                self._remove(candidate)
+                known = False
+        if isinstance(leaf, Leaf):
+            assert self._entry is not None  # noqa: S101 -- ordered leaves have an order
+            entry = self._entry(candidate)
+            if known and entry == self._current[candidate]:
+                return
+            self._current[candidate] = entry
+            leaf.put(entry, new=not known)
+        elif isinstance(leaf, RandomLeaf):
+            self._current[candidate] = ()
+            leaf.put(candidate, new=not known)
+        self._where[candidate] = leaf
+        leaf.show()
+
+    def _remove(self, candidate: Candidate) -> None:
+        """A candidate that fits no more."""
+        del self._current[candidate]
+        leaf = self._where.pop(candidate)
+        if isinstance(leaf, Leaf | RandomLeaf):
+            leaf.drop(candidate)
+        leaf.show()
+
+    def _recount(self, candidate: Candidate, now: int) -> list[Node]:
+        """The group has another number of tasks on a candidate.  Returns the nodes whose score
+        changed by that; who changes them shows them."""
+        by = now - self._seen.pop(candidate, 0)
+        if now:
+            self._seen[candidate] = now
+        rescored: list[Node] = []
+        for depth in self._counted:
+            domain = self._levels[depth].of(candidate)
+            counts = self._counts[depth]
+            score = counts[domain] = counts.get(domain, 0) + by
+            for node in self._domains[depth].get(domain, ()):
+                node.score = score
+                rescored.append(node)
+        return rescored
+
+    def _leaf(self, path: Path) -> Node:
+        """The leaf at the end of a path, made with its branches if there is none."""
+        node = self._root
+        for depth, name in enumerate(path):
+            assert isinstance(node, Branch)  # noqa: S101 -- paths are as long as there are levels
+            child = node.children.get(name)
+            if child is None:
+                level = self._levels[depth]
+                score = self._counts[depth].get(name, 0) if level.counted else name
+                child = node.children[name] = self._node(node, depth + 1, name, score)
+                if level.counted:
+                    self._domains[depth].setdefault(name, []).append(child)
+            node = child
+        return node
+
+    def _node(self, parent: Branch | None, depth: int, name: Hashable, score: Any) -> Node:
+        self._nodes += 1
+        if depth < len(self._levels):
+            return Branch(parent, name, score)
+        if self._entry is None:
+            return RandomLeaf(parent, name, score, self._rng)
+        return Leaf(parent, name, score, self._current)

@@ -1,0 +1,20 @@
+"""``openecs why``: the causal timeline of a task, a service or a deployment.  Pure.
+
+Records (if still there) and history entries in, answers out.  An answer begins with one
+sentence, the cause, and tells what happened in the order in which it did.
+"""
+
+from openecs.planning.why.answer import Answer, Failures, Line
+from openecs.planning.why.service import ServiceStory, why_deployment, why_service
+from openecs.planning.why.task import TaskStory, why_task
+
+__all__ = [
+    "Answer",
+    "Failures",
+    "Line",
+    "ServiceStory",
+    "TaskStory",
+    "why_deployment",
+    "why_service",
+    "why_task",
+]

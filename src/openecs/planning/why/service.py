@@ -1,0 +1,183 @@
+"""Why a service, or one of its deployments, is as it is.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from openecs import arn as arns
+from openecs.model.history import HistoryEntry
+from openecs.model.service import Deployment, Service
+from openecs.model.task import STATUS_ORDER, Task
+from openecs.planning import deployment_backoff
+from openecs.planning.why.answer import Answer, Failures, Line, details_of, duration, in_order, line_of
+from openecs.planning.why.cause import end_of
+
+#: Lines of a timeline, the newest, and ids of failed tasks of one cause.
+LINES, TASKS = 60, 5
+
+
+class ServiceStory(NamedTuple):
+    """What is known of a service."""
+
+    arn: str
+    #: ``None`` when it is forgotten.
+    service: Service | None
+    #: Its tasks that are remembered.
+    tasks: Sequence[Task]
+    #: Its history, its failed tasks included.
+    entries: Sequence[HistoryEntry]
+
+
+def why_service(story: ServiceStory, now: float) -> Answer:
+    """What a service waits for, how its deployments went and what fails."""
+    service = story.service
+    failures = _failures(story.entries)
+    lines = tuple(line_of(entry) for entry in story.entries if entry.kind != "stopped")
+    if service is None:
+        summary = "it does not exist any more; this is what is remembered"
+        return Answer(
+            subject="service",
+            id=story.arn,
+            status=None,
+            summary=summary,
+            failures=failures,
+            timeline=in_order(lines)[-LINES:],
+        )
+    current = tuple(_now(service, story, now))
+    return Answer(
+        subject="service",
+        id=service.arn,
+        status=service.status,
+        summary=current[0].text,
+        now=current[1:],
+        failures=failures,
+        timeline=in_order(lines)[-LINES:],
+    )
+
+
+def why_deployment(deployment_id: str, story: ServiceStory, now: float) -> Answer:
+    """How one deployment goes or went, and what of it failed.  ``entries`` are the deployment's."""
+    service = story.service
+    deployment = None
+    if service is not None:
+        deployment = next((d for d in service.deployments if d.id == deployment_id), None)
+    current: list[Line] = []
+    summary = "it is over; this is what is remembered"
+    last = next((e for e in reversed(story.entries) if e.kind == "deployment" and "deployment" in e.facts), None)
+    if deployment is not None and service is not None:
+        summary = _rollout(deployment)
+        current += _tasks_now([task for task in story.tasks if task.deployment_id == deployment_id])
+        current += _held_back(service, story, now, only=deployment_id)
+        current += _unplaced(story)
+    elif last is not None:
+        summary = _rollout(msgspec.convert(last.facts["deployment"], Deployment)) + "; it is over"
+    return Answer(
+        subject="deployment",
+        id=deployment_id,
+        status=deployment.rollout_state if deployment else None,
+        summary=summary,
+        now=tuple(current),
+        failures=_failures(story.entries),
+        timeline=in_order(line_of(entry) for entry in story.entries if entry.kind != "stopped")[-LINES:],
+    )
+
+
+def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
+    """The present: first the one sentence."""
+    live = [task for task in story.tasks if not task.stopped]
+    running = sum(task.last_status == "RUNNING" and task.desired_status == "RUNNING" for task in live)
+    counts = f"{running} of {service.desired_count} tasks run"
+    held = list(_held_back(service, story, now))
+    unplaced = list(_unplaced(story))
+    if service.status == "INACTIVE":
+        yield Line(what="now", text="it was deleted")
+    elif service.status == "DRAINING":
+        yield Line(what="now", text=f"it is being deleted: {len(live)} tasks have not stopped yet")
+    elif service.steady:
+        yield Line(what="now", text=f"steady: {counts}, nothing is to be done")
+    elif held:
+        yield Line(what="now", text=f"{counts}; {held[0].text}")
+    elif unplaced:
+        yield Line(what="now", text=f"{counts}; waiting: {unplaced[0].text}")
+    elif failed := next(
+        (d for d in service.deployments if d.status == "PRIMARY" and d.rollout_state == "FAILED"), None
+    ):
+        yield Line(what="now", text=f"{counts}; its deployment FAILED: {failed.rollout_state_reason}")
+    elif running < service.desired_count:
+        yield Line(what="now", text=f"{counts}; the others are on their way")
+    else:
+        yield Line(what="now", text=f"{counts}; a deployment is in progress or tasks are still to stop")
+    for deployment in service.deployments:
+        yield Line(what="now", text=f"{deployment.status} deployment {deployment.id}: {_rollout(deployment)}")
+    yield from _tasks_now(live)
+    yield from held
+    yield from unplaced
+
+
+def _rollout(deployment: Deployment) -> str:
+    rolls_back = f" (rolls back {deployment.rolls_back})" if deployment.rolls_back else ""
+    name = arns.short(deployment.task_definition_arn)
+    return f"{deployment.rollout_state}{rolls_back}, of {name}: {deployment.rollout_state_reason}"
+
+
+def _tasks_now(tasks: Sequence[Task]) -> Iterator[Line]:
+    """Tasks that are neither up and well nor gone, by what they do."""
+    for task in tasks:
+        if task.stopped:
+            continue
+        task_id = arns.short(task.arn)
+        if task.desired_status == "STOPPED":
+            yield Line(what="now", text=f"task {task_id} is {task.last_status}: {task.stopped_reason}")
+        elif task.health_status == "UNHEALTHY":
+            yield Line(what="now", text=f"task {task_id} is UNHEALTHY")
+        elif STATUS_ORDER[task.last_status] < STATUS_ORDER["RUNNING"]:
+            place = "waits for capacity" if task.node_id is None else f"is {task.last_status}"
+            yield Line(what="now", text=f"task {task_id} {place}")
+
+
+def _held_back(service: Service, story: ServiceStory, now: float, only: str | None = None) -> Iterator[Line]:
+    """Deployments that start nothing for a while because their tasks fail."""
+    causes = {"never-started": "failed before they ran", "exited-early": "ended soon after they ran"}
+    for held in deployment_backoff.back_off_state(service, story.tasks, now):
+        if only in (None, held.deployment_id):
+            yield Line(
+                what="back-off",
+                text=f"back-off: the next start of {held.deployment_id} is in {duration(held.until - now)}, because "
+                f"{held.failures} tasks in a row {causes[held.cause]}",
+            )
+
+
+def _unplaced(story: ServiceStory) -> Iterator[Line]:
+    """Why the last try to place a task found no node, unless one was placed since."""
+    tries = [entry for entry in story.entries if entry.kind == "not-placed"]
+    if not tries:
+        return
+    last = tries[-1]
+    placed_since = any(
+        task.created_at > last.at and task.deployment_id in (None, last.deployment_id) and task.node_id is not None
+        for task in story.tasks
+    )
+    if story.service is not None and not story.service.steady and not placed_since:
+        yield Line(what="not-placed", text=last.text, details=tuple(details_of(last.facts)))
+
+
+def _failures(entries: Sequence[HistoryEntry]) -> tuple[Failures, ...]:
+    """Failed tasks by cause, the newest cause first."""
+    found: dict[str, list[tuple[float, str]]] = {}
+    for entry in entries:
+        if entry.kind == "stopped" and "task" in entry.facts:
+            task = msgspec.convert(entry.facts["task"], Task)
+            found.setdefault(end_of(task), []).append((entry.at, arns.short(task.arn)))
+    grouped = [
+        Failures(
+            cause=cause,
+            count=len(tasks),
+            last_at=max(at for at, _ in tasks),
+            tasks=tuple(task_id for _, task_id in sorted(tasks, reverse=True)[:TASKS]),
+        )
+        for cause, tasks in found.items()
+    ]
+    return tuple(sorted(grouped, key=lambda group: -group.last_at))
