@@ -20,17 +20,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from openecs.agent.engine.names import LABEL_FAMILY
 from openecs.agent.runtime.docker.endpoint import find_endpoint
 from openecs.http import UnixAddress
 
 IMAGE = "openecs-bench/sleep:1"
 LABEL = "openecs.bench"
+#: Label of containers whose version matters.
+VERSION = "openecs.bench.version"
+#: Seconds between two looks at how far things are: of the engine, a swarm and OpenECS alike.
+POLL = 0.05
 #: The task definition family of real tasks, by which their containers are found again.
 FAMILY = "bench-real"
 #: Static, so that an image needs nothing else.
 _BUSYBOX = Path("/bin/busybox")
 SLEEP = ["/bin/busybox", "sleep", "3600"]
+#: The same, ending at once when it is told to: process 1 has no default handlers.
+STAYS = ["/bin/busybox", "sh", "-c", "trap 'exit 0' TERM; /bin/busybox sleep 3600 & wait"]
 
 
 class _Connection(http.client.HTTPConnection):
@@ -78,19 +83,53 @@ def docker_run() -> float:
     return time.perf_counter() - started
 
 
-def start_many(count: int) -> float:
+def start_one(*, command: list[str], network: str, **more: Any) -> str:
+    """Create and start a container; its id.  ``more`` goes into the engine's call."""
+    body = {"Image": IMAGE, "Cmd": command, "Labels": {LABEL: ""}, "HostConfig": {"NetworkMode": network}, **more}
+    made: str = api("POST", f"/containers/create?name=openecs-bench-{uuid.uuid4().hex[:12]}", body)["Id"]
+    api("POST", f"/containers/{made}/start")
+    return made
+
+
+def start_many(count: int, *, command: list[str] = SLEEP, network: str = "host") -> float:
     """Seconds until ``count`` concurrent create and start calls have all returned."""
-
-    def one(name: str) -> None:
-        body = {"Image": IMAGE, "Cmd": SLEEP, "Labels": {LABEL: ""}, "HostConfig": {"NetworkMode": "host"}}
-        made = api("POST", f"/containers/create?name={name}", body)
-        api("POST", f"/containers/{made['Id']}/start")
-
-    names = [f"openecs-bench-{uuid.uuid4().hex[:12]}" for _ in range(count)]
     with ThreadPoolExecutor(count) as pool:
         started = time.perf_counter()
-        list(pool.map(one, names))
+        list(pool.map(lambda _: start_one(command=command, network=network), range(count)))
         return time.perf_counter() - started
+
+
+def stop_started() -> float:
+    """Seconds until everything that was started here has stopped and is gone, eight at a time."""
+    started = time.perf_counter()
+    found = api("GET", f"/containers/json?filters={quote(json.dumps({'label': [LABEL]}))}")
+
+    def end(one: dict[str, Any]) -> None:
+        api("POST", f"/containers/{one['Id']}/stop?t=5")
+        api("DELETE", f"/containers/{one['Id']}?v=1")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(end, found))
+    return time.perf_counter() - started
+
+
+def running(label: str) -> int:
+    """How many containers with that label (``name=value``) run."""
+    return len(api("GET", f"/containers/json?filters={quote(json.dumps({'label': [label]}))}"))
+
+
+def replaced(version: str, old: str, count: int) -> bool:
+    """Whether ``count`` containers of a version run and none of the old one does any more."""
+    return running(f"{VERSION}={version}") == count and not running(f"{VERSION}={old}")
+
+
+def wait_gone(version: str) -> None:
+    """Return when no container of a version runs any more."""
+    deadline = time.monotonic() + 120
+    while running(f"{VERSION}={version}"):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"containers of version {version} go on running")
+        time.sleep(POLL)
 
 
 def remove_started() -> None:
@@ -101,7 +140,7 @@ def remove_started() -> None:
 def remove_all() -> None:
     """Remove the image and every container of it, those that agents keep for a while too."""
     remove_started()
-    _remove({"label": [f"{LABEL_FAMILY}={FAMILY}"]})
+    _remove({"ancestor": [IMAGE]})
     api("DELETE", f"/images/{IMAGE}?force=1")
 
 

@@ -7,16 +7,15 @@ from pathlib import Path
 
 from table import Row, markdown_table
 
-BEGIN = "<!-- measured: begin -->"
-END = "<!-- measured: end -->"
 
 
-def write(page: Path, rows: Sequence[Row], machine: Sequence[tuple[str, str]]) -> None:
-    """Replace what is between the markers of ``page`` by the table and the machine's facts."""
+def write(page: Path, rows: Sequence[Row], machine: Sequence[tuple[str, str]], *, section: str = "measured") -> None:
+    """Replace what is between the markers of a section of ``page`` by the table and the machine's facts."""
+    begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
     text = page.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{page} has no part between {BEGIN} and {END}")
+    before, begins, rest = text.partition(begin)
+    _, ends, after = rest.partition(end)
+    if not begins or not ends:
+        raise SystemExit(f"{page} has no part between {begin} and {end}")
     facts = "\n".join(f"* {name}: {value}" for name, value in machine)
-    page.write_text(f"{before}{BEGIN}\n\n{markdown_table(rows)}\n\n{facts}\n\n{END}{after}")
+    page.write_text(f"{before}{begin}\n\n{markdown_table(rows)}\n\n{facts}\n\n{end}{after}")

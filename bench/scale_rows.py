@@ -89,7 +89,7 @@ def scale(ours: Installation, names: list[str], each: int, *, show: bool = False
     """Seconds until every service has ``each`` tasks RUNNING."""
     started = time.perf_counter()
     for name in names:
-        print(f"{time.time()%1000:.3f} call"); ours.call("UpdateService", service=name, desiredCount=each)
+        ours.call("UpdateService", service=name, desiredCount=each)
         if show:
             print(f"{time.perf_counter() - started:6.1f} s UpdateService {name} answered")
     left = names

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from openecs.api.ecs import run_validation, service_validation
+from openecs.api.ecs import run_validation, service_creation
 from openecs.api.ecs.definition import registration, support
 from openecs.errors import AWSError
 from openecs.wire.generated import ecs as service
@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "task-definitions": ("RegisterTaskDefinition", registration.definition),
     "services": (
         "CreateService",
-        lambda request: service_validation.refuse_for_create(request, cluster_has_strategy=False),
+        lambda request: service_creation.check_request(request, default_strategy=False),
     ),
     "run-task": ("RunTask", run_validation.refuse_unserved),
 }

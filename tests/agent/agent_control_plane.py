@@ -15,6 +15,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from openecs.acs import evidence
 from openecs.acs import messages as m
 
 INSTANCE = "arn:aws:ecs:us-east-1:111122223333:container-instance/default/0123456789abcdef0123456789abcdef"
@@ -133,6 +134,10 @@ class ControlPlaneDouble:
         await self.until(lambda: self.status(arn) == status)
         return self.reports(arn)[-1]
 
+    def evidence(self, arn: str) -> list[dict[str, Any]]:
+        """What was seen of a task's containers."""
+        return [body for name, body in self.calls if name == evidence.PATH and body["task_arn"] == arn]
+
     def answers(self, kind: str) -> list[dict[str, Any]]:
         """Messages of a type that came over ACS."""
         return [frame["message"] for frame in self.frames if frame["type"] == kind]
@@ -150,7 +155,8 @@ class ControlPlaneDouble:
                 headers = {key.lower(): value for key, value in headers.items()}
                 body = msgspec.json.decode(await reader.readexactly(int(headers["content-length"])))
                 assert headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
-                operation = headers["x-amz-target"].rsplit(".", 1)[1]
+                # Evidence has a path of its own instead of an operation.
+                operation = headers.get("x-amz-target", head.split(" ", 2)[1]).rsplit(".", 1)[-1]
                 self.regions.append((operation, headers["authorization"].split("/")[2]))
                 status, answer = self.refusals.get(operation) or (200, self._answer(operation, body))
                 if status == 200:
@@ -179,6 +185,8 @@ class ControlPlaneDouble:
                 return {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
             case "SubmitTaskStateChange":
                 return {"acknowledgment": "ok"}
+            case evidence.PATH:
+                return {}
         raise AssertionError(operation)
 
     async def _handshake(self, connection: ServerConnection, request: Request) -> Response | None:

@@ -182,6 +182,17 @@ async def test_a_task_of_another_region_is_shown_in_its_own_zone(plane: ControlP
         assert (await world.get(f"/v4/{world.token(2)}/task"))["AvailabilityZone"] == "us-east-1a"
 
 
+async def test_an_image_is_shown_as_it_was_asked_for(plane: ControlPlaneDouble, tmp_path: Path) -> None:
+    digest = f"shop/web@sha256:{'a' * 64}"
+    payload = task(container(image=digest, requested_image="shop/web:1"), container("side", image="busybox:1"))
+    async with running(plane, tmp_path, payload) as world:
+        shown = [(await world.get(f"/v4/{world.token(1, name)}"))["Image"] for name in ("app", "side")]
+        assert shown == ["shop/web:1", "busybox:1"]
+    (report,) = [r for r in plane.reports(task_arn(1)) if r["status"] == "RUNNING"]
+    digests = {c["containerName"]: c["imageDigest"] for c in report["containers"]}
+    assert digests["app"] == digest.partition("@")[2]
+
+
 async def test_version_2_knows_tasks_by_their_address(plane: ControlPlaneDouble, tmp_path: Path) -> None:
     async with running(plane, tmp_path, awsvpc(1, "10.0.0.5")) as world:
         whole = await world.get("/v2/metadata", "10.0.0.5")

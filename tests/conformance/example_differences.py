@@ -13,7 +13,7 @@ from typing import Any
 #: (example, path), both regular expressions → why the documented member is not in the reply.
 EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
-        r"ecs/(create-service#1|update-service#[124])",
+        r"ecs/(create-service#[13]|update-service#[1245])",
         r"\$\.service\.roleArn",
         "AWS shows the service-linked role of IAM, which OpenECS does not have: its scheduler needs no role.",
     ),
@@ -23,8 +23,8 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "The machine is no EC2 instance, and an id is not made up.",
     ),
     (
-        r"ecs/(describe-clusters#2|create-cluster#2|put-cluster-capacity-providers#[123])",
-        r"\$\.clusters?(\[\])?\.attachments\[\].*",
+        r"ecs/(describe-clusters#2|create-cluster#2|put-cluster-capacity-providers#[13])",
+        r"\$\.clusters?(\[\])?\.attachments",
         "AWS lists scaling policies that it makes for Auto Scaling groups; OpenECS makes none.",
     ),
     (
@@ -43,12 +43,12 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "The page's cluster has a default strategy; here the task was started by its launch type.",
     ),
     (
-        r"ecs/update-service#2",
-        r"\$\.service\.(deployments\[\]\.)?capacityProviderStrategy",
-        "Capacity providers are refused, so no service has a strategy.",
+        r"ecs/describe-service-revisions#1",
+        r"\$\.serviceRevisions\[\]\.serviceConnectConfiguration",
+        "Service Connect is refused, so no revision has a configuration of it.",
     ),
     (
-        r"ecs/update-service#2",
+        r"ecs/update-service#[25]",
         r"\$\.service\.deployments\[\]\.taskkDefinition",
         "A slip of the page: the member is taskDefinition.",
     ),

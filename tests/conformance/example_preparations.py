@@ -5,9 +5,12 @@ An example is here or in ``example_refusals``; one that is in neither fails the 
 
 from __future__ import annotations
 
+from typing import Any
+
 from botocore.exceptions import ClientError
+from conformance_support import wait_for
 from example_pages import Example
-from example_world import ACCOUNT, Preparation, World
+from example_world import ACCOUNT, CONTAINER, Preparation, World
 
 
 def nothing(world: World) -> None:
@@ -43,7 +46,7 @@ def capacity_providers(world: World) -> None:
     if example.operation == "put-cluster-capacity-providers":
         world.cluster("MyCluster", capacityProviders=["MyCapacityProvider1", "MyCapacityProvider2"])
     if example.operation == "describe-clusters":
-        world.cluster("default", capacityProviders=["sampleCapacityProvider"])
+        world.cluster("sampleCluster", capacityProviders=["sampleCapacityProvider"])
 
 
 def documented_clusters(world: World) -> None:
@@ -68,6 +71,17 @@ def http_service(world: World) -> None:
 
 def fargate_http_service(world: World) -> None:
     """``my-http-service`` of Fargate tasks, and definitions to which it can be changed."""
+    _fargate_http_service(world, launchType="FARGATE")
+
+
+def provider_http_service(world: World) -> None:
+    """``my-http-service`` on the capacity provider FARGATE."""
+    cluster = world.example.option("cluster")[0]
+    world.cluster(cluster, capacityProviders=["FARGATE"])
+    _fargate_http_service(world, capacityProviderStrategy=[{"capacityProvider": "FARGATE", "weight": 1}])
+
+
+def _fargate_http_service(world: World, **runs_on: Any) -> None:
     subnet, group = world.network()
     cluster = world.example.option("cluster")[0]
     world.cluster(cluster)
@@ -78,10 +92,10 @@ def fargate_http_service(world: World) -> None:
         serviceName="my-http-service",
         taskDefinition="web",
         desiredCount=1,
-        launchType="FARGATE",
         networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group]}},
         # Echoed as given; the pages' services have them.
         deploymentConfiguration={"alarms": {"alarmNames": [], "rollback": False, "enable": False}},
+        **runs_on,
     )
     world.ecs.get_waiter("services_stable").wait(
         cluster=cluster, services=["my-http-service"], WaiterConfig={"Delay": 0, "MaxAttempts": 600}
@@ -95,6 +109,61 @@ def service_of(cluster: str, *names: str) -> Preparation:
             world.steady_service(cluster, name)
 
     return prepare
+
+
+def external_service(world: World) -> None:
+    """``MyService``, whose deployments are task sets, and a definition with an interface."""
+    world.cluster("MyCluster")
+    for _ in range(2):
+        world.ecs.register_task_definition(
+            family="MyTaskDefinition", networkMode="awsvpc", containerDefinitions=[CONTAINER]
+        )
+    world.ecs.create_service(
+        cluster="MyCluster", serviceName="MyService", deploymentController={"type": "EXTERNAL"}, desiredCount=1
+    )
+
+
+def task_set(world: World) -> None:
+    """A task set of ``MyService`` for the page's."""
+    external_service(world)
+    subnet, group = world.network()
+    made = world.ecs.create_task_set(
+        cluster="MyCluster",
+        service="MyService",
+        taskDefinition="MyTaskDefinition:2",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group]}},
+    )["taskSet"]
+    world.names["ecs-svc/1234567890123456789"] = made["id"]
+
+
+def deployed_service(world: World) -> None:
+    """``example-service`` on FARGATE, deployed, with its deployment and revision for the page's."""
+    subnet, group = world.network()
+    world.cluster("example-cluster", capacityProviders=["FARGATE"])
+    world.fargate("webserver")
+    created = world.ecs.create_service(
+        cluster="example-cluster",
+        serviceName="example-service",
+        taskDefinition="webserver",
+        desiredCount=1,
+        capacityProviderStrategy=[{"capacityProvider": "FARGATE", "weight": 1, "base": 0}],
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group]}},
+        deploymentConfiguration={
+            "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+            "alarms": {"alarmNames": [], "rollback": False, "enable": False},
+        },
+    )["service"]
+    arn = created["currentServiceDeployment"]
+    wait_for(
+        lambda: (
+            world.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"][0]["status"]
+            == "SUCCESSFUL"
+        ),
+        what="the service is deployed",
+        seconds=60,
+    )
+    world.names["ejGvqq2ilnbKT9qj0vLJe"] = arn.rpartition("/")[2]
+    world.names["1485800978477494678"] = created["currentServiceRevisions"][0]["arn"].rpartition("/")[2]
 
 
 def inactive_service(world: World) -> None:
@@ -248,29 +317,37 @@ BY_EXAMPLE: dict[str, Preparation] = {
     "ecs/describe-tasks#2": two_fargate_tasks,
     "ecs/list-account-settings#1": nothing,
     "ecs/list-tasks#2": tasks_on_instance,
+    "ecs/update-service#2": provider_http_service,
+    "ecs/update-service#5": provider_http_service,
 }
 BY_OPERATION: dict[str, Preparation] = {
     "create-cluster": nothing,
     "create-service": cluster_and_definition,
+    "create-task-set": external_service,
     "delete-account-setting": setting_of_user,
     "delete-attributes": attribute_put,
     "delete-capacity-provider": capacity_providers,
     "delete-cluster": empty_cluster,
     "delete-service": service_of("MyCluster", "MyService1"),
     "delete-task-definitions": documented_definitions_deregistered,
+    "delete-task-set": task_set,
     "deregister-container-instance": instance_of("MyCluster", "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"),
     "deregister-task-definition": documented_definition,
     "describe-capacity-providers": capacity_providers,
     "describe-clusters": named_cluster,
     "describe-container-instances": instance_of("update", "a1b2c3d4-5678-90ab-cdef-11111EXAMPLE"),
+    "describe-service-deployments": deployed_service,
+    "describe-service-revisions": deployed_service,
     "describe-services": http_service,
     "describe-task-definition": documented_definition,
+    "describe-task-sets": task_set,
     "describe-tasks": service_task,
     "get-task-protection": protectable_task,
     "list-account-settings": setting_of_user,
     "list-attributes": attribute_put,
     "list-clusters": documented_clusters,
     "list-container-instances": instance_of("MyCluster", "no id on this page"),
+    "list-service-deployments": deployed_service,
     "list-services": service_of("MyCluster", "MyService"),
     "list-tags-for-resource": named_cluster,
     "list-task-definition-families": documented_families,
@@ -288,6 +365,8 @@ BY_OPERATION: dict[str, Preparation] = {
     "update-capacity-provider": capacity_providers,
     "update-container-instances-state": runnable,
     "update-service": fargate_http_service,
+    "update-service-primary-task-set": task_set,
+    "update-task-set": task_set,
     "update-task-protection": protectable_task,
     "wait services-inactive": inactive_service,
     "wait services-stable": service_of("MyCluster", "MyService"),

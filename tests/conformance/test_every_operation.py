@@ -19,9 +19,6 @@ NOT_SERVED = "UnsupportedOperationException"
 ECS_NOT_YET = frozenset(
     {
         "ExecuteCommand",
-        *("CreateTaskSet", "DescribeTaskSets", "UpdateTaskSet", "DeleteTaskSet", "UpdateServicePrimaryTaskSet"),
-        *("ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions"),
-        *("StopServiceDeployment", "ContinueServiceDeployment"),
         *("CreateExpressGatewayService", "DescribeExpressGatewayService", "UpdateExpressGatewayService"),
         *("DeleteExpressGatewayService", "CreateDaemon", "DescribeDaemon", "UpdateDaemon", "DeleteDaemon"),
         *("ListDaemons", "RegisterDaemonTaskDefinition", "DescribeDaemonTaskDefinition"),

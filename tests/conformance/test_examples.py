@@ -20,6 +20,8 @@ from example_refusals import REFUSED
 from example_world import ACCOUNT, LENT_TO, World
 
 ALL = [*examples("ecs"), *examples("logs")]
+#: Pages whose output is no JSON; only that the command is answered can be said of them.
+BROKEN = frozenset({"ecs/put-cluster-capacity-providers#2"})
 ANSWERED = [example for example in ALL if example.id not in REFUSED]
 
 
@@ -54,7 +56,7 @@ def test_an_example_is_answered_as_documented(
 ) -> None:
     prepare = preparation(example)
     assert prepare is not None, f"{example.id}: say how to prepare it, or that it is refused"
-    assert not example.unreadable, f"the documented output of {example.id} is no JSON"
+    assert example.unreadable == (example.id in BROKEN), f"is the documented output of {example.id} JSON?"
     prepare(world)
     outcome = command_line.aws(*world.words(tmp_path))
     assert outcome.status == 0, f"{' '.join(example.words)}\n{outcome.stdout}\n{outcome.stderr}"

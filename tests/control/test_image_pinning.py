@@ -118,14 +118,17 @@ async def test_images_that_no_registry_knows_are_used_by_name(world: Tagged, tim
     assert world.service().deployments[0].pins == ()
 
 
-async def test_going_back_means_the_image_of_that_time(world: Tagged, time: VirtualTime) -> None:
+@pytest.mark.parametrize("at_first", [2, 0])
+async def test_going_back_means_the_image_of_that_time(world: Tagged, time: VirtualTime, at_first: int) -> None:
     world.broken.add(2)
     breaker = ecs.DeploymentCircuitBreaker(enable=True, rollback=True)
     configuration = ecs.DeploymentConfiguration(
         maximum_percent=100, minimum_healthy_percent=0, deployment_circuit_breaker=breaker
     )
     async with controlled(world, time):
-        world.put(new_service(world, 2, deployment_configuration=configuration))
+        world.put(new_service(world, at_first, deployment_configuration=configuration))
+        await steady(world, time)
+        world.update(desired_count=2)
         await steady(world, time)
         world.tag = B
         older = msgspec.structs.replace(world.service().deployments[0], status="ACTIVE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import structlog
@@ -156,6 +157,46 @@ async def test_watch_enqueues_what_committed_changes_mean():
             tx.put(key)
         await time.run_until(lambda: loop.reconciled == 1)
     assert [key for key, _ in recorder.calls] == ["K!"]
+
+
+async def test_a_key_whose_turn_was_long_rests_while_others_go_on():
+    time = VirtualTime()
+    turns: list[tuple[str, float]] = []
+    #: What the turns themselves add to virtual time.
+    spent = 0.0
+
+    def reconcile(key: str):
+        nonlocal spent
+        turns.append((key, time.time()))
+        if key == "large":
+            spent += 0.01
+            loop.enqueue("large")  # Its own change, and before its rest has begun.
+        return Done()
+
+    loop = Loop("test", reconcile, time=lambda: time.time() + spent, sleep=time.sleep, jitter=lambda: 1.0)
+    loop.enqueue("large")
+    async with running(loop):
+        await time.run_until(lambda: len(turns) == 1)
+        for _ in range(20):
+            loop.enqueue("large")
+            loop.enqueue("small")
+            await asyncio.sleep(0)
+        assert [key for key, _ in turns].count("large") == 1
+        assert [key for key, _ in turns].count("small") > 1
+        await time.run_until(lambda: [key for key, _ in turns].count("large") == 3)
+    started = [at for key, at in turns if key == "large"]
+    assert [round(b - a, 3) for a, b in pairwise(started)] == [0.04, 0.04]
+
+
+async def test_a_key_whose_turns_are_short_never_rests():
+    time = VirtualTime()
+    recorder = Recorder(time)
+    loop = make(recorder, time)
+    async with running(loop):
+        for number in range(1, 6):
+            loop.enqueue("a")
+            await time.run_until(lambda: loop.reconciled == number)  # noqa: B023 -- awaited in this turn
+    assert recorder.times("a") == [0.0] * 5
 
 
 def test_back_off_doubles_up_to_its_maximum_and_is_spread():

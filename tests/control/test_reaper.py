@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from control_kit import PREFIX, REGION, World, definition, new_service, running_loop
+from control_kit import PREFIX, REGION, World, definition, deployment, new_service, running_loop
 
 from openecs.control.reaper import Reaper
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.idempotency import ClientToken
 from openecs.model.resources import Resources
-from openecs.model.service import ServiceEvents
+from openecs.model.service import ServiceEvents, TaskSetSettings
+from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from openecs.model.tags import ResourceTags
 from openecs.model.task import Task
+from openecs.shapes import ecs
 
 DEFINITION = f"{PREFIX}:task-definition/web:1"
 
@@ -125,3 +127,110 @@ async def test_deleted_task_definitions_wait_for_their_last_task_and_service(wor
         world.put(msgspec.structs.replace(service, status="INACTIVE", deployments=(last,), deleted_at=time.now()))
         await time.run_until(lambda: DEFINITION not in world.state.task_definitions, within=1.0)
     assert f"{PREFIX}:task-definition/web:2" in world.state.task_definitions
+
+
+async def test_a_definition_to_which_a_service_may_go_back_is_kept(world: World, time: VirtualTime):
+    first = deployment(1, time.now(), rollout_state="COMPLETED")
+    service = new_service(world, 0, deployments=(deployment(2, time.now()),), last_completed=first)
+    world.put(service, msgspec.structs.replace(definition(1), status="DELETE_IN_PROGRESS"))
+    async with reaping(world, time):
+        await time.advance(10)
+        assert DEFINITION in world.state.task_definitions
+        world.put(msgspec.structs.replace(service, last_completed=service.deployments[0]))
+        await time.run_until(lambda: DEFINITION not in world.state.task_definitions, within=1.0)
+
+
+SERVICE = f"{PREFIX}:service/default/web"
+DAY = 24 * 3600.0
+
+
+def revision(number: int, created_at: float) -> ServiceRevision:
+    return ServiceRevision(
+        arn=f"{PREFIX}:service-revision/default/web/{number}",
+        service_arn=SERVICE,
+        cluster_arn=f"{PREFIX}:cluster/default",
+        created_at=created_at,
+        task_definition_arn=DEFINITION,
+    )
+
+
+def rollout(number: int, created_at: float, *sources: int) -> ServiceDeployment:
+    return ServiceDeployment(
+        arn=f"{PREFIX}:service-deployment/default/web/{number}",
+        service_arn=SERVICE,
+        cluster_arn=f"{PREFIX}:cluster/default",
+        deployment_id=f"ecs-svc/{number}",
+        target_revision_arn=revision(number, 0).arn,
+        source_revision_arns=tuple(revision(source, 0).arn for source in sources),
+        created_at=created_at,
+        updated_at=created_at,
+        finished_at=created_at,
+        status="SUCCESSFUL",
+        deployment_configuration=ecs.DeploymentConfiguration(),
+    )
+
+
+def numbers(records: object) -> list[int]:
+    return sorted(int(record.arn.rsplit("/", 1)[1]) for record in records)
+
+
+async def test_old_service_deployments_and_revisions_are_forgotten_the_needed_ones_never(
+    world: World, time: VirtualTime
+):
+    start = time.now()
+    held = [deployment(n, start, revision_arn=revision(n, 0).arn) for n in (4, 3)]
+    service = new_service(
+        world, 0, deployments=(held[0],), last_completed=held[1], service_deployment_arn=rollout(4, 0).arn
+    )
+    world.put(service, *(revision(n, start) for n in (1, 2, 3, 4)))
+    world.put(rollout(1, start), rollout(2, start + 50 * DAY, 1), rollout(3, start, 2), rollout(4, start, 3))
+    async with reaping(world, time):
+        await time.advance(89 * DAY)
+        assert numbers(world.state.service_deployments) == [1, 2, 3, 4]
+        assert numbers(world.state.service_revisions) == [1, 2, 3, 4]
+        await time.advance(2 * DAY)
+        # The fourth is current; the second is not old enough and names the first two revisions.
+        assert numbers(world.state.service_deployments) == [2, 4]
+        assert numbers(world.state.service_revisions) == [1, 2, 3, 4]
+        await time.advance(50 * DAY)
+        assert numbers(world.state.service_deployments) == [4]
+        assert numbers(world.state.service_revisions) == [3, 4]
+
+
+async def test_a_service_deployment_that_ends_later_is_forgotten_later(world: World, time: VirtualTime):
+    begun = msgspec.structs.replace(rollout(1, time.now()), status="IN_PROGRESS", finished_at=None)
+    world.put(new_service(world, 0), begun)
+    async with reaping(world, time):
+        await time.advance(100 * DAY)
+        assert numbers(world.state.service_deployments) == [1]
+        world.put(msgspec.structs.replace(begun, status="STOPPED", stopped_at=time.now()))
+        await time.advance(91 * DAY)
+        assert numbers(world.state.service_deployments) == []
+
+
+async def test_deployments_and_revisions_go_with_their_service(world: World, time: VirtualTime):
+    service = new_service(world, 0, status="INACTIVE", deleted_at=time.now())
+    world.put(service, revision(1, time.now()), rollout(1, time.now()))
+    async with reaping(world, time):
+        await time.advance(25 * 3600)
+    assert numbers(world.state.service_deployments) == numbers(world.state.service_revisions) == []
+
+
+async def test_the_tags_of_a_task_set_go_with_it(world: World, time: VirtualTime):
+    arns = [f"{PREFIX}:task-set/default/web/ecs-svc/{number}" for number in (1, 2, 3)]
+    sets = [
+        deployment(number, time.now(), status="ACTIVE", task_set=TaskSetSettings(arn=arn))
+        for number, arn in enumerate(arns, 1)
+    ]
+    service = new_service(world, 0, deployments=tuple(sets), deployment_controller="EXTERNAL")
+    world.put(service, *(ResourceTags(arn=arn) for arn in arns))
+
+    def tagged() -> list[str]:
+        return [arn for arn in arns if arn in world.state.tags]
+
+    async with reaping(world, time):
+        world.put(msgspec.structs.replace(service, deployments=tuple(sets[1:])))
+        await time.run_until(lambda: tagged() == arns[1:], within=1.0)
+        last = msgspec.structs.replace(sets[1], status="INACTIVE")
+        world.put(msgspec.structs.replace(service, status="INACTIVE", deployments=(last,), deleted_at=time.now()))
+        await time.run_until(lambda: not tagged(), within=1.0)

@@ -80,8 +80,11 @@ def _check_task(plane: Plane, task: Task) -> None:
     if not task.stopped:
         assert task.node_id is None or task.node_id in plane.state.nodes, task
         assert task.task_definition_arn in plane.state.task_definitions, task
-        assert task.launch_type == "FARGATE" or task.container_instance_arn in plane.state.container_instances, task
+        assert (task.waiting is not None) == (task.node_id is None), task
+        placed = task.container_instance_arn in plane.state.container_instances
+        assert placed or task.launch_type == "FARGATE" or task.waiting is not None, task
     else:
+        assert task.waiting is None, task
         assert task.desired_status == "STOPPED", task
         assert task.stop_code, task
         assert task.stopped_at, task

@@ -17,6 +17,7 @@ from openecs.acs.gateway import AgentGateway
 from openecs.clock import ManualClock
 from openecs.control.launch import Launcher, RegionNetworks
 from openecs.control.loop import Done
+from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.services import ServiceController
 from openecs.control.task_credentials import TaskCredentials
@@ -67,6 +68,7 @@ class Plane:
         self.networks = RegionNetworks(ACCOUNT, DEFAULT_RANGE)
         self.launcher = Launcher(self.state, self.networks, random.Random(1))
         self.services = ServiceController(self.state, self.launcher, self.clock, self.ids)
+        self.provisioning = Provisioning(self.state, self.launcher, self.clock, self.ids)
         self.reaper = Reaper(self.state, self.clock)
         self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=self.clock, secret=b"s" * 32)
         self.agents = AgentGateway(
@@ -190,6 +192,8 @@ class Plane:
             before = self.state.store.revision
             for service in list(self.state.services):
                 self.services.reconcile(service.arn)
+            for cluster in list(self.provisioning._all()):
+                self.provisioning.reconcile(cluster)
             if self.state.store.revision == before:
                 return
         raise AssertionError("the services do not come to rest")

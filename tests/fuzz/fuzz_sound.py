@@ -45,11 +45,29 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "serviceName": "another",
         "taskDefinition": "web",
         "desiredCount": 1,
-        "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
+        "deploymentConfiguration": {
+            "maximumPercent": 200,
+            "minimumHealthyPercent": 50,
+            "deploymentCircuitBreaker": {
+                "enable": True,
+                "rollback": True,
+                "resetOnHealthyTask": False,
+                "thresholdConfiguration": {"type": "COUNT", "value": 2},
+            },
+            "earlySuccessCriteria": {
+                "enable": True,
+                "healthyPercent": 80,
+                "sourceServiceRevisionCleanup": "DEFERRED",
+            },
+        },
         "placementStrategy": [{"type": "spread", "field": "instanceId"}],
+        "schedulingStrategy": "REPLICA",
+        "deploymentController": {"type": "ECS"},
+        "availabilityZoneRebalancing": "DISABLED",
         "tags": [{"key": "a", "value": "b"}],
         "clientToken": "token",
     }
+    of_ext = {"cluster": "default", "service": "ext"}
     overrides = {
         "containerOverrides": [{"name": "web", "command": ["x"], "environment": [{"name": "A", "value": "B"}]}]
     }
@@ -82,6 +100,26 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
             "settings": [{"name": "containerInsights", "value": "disabled"}],
         },
         "DeleteCluster": {"cluster": "empty"},
+        "CreateCapacityProvider": {
+            "name": "another",
+            "autoScalingGroupProvider": {
+                "autoScalingGroupArn": "another-group",
+                "managedScaling": {"status": "DISABLED", "targetCapacity": 90},
+                "managedTerminationProtection": "DISABLED",
+            },
+            "tags": tag,
+        },
+        "DescribeCapacityProviders": {"capacityProviders": ["machines", "FARGATE", "none"], "include": ["TAGS"]},
+        "UpdateCapacityProvider": {
+            "name": "machines",
+            "autoScalingGroupProvider": {"managedScaling": {"targetCapacity": 80}},
+        },
+        "DeleteCapacityProvider": {"capacityProvider": "unused"},
+        "PutClusterCapacityProviders": {
+            "cluster": "default",
+            "capacityProviders": ["machines", "FARGATE", "FARGATE_SPOT"],
+            "defaultCapacityProviderStrategy": [{"capacityProvider": "machines", "weight": 1, "base": 1}],
+        },
         "RegisterTaskDefinition": {"family": "web", **FULL_DEFINITION},
         "DeregisterTaskDefinition": {"taskDefinition": "web:1"},
         "DeleteTaskDefinitions": {"taskDefinitions": ["old:1"]},
@@ -110,6 +148,29 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "DescribeServices": {"services": ["svc", "none"], "include": ["TAGS"]},
         "ListServices": {"launchType": "EC2", "maxResults": 1},
         "ListServicesByNamespace": {"namespace": "none", "maxResults": 1},
+        "ListServiceDeployments": {
+            "service": "idle",
+            "status": ["PENDING", "IN_PROGRESS"],
+            "createdAt": {"after": 1.5},
+            "maxResults": 1,
+        },
+        "DescribeServiceDeployments": {"serviceDeploymentArns": [world.deployment]},
+        "DescribeServiceRevisions": {"serviceRevisionArns": [world.revision]},
+        "StopServiceDeployment": {"serviceDeploymentArn": world.deployment, "stopType": "ROLLBACK"},
+        "ContinueServiceDeployment": {"serviceDeploymentArn": world.deployment, "hookId": "h", "action": "CONTINUE"},
+        "CreateTaskSet": {
+            **of_ext,
+            "taskDefinition": "web:1",
+            "externalId": "green",
+            "launchType": "EC2",
+            "scale": {"value": 12.5, "unit": "PERCENT"},
+            "clientToken": "token",
+            "tags": tag,
+        },
+        "UpdateTaskSet": {**of_ext, "taskSet": world.task_sets[0], "scale": {"value": 50, "unit": "PERCENT"}},
+        "DeleteTaskSet": {**of_ext, "taskSet": world.task_sets[0], "force": True},
+        "DescribeTaskSets": {**of_ext, "taskSets": [world.task_sets[0]], "include": ["TAGS"]},
+        "UpdateServicePrimaryTaskSet": {**of_ext, "primaryTaskSet": world.task_sets[1]},
         "UpdateContainerAgent": {"containerInstance": world.instances[0]},
         "DeleteService": {"service": "svc", "force": True},
         "RegisterContainerInstance": machine(3),

@@ -90,6 +90,16 @@ class World:
         for name in ("default", "spare", "empty", "gone"):
             plane.must("ecs", "CreateCluster", clusterName=name, tags=[{"key": "k", "value": "v"}])
         plane.must("ecs", "DeleteCluster", cluster="gone")
+        for name in ("machines", "unused"):
+            group = {"autoScalingGroupArn": f"{name}-group"}
+            plane.must("ecs", "CreateCapacityProvider", name=name, autoScalingGroupProvider=group)
+        plane.must(
+            "ecs",
+            "PutClusterCapacityProviders",
+            cluster="default",
+            capacityProviders=["machines", "FARGATE"],
+            defaultCapacityProviderStrategy=[],
+        )
         registered = [
             plane.must("ecs", "RegisterContainerInstance", who=plane.agent, **machine(number)) for number in (1, 2)
         ]
@@ -112,7 +122,18 @@ class World:
             ("idle", {"taskDefinition": "web", "desiredCount": 0}),
         ):
             plane.must("ecs", "CreateService", serviceName=name, **members)
+        plane.must("ecs", "CreateService", serviceName="ext", desiredCount=1, deploymentController={"type": "EXTERNAL"})
         plane.settle_services()
+        # "idle" was deployed at once, so its newest deployment can be rolled back.
+        moved = plane.must("ecs", "UpdateService", service="idle", desiredCount=1, forceNewDeployment=True)["service"]
+        self.deployment = moved["currentServiceDeployment"]
+        self.revision = moved["currentServiceRevisions"][0]["arn"]
+        sets = [
+            plane.must("ecs", "CreateTaskSet", cluster="default", service="ext", taskDefinition="web:1")["taskSet"]
+            for _ in range(2)
+        ]
+        self.task_sets = [made["taskSetArn"] for made in sets]
+        plane.must("ecs", "UpdateServicePrimaryTaskSet", cluster="default", service="ext", primaryTaskSet=sets[0]["id"])
         plane.must("ecs", "PutAttributes", attributes=[{"name": "rack", "value": "r1", "targetId": self.instances[0]}])
         plane.must("ecs", "PutAccountSetting", name="awsvpcTrunking", value="enabled")
         self.now = self.make_logs(plane)
@@ -142,13 +163,37 @@ class World:
         definitions += [f"{BASE}task-definition/web:1", f"{BASE}task-definition/web", "arn:aws:ecs", "web:1:1", ""]
         tasks = [self.running, self.stopped, self.pending, self.attached, self.running.rsplit("/", 1)[1], "0" * 32]
         tasks += [f"{BASE}task/spare/{'0' * 32}", f"{BASE}task/{'0' * 32}", f"{BASE}cluster/default", "x", ""]
-        services = ["svc", "idle", "none", f"{BASE}service/default/svc", f"{BASE}service/svc", f"{BASE}service/a/b/c"]
+        services = [
+            "svc",
+            "idle",
+            "ext",
+            "none",
+            f"{BASE}service/default/svc",
+            f"{BASE}service/svc",
+            f"{BASE}service/a/b/c",
+        ]
         instances = [*self.instances, self.instances[0].rsplit("/", 1)[1], "0" * 32, f"{BASE}container-instance/x", ""]
         resources = [f"{BASE}cluster/default", self.running, self.instances[0], f"{BASE}service/default/svc"]
-        resources += [f"{BASE}task-definition/web:1", f"{BASE}task-definition/old:1", f"{BASE}cluster/none", "arn:x"]
+        task_sets = [
+            *self.task_sets,
+            self.task_sets[0].partition("/ext/")[2],
+            "ecs-svc/1",
+            "ecs-svc/x",
+            "",
+            services[0],
+        ]
+        deployments = [self.deployment, f"{BASE}service-deployment/default/svc/x", self.revision, "x", ""]
+        resources += [
+            self.task_sets[1],
+            f"{BASE}task-definition/web:1",
+            f"{BASE}task-definition/old:1",
+            f"{BASE}cluster/none",
+            "arn:x",
+        ]
         resources += [f"{LOG_BASE}group", f"{LOG_BASE}group:*", f"{LOG_BASE}none", "arn:aws:s3:::bucket"]
         groups, streams = ["group", "quiet", "none", "a/b", "", "x" * 513], ["stream", "none", "a:b", "*", ""]
         subnets = [[NETWORK.subnets[0].id], [NETWORK.subnets[1].id, NETWORK.subnets[2].id], ["subnet-0"], []]
+        providers = ["machines", "unused", "FARGATE", "FARGATE_SPOT", "none", f"{BASE}capacity-provider/machines", ""]
         return {
             "cluster": clusters,
             "clusters": clusters,
@@ -162,6 +207,13 @@ class World:
             "service": services,
             "services": services,
             "serviceName": [*services, "new-service", "a" * 256],
+            "taskSet": task_sets,
+            "taskSets": task_sets,
+            "primaryTaskSet": task_sets,
+            "serviceDeploymentArn": deployments,
+            "serviceDeploymentArns": deployments,
+            "serviceRevisionArns": [self.revision, f"{BASE}service-revision/default/svc/1", self.deployment, "x"],
+            "stopType": ["ROLLBACK", "ABORT"],
             "containerInstance": instances,
             "containerInstances": instances,
             "containerInstanceArn": instances,
@@ -178,6 +230,9 @@ class World:
             "image": ["busybox", "busybox:1", "repo/image@sha256:" + "0" * 64, "a b", "", "UPPER"],
             "containerName": ["web", "side", "none"],
             "name": ["web", "side", "volume", "rack", "CPU", "awsvpcTrunking", "containerInsights", "a b", "n" * 256],
+            "capacityProvider": [*providers, "m" * 256],
+            "capacityProviders": providers,
+            "autoScalingGroupArn": ["machines-group", "fresh-group", "arn:aws:autoscaling:x", "", "x" * 200],
             "networkMode": ["bridge", "host", "none", "awsvpc"],
             "cpu": ["256", "1 vCPU", ".25 vcpu", "0", "-1", "99999999999", "1e3", "²"],
             "memory": ["512", "1GB", "0.5 gb", "0", "-5", "one"],

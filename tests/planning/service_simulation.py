@@ -36,6 +36,27 @@ def deployment(number: int, now: float = START, **changes: object) -> Deployment
     return msgspec.structs.replace(base, **changes)
 
 
+def configuration(
+    *,
+    minimum: int = 100,
+    maximum: int = 200,
+    rollback: bool = True,
+    threshold: tuple[str, int] | None = None,
+    reset: bool | None = None,
+    **changes: object,
+) -> ecs.DeploymentConfiguration:
+    """A configuration with the circuit breaker on."""
+    breaker = ecs.DeploymentCircuitBreaker(
+        enable=True,
+        rollback=rollback,
+        reset_on_healthy_task=reset,
+        threshold_configuration=ecs.ThresholdConfiguration(type=threshold[0], value=threshold[1]) if threshold else None,
+    )
+    return ecs.DeploymentConfiguration(
+        maximum_percent=maximum, minimum_healthy_percent=minimum, deployment_circuit_breaker=breaker, **changes
+    )
+
+
 def service(desired: int, *, minimum: int = 100, maximum: int = 200, **changes: object) -> Service:
     base = Service(
         arn=SERVICE,
@@ -62,6 +83,8 @@ class Simulation:
         self.now = START
         self.tasks: dict[str, Task] = {}
         self.draining: set[str] = set()
+        self.stop_requested: str | None = None
+        self.alarms: set[str] = set()
         self.said: list[str] = []
         self.started: list[Task] = []
         self.last: Plan | None = None
@@ -71,7 +94,13 @@ class Simulation:
 
     def step(self) -> Plan:
         """Plan once, check the safety rules, carry the plan out."""
-        snapshot = ServiceSnapshot(self.service, tuple(self.tasks.values()), frozenset(self.draining))
+        snapshot = ServiceSnapshot(
+            self.service,
+            tuple(self.tasks.values()),
+            frozenset(self.draining),
+            stop_requested=self.stop_requested,
+            alarms_in_alarm=frozenset(self.alarms),
+        )
         result = plan(snapshot, self.now)
         self._check_safety(result)
         self.service = result.service
@@ -98,7 +127,12 @@ class Simulation:
         for _ in range(rounds):
             result = self.step()
             if not result.actions and self.last is result and not self.unfinished():
-                return result
+                primary = self.service.primary
+                if result.wake_at is None or primary is None or primary.rollout_state != "IN_PROGRESS":
+                    return result
+                # Tasks prove themselves, or failures are waited out.
+                self.now = max(self.now, result.wake_at)
+                continue
             self.everything_goes_well()
             self.now += 1.0
         raise AssertionError(f"the service never settled: {self.describe()}")
@@ -177,7 +211,7 @@ class Simulation:
             elif task.last_status == "PENDING":
                 self.runs(task)
             elif task.last_status == "RUNNING" and self.health_check and task.health_status == "UNKNOWN":
-                self.change(task, health_status="HEALTHY")
+                self.change(task, health_status="HEALTHY", healthy_at=self.now)
 
     def update(self, number: int) -> None:
         """A new deployment, as UpdateService makes it."""

@@ -101,6 +101,8 @@ def test_expressions(text: str, expected: bool) -> None:
         ('attribute:a "==" b', 13),
         ("attribute:a =~ " + "(" * 1900, 16),
         ("attribute:a == " + "b" * 2000, 2001),
+        ("attribute:a =~ (a+)+b", 16),
+        ("attribute:b == c and attribute:a !~ '(a|a)*b'", 37),
         ("(" * 60 + "attribute:a == b" + ")" * 60, 51),
     ],
 )

@@ -138,6 +138,28 @@ def test_a_disconnected_instance_keeps_its_task_and_gets_none():
     assert start.container_instances == ("a",)
 
 
+def test_a_lost_machine_does_not_hold_a_deployment_up():
+    simulation = running("a", "b")
+    simulation.set("a", connected=False)
+    simulation.update(2)
+    simulation.step()
+    old = {task.container_instance_arn: task for task in simulation.tasks.values()}
+    for _ in range(5):
+        # What runs on the lost machine never reports again.
+        simulation.ends(old["b"])
+        for task in simulation.alive("ecs-svc/2"):
+            simulation.runs(task)
+        simulation.step()
+    assert simulation.service.steady
+    assert simulation.service.desired_count == 1
+    assert [d.id for d in simulation.service.deployments] == ["ecs-svc/2"]
+    simulation.set("a", connected=True)
+    assert simulation.step().starts == ()
+    simulation.ends(old["a"])
+    simulation.settle()
+    assert [task.deployment_id for task in simulation.on("a")] == ["ecs-svc/2"]
+
+
 def test_a_task_whose_instance_no_longer_meets_the_constraints_is_stopped():
     simulation = running("a", "b")
     simulation.unsuitable["a"] = frozenset({"ecs-svc/1"})

@@ -10,6 +10,10 @@ from service_simulation import START, Simulation, deployment, service
 from openecs.planning import deployment_backoff as backoff
 
 
+def account(record, tasks):
+    return backoff.account(record, [task for task in tasks if task.stopped], tasks)
+
+
 def failed_task(at: float, created_at: float = START):
     simulation = Simulation(service(1))
     simulation.step()
@@ -27,29 +31,67 @@ def started_task(at: float, created_at: float = START):
 
 def test_failures_since_the_last_start_count():
     tasks = [failed_task(START + 1), failed_task(START + 2), started_task(START + 3), failed_task(START + 4)]
-    assert backoff.account(deployment(1), tasks).failed_tasks == 1
-    assert backoff.account(deployment(1), tasks).first_running_at == START + 3
+    assert account(deployment(1), tasks).failed_tasks == 1
+    assert account(deployment(1), tasks).first_running_at == START + 3
 
 
 def test_forgotten_tasks_do_not_shorten_a_row_of_failures():
-    record = deployment(1, failed_tasks=12)
-    assert backoff.account(record, [failed_task(START + 5)]).failed_tasks == 12
-    assert backoff.account(record, [started_task(START + 5)]).failed_tasks == 0
+    record = account(deployment(1), [failed_task(START + at) for at in range(1, 13)])
+    assert record.failed_tasks == 12
+    assert account(record, [failed_task(START + 12)]).failed_tasks == 12
+    assert account(record, [failed_task(START + 12), failed_task(START + 13)]).failed_tasks == 13
+    assert account(record, [started_task(START + 14)]).failed_tasks == 0
 
 
 def test_what_failed_before_an_update_does_not_count():
     record = deployment(1, updated_at=START + 10)
     tasks = [failed_task(START + 9), failed_task(START + 11)]
-    assert backoff.account(record, tasks).failed_tasks == 1
-    assert backoff.not_before(record, 1, tasks[:1], START + 10) == 0.0
+    assert account(record, tasks).failed_tasks == 1
+    assert backoff.not_before(account(record, tasks[:1]), 1, START + 10) == 0.0
+    before = account(deployment(1), tasks[:1])
+    updated = msgspec.structs.replace(before, updated_at=START + 10)
+    assert account(updated, tasks[:1]).failed_tasks == 0
+
+
+def exited_task(at: float, lived: float):
+    task = failed_task(at)
+    return msgspec.structs.replace(task, started_at=at - lived, stop_code="EssentialContainerExited", arn=f"x{at}")
+
+
+def test_tasks_that_exit_early_are_delayed_from_the_second_round_on_and_forgotten_after_a_stable_period():
+    record = deployment(1, updated_at=0.0)
+    delays = []
+    tasks = []
+    at = START
+    for _ in range(11):
+        tasks.append(exited_task(at, lived=5.0))
+        record = account(record, tasks)
+        held = backoff.state(record, 1, at)
+        delays.append(held.delay if held else 0)
+        at += delays[-1] + 6.0
+    assert delays == [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
+    assert held.cause == "exited-early"
+    assert held.failures == 11
+    calm = account(record, [*tasks, exited_task(at + 601, lived=5.0)])
+    assert calm.crashes.count == 1
+
+
+def test_a_task_that_ran_for_a_while_is_no_crash_loop():
+    assert account(deployment(1), [exited_task(START + 100, lived=60.0)]).crashes.count == 0
+
+
+def test_what_holds_a_service_back_is_told_as_data():
+    record = service(1)
+    tasks = [msgspec.structs.replace(failed_task(START + at), deployment_id="ecs-svc/1") for at in (1, 2)]
+    (held,) = backoff.back_off_state(record, tasks, START + 3)
+    assert held == ("ecs-svc/1", "never-started", 2, 2.0, START + 4)
+    assert backoff.back_off_state(record, tasks, START + 5) == ()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 1000)), max_size=30), st.randoms(use_true_random=False))
 def test_counting_again_changes_nothing_and_order_does_not_matter(outcomes, order):
     tasks = [failed_task(START + at) if fails else started_task(START + at) for fails, at in outcomes]
-    first = backoff.account(deployment(1), tasks)
+    first = account(deployment(1), tasks)
     order.shuffle(tasks)
-    again = backoff.account(
-        deployment(1, failed_tasks=first.failed_tasks, first_running_at=first.first_running_at), tasks
-    )
-    assert again == first
+    assert account(first, tasks) is first
+    assert account(deployment(1), tasks) == first

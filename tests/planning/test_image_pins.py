@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -65,6 +66,18 @@ def test_the_oldest_task_that_was_running_decides() -> None:
     ]
     assert image_pins.resolve(deployment(), tasks) == (PIN_A,)
     assert image_pins.resolve(deployment(), reversed(tasks)) == (PIN_A,)
+
+
+def test_thousands_of_tasks_without_digests_are_not_asked_one_by_one() -> None:
+    asked = []
+
+    def tasks() -> Iterator[Task]:
+        for number in range(1000):
+            asked.append(number)
+            yield task(number, container(), started=number >= 3)
+
+    assert image_pins.resolve(deployment(), tasks()) == ()
+    assert len(asked) < 20
 
 
 def test_what_is_settled_stays() -> None:

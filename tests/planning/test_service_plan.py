@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from service_simulation import START, Simulation, service
 
 from openecs.planning.service_snapshot import ServiceSnapshot, take_census
@@ -333,12 +332,6 @@ def test_a_plan_that_changes_nothing_keeps_the_record():
     simulation = first_rollout(2)
     record = simulation.service
     assert simulation.step().service is record
-
-
-def test_only_replica_services_have_a_planner():
-    simulation = Simulation(service(1, scheduling_strategy="DAEMON"))
-    with pytest.raises(ValueError, match="DAEMON"):
-        simulation.step()
 
 
 def test_side_containers_do_not_decide_about_health():

@@ -70,9 +70,21 @@ class Sets(Simulation):
 
 @pytest.mark.parametrize(
     ("desired", "scale", "count"),
-    [(0, 100.0, 0), (5, 0.0, 0), (6, 20.0, 2), (3, 50.0, 2), (10, 10.0, 1), (100, 7.0, 7), (1, 0.1, 1), (3, 33.4, 2)],
+    [
+        (0, 100.0, 0),
+        (5, 0.0, 0),
+        (6, 20.0, 2),
+        (3, 50.0, 2),
+        (10, 10.0, 1),
+        (100, 7.0, 7),
+        (1, 0.1, 1),
+        (3, 33.4, 2),
+        (3, 100 / 3, 1),
+        (7, 100 / 7, 1),
+        (11, 100 / 11, 1), (14, 900 / 14, 9),
+    ],
 )
-def test_computed_desired_count_is_rounded_up_and_exact(desired, scale, count):
+def test_computed_desired_count_is_rounded_up(desired, scale, count):
     assert computed_desired_count(desired, scale) == count
 
 

@@ -51,6 +51,7 @@ class Clients:
         return {
             self.run_task: 6.0,
             self.stop_task: 4.0,
+            self.protect_task: 2.0,
             self.create_service: 2.5,
             self.update_service: 4.0,
             self.delete_service: 0.7,
@@ -100,6 +101,17 @@ class Clients:
         if known:
             request = ecs.StopTaskRequest(task=self.rng.choice(known), reason="the user wants it so")
             self.say(self.attempt("StopTask", request))
+
+    async def protect_task(self) -> None:
+        known = list(self.world.ledger.tasks)
+        if known:
+            request = ecs.UpdateTaskProtectionRequest(
+                cluster="default",
+                tasks=(self.rng.choice(known),),
+                protection_enabled=self.rng.random() < 0.8,
+                expires_in_minutes=self.rng.choice((None, 1, 5)),
+            )
+            self.say(self.attempt("UpdateTaskProtection", request))
 
     async def create_service(self) -> None:
         if len(self.services) >= 4:

@@ -118,6 +118,8 @@ class Checker:
             self.wrong(f"{new.arn} went back from {old.last_status} to {new.last_status}")
         if old.desired_status == "STOPPED" and new.desired_status != "STOPPED":
             self.wrong(f"{new.arn} was to stop and is to run again")
+        if old.desired_status == "RUNNING" and new.desired_status == "STOPPED":
+            self._protected(old, new)
         for name in _SET_ONCE:
             if getattr(old, name) is not None and getattr(new, name) != getattr(old, name):
                 self.wrong(f"{new.arn}: {name} was {getattr(old, name)!r} and became {getattr(new, name)!r}")
@@ -132,6 +134,16 @@ class Checker:
                     self.wrong(f"{new.arn} is RUNNING and no engine ever started its container {container.name}")
         if new.stopped and not old.stopped:
             self._stopped(new)
+
+    def _protected(self, old: Task, new: Task) -> None:
+        """The scheduler may stop a protected task with its service, and for failing health checks only."""
+        service = self.services.get(new.service_arn or "")
+        if not old.protected(self._now()) or service is None or service.status != "ACTIVE":
+            return
+        leaving = self.instances.get(new.container_instance_arn or "") != "ACTIVE" and old.last_status != "RUNNING"
+        if new.stop_code == "ServiceSchedulerInitiated" and "health checks" not in (new.stopped_reason or ""):
+            if not leaving:
+                self.wrong(f"{new.arn} was stopped while it was protected until {old.protected_until}")
 
     def _stopped(self, task: Task) -> None:
         node = self.nodes.get(task.node_id or "")

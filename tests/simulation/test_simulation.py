@@ -35,6 +35,7 @@ def test_seeds_have_consequences() -> None:
     for happening in (
         "RunTask: done",
         "StopTask: done",
+        "UpdateTaskProtection: done",
         "UpdateService",
         "outcome unknown",
         "is RUNNING, desired RUNNING",

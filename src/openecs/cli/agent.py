@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from openecs.cli.installation import Installation
-from openecs.cli.options import log_level_option
+from openecs.cli.options import group_option, log_level_option
 from openecs.cli.plan import AgentPlan
 from openecs.clock import SystemClock
 from openecs.config import AgentCredentials, read_file
@@ -24,20 +24,11 @@ KEY_ID_VARIABLE = "OPENECS_AGENT_ACCESS_KEY_ID"
 SECRET_VARIABLE = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a variable
 
 
-def _group(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """A group's name goes over the wire as the value of an attribute."""
-    if value is not None and not (0 < len(value) <= 128 and value.isascii() and value.isprintable()):
-        raise click.BadParameter("a group's name has between 1 and 128 printable ASCII characters.")
-    return value
-
-
 @click.command()
 @click.option("--endpoint", required=True, envvar="OPENECS_ENDPOINT", help="URL of the control plane.")
 @click.option("--cluster", default="default", show_default=True, help="Cluster to register in.")
 @click.option("--lend-to", multiple=True, metavar="CLUSTER", help="Further clusters in which the machine shows up.")
-@click.option(
-    "--group", callback=_group, help="Auto Scaling group that the machine belongs to, for capacity providers."
-)
+@group_option
 @click.option("--region", default="us-east-1", show_default=True, help="Region to register in.")
 @click.option("--fargate/--no-fargate", default=True, help="Serve Fargate tasks too [default: yes].")
 @click.option("--external", is_flag=True, help="Serve the launch type EXTERNAL only, not EC2 too.")
@@ -101,7 +92,7 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
         docker_host=plan.docker_host,
         fargate=plan.fargate,
         lend_to=plan.lend_to,
-        group=plan.group,
+        group=plan.group or None,
         external=plan.external,
         cpu=plan.cpu,
         memory=plan.memory,

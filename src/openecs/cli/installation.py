@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime: RuntimeKind = "docker"
     lend_to: tuple[str, ...] = ("default",)
     advertise_url: str | None = None
+    #: Auto Scaling group that this machine belongs to; empty for none.
+    group: str | None = None
     #: CPU units and MiB that this machine offers, ``None`` for all.
     cpu: int | None = None
     memory: int | None = None

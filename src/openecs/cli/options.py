@@ -15,6 +15,7 @@ _LEVELS = click.Choice(["debug", "info", "warning", "error"])
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+MAX_GROUP = 128
 #: What ``Amount`` makes of the word ``all``: the kept limit ends.
 ALL = "all"
 
@@ -45,6 +46,20 @@ def data_dir_option(function: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         callback=_to_installation,
         help="Folder of the installation [default: ~/.local/share/openecs, for root /var/lib/openecs].",
+    )(function)
+
+
+def _group(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A group's name goes over the wire as the value of an attribute."""
+    if value and (len(value) > MAX_GROUP or not value.isascii() or not value.isprintable()):
+        raise click.BadParameter(f"a group's name has up to {MAX_GROUP} printable ASCII characters.")
+    return value
+
+
+def group_option(function: F) -> F:
+    """``--group``; an empty name means none."""
+    return click.option(
+        "--group", callback=_group, help="Auto Scaling group that the machine belongs to, for capacity providers."
     )(function)
 
 

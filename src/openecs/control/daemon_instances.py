@@ -13,7 +13,9 @@ answer changes; the next look at the service, at the latest the resync, takes it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from openecs.model.node import ContainerInstance, Node
@@ -64,6 +66,19 @@ class _Known(NamedTuple):
     matches: frozenset[str]
 
 
+@dataclass(slots=True)
+class _Answers:
+    """What was found out for one service."""
+
+    #: What the service's record says about it; other answers hold for other records.
+    fingerprint: tuple[object, ...]
+    needs: tuple[_Needs, ...]
+    by_instance: dict[str, _Known] = field(default_factory=dict)
+    #: The last answer as a whole, as long as it lasts: until the cluster's number changes.
+    whole: tuple[DaemonInstance, ...] = ()
+    number: int = -1
+
+
 class DaemonInstances:
     """Looks instances up for DAEMON services."""
 
@@ -72,25 +87,38 @@ class DaemonInstances:
         #: (service, container instance) → until when not to try again.
         self._refused: dict[tuple[str, str], float] = {}
         #: Service → what its deployments need and the answers for instances.
-        self._known: dict[str, tuple[tuple[object, ...], tuple[_Needs, ...], dict[str, _Known]]] = {}
+        self._known: dict[str, _Answers] = {}
+        #: Cluster → how often one of its instances, or their nodes, changed.
+        self._changes: Counter[str] = Counter()
+        # As watchers of the tables these see changes that are undone, too.
+        state.container_instances.watch(self._instance_replaced)
+        state.nodes.watch(self._node_replaced)
 
     def of(self, service: Service, now: float) -> tuple[DaemonInstance, ...]:
         """The instances of the service's cluster that are ACTIVE or DRAINING."""
         if service.scheduling_strategy != "DAEMON":
             return ()
-        needs, known = self._needs(service)
-        dynamic = any(need.dynamic for need in needs)
+        answers = self._answers(service)
+        number = self._changes[service.cluster_arn]
+        if answers.number == number:
+            return answers.whole
+        dynamic = any(need.dynamic for need in answers.needs)
         found = []
+        known: dict[str, _Known] = {}
+        lasting = not dynamic
         for instance in self._state.container_instances.by("cluster", service.cluster_arn):
             node = self._state.nodes.get(instance.node_id)
             if node is None or instance.status == "INACTIVE":
                 continue
-            answer = known.get(instance.arn)
+            answer = answers.by_instance.get(instance.arn)
             if dynamic or answer is None or answer.instance is not instance or answer.node is not node:
                 facts = self._facts(service, instance, node)
-                matches = frozenset(need.deployment_id for need in needs if need.met_by(facts))
-                answer = known[instance.arn] = _Known(instance, node, matches)
+                matches = frozenset(need.deployment_id for need in answers.needs if need.met_by(facts))
+                answer = _Known(instance, node, matches)
+            known[instance.arn] = answer
             active = instance.status == "ACTIVE"
+            refused = bool(self._refused) and self._refused.get((service.arn, instance.arn), 0.0) > now
+            lasting = lasting and active and not refused
             found.append(
                 DaemonInstance(
                     instance.arn,
@@ -98,15 +126,18 @@ class DaemonInstances:
                     node.agent_connected,
                     answer.matches,
                     not active and self._occupied(instance),
-                    bool(self._refused) and self._refused.get((service.arn, instance.arn), 0.0) > now,
+                    refused,
                 )
             )
-        return tuple(found)
+        answers.whole, answers.by_instance = tuple(found), known
+        answers.number = number if lasting else -1
+        return answers.whole
 
     def refuse(self, service: Service, instance_arns: Iterable[str], now: float) -> None:
         """These instances had no room for a task of the service."""
         for arn in instance_arns:
             self._refused[service.arn, arn] = now + REFUSAL_LASTS
+        self._answers(service).number = -1
 
     def forget(self, service_arn: str) -> None:
         """The service is gone."""
@@ -186,14 +217,25 @@ class DaemonInstances:
             task_groups=frozenset(counts.groups) - {group},
         )
 
-    def _needs(self, service: Service) -> tuple[tuple[_Needs, ...], dict[str, _Known]]:
+    def _answers(self, service: Service) -> _Answers:
         deployments = tuple((d.id, d.task_definition_arn, d.launch_type) for d in service.deployments)
         fingerprint = (deployments, service.placement_constraints)
-        cached = self._known.get(service.arn)
-        if cached is None or cached[0] != fingerprint:
-            needs = tuple(need for need in map(self._need, (service,) * len(deployments), service.deployments) if need)
-            cached = self._known[service.arn] = (fingerprint, needs, {})
-        return cached[1], cached[2]
+        answers = self._known.get(service.arn)
+        if answers is None or answers.fingerprint != fingerprint:
+            needs = tuple(need for d in service.deployments if (need := self._need(service, d)) is not None)
+            answers = self._known[service.arn] = _Answers(fingerprint, needs)
+        return answers
+
+    def _instance_replaced(self, old: ContainerInstance | None, new: ContainerInstance | None) -> None:
+        instance = new or old
+        if instance is not None:
+            self._changes[instance.cluster_arn] += 1
+
+    def _node_replaced(self, old: Node | None, new: Node | None) -> None:
+        node = new or old
+        if node is not None:
+            for instance in self._state.container_instances.by("node", node.id):
+                self._changes[instance.cluster_arn] += 1
 
     def _need(self, service: Service, deployment: Deployment) -> _Needs | None:
         definition = self._state.task_definitions.get(deployment.task_definition_arn)

@@ -10,7 +10,7 @@ Its own memory is small and only saves rows: when each service last failed to pl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import structlog
 
@@ -20,7 +20,7 @@ from openecs.model.history import Actor, HistoryEntry
 from openecs.model.node import ContainerInstance
 from openecs.planning import service_history, task_history
 from openecs.state.state import State
-from openecs.state.store import Because, Notice, Transaction
+from openecs.state.store import Notice, Transaction
 from openecs.wire.call import acting
 
 logger = structlog.get_logger("openecs.control")
@@ -34,8 +34,6 @@ PRUNE_PAUSE, PRUNE_INTERVAL = 1.0, 600.0
 #: Seconds within which a deployment's tasks not being placed for the same reasons is noted once.
 REPEAT_AFTER = 600.0
 
-_NO_REASON = Because("", {})
-
 
 class Historian:
     """Notes what transactions do.  Constructing it makes the store call it."""
@@ -47,13 +45,13 @@ class Historian:
         self._not_placed: dict[str, tuple[object, float]] = {}
         state.store.keep_history(self._note)
 
-    async def prune(self) -> None:
+    async def prune(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Forget what is older than ``RETENTION``, in small batches, for ever."""
         while True:
             pruned = await self._state.store.prune_history(self._clock.now() - RETENTION, PRUNED_AT_ONCE)
             if pruned:
                 logger.debug("history.pruned", entries=pruned)
-            await asyncio.sleep(PRUNE_PAUSE if pruned == PRUNED_AT_ONCE else PRUNE_INTERVAL)
+            await sleep(PRUNE_PAUSE if pruned == PRUNED_AT_ONCE else PRUNE_INTERVAL)
 
     def _note(self, tx: Transaction, notices: Sequence[Notice]) -> None:
         now = self._clock.now()
@@ -77,8 +75,8 @@ class Historian:
             if new is None or new.status == "INACTIVE":
                 for deployment in old.deployments if old is not None else ():
                     self._not_placed.pop(deployment.id, None)
-            cause = tx.reasons.get(key, _NO_REASON).text
-            return service_history.service_entries(old, new, cause=cause, actor=actor, now=now)
+            causes = {subject: because.text for subject, because in tx.reasons.items()} if tx.reasons else {}
+            return service_history.service_entries(old, new, causes=causes, actor=actor, now=now)
         if table == "service_events":
             return service_history.event_entries(old, new)
         if table == "service_deployment":

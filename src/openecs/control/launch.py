@@ -12,22 +12,21 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from openecs.control.candidates import candidate, cluster_candidates, pool_candidates
+from openecs.control.task_demand import fargate_demand, task_demand
 from openecs.errors import Retryable, invalid_parameter
 from openecs.ids import Ids
-from openecs.model.capacity_provider import FARGATE_PROVIDERS, GROUP_ATTRIBUTE
+from openecs.model.capacity_provider import FARGATE_PROVIDERS
 from openecs.model.cluster import Cluster
-from openecs.model.network import RegionNetwork, region_network
+from openecs.model.network import RegionNetwork, Subnet, region_network
 from openecs.model.node import ContainerInstance
 from openecs.model.resources import Resources
 from openecs.model.service import ImagePin
 from openecs.model.tags import ResourceTags
 from openecs.model.task import NetworkInterface, Task, Waiting
 from openecs.model.task_definition import TaskDefinition
-from openecs.planning import cluster_query, image_pins
-from openecs.planning.launch_requirements import required_attributes
+from openecs.planning import image_pins, placement_history
 from openecs.planning.new_task import new_interface, new_task
-from openecs.planning.placement import Candidate, Demand, Rejection, Strategy, closest, place
+from openecs.planning.placement import Candidate, Demand, Rejection, Scope, closest, explain
 from openecs.planning.provider_shares import shares
 from openecs.planning.reservation import task_reservation
 from openecs.shapes import ecs
@@ -38,13 +37,9 @@ FARGATE_FULL = "Capacity is unavailable at this time. Please try again later or 
 NO_ADDRESS = "RESOURCE:ENI"
 #: Tasks of one cluster that may wait for capacity at a time.
 MAX_WAITING = 500
+#: Up to so many nodes, history says of every placement what spoke against each other one.
+EXPLAINED = 50
 TOO_MANY_WAITING = "You've reached the limit on the number of tasks that can be in the PROVISIONING state in a cluster."
-
-#: What ECS does for services, and here for RunTask too, when nobody says otherwise.
-DEFAULT_STRATEGY = (
-    Strategy("spread", "attribute:ecs.availability-zone"),
-    Strategy("spread", "instanceId"),
-)
 
 
 class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +70,21 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     container_instances: tuple[ContainerInstance, ...] = ()
 
 
+class PlacementFacts(NamedTuple):
+    """Why a task is where it is."""
+
+    task_arn: str
+    node_id: str
+    #: ``None`` in the Fargate pool.
+    container_instance_arn: str | None
+    availability_zone: str | None
+    #: The strategies that decided, like ``spread(attribute:ecs.availability-zone)``.
+    strategies: tuple[str, ...]
+    #: How many nodes fitted, of how many that the task could choose from or not.
+    fitting: int
+    offered: int
+
+
 class Launched(NamedTuple):
     """The tasks, already written: those that found a node, and those of an Auto Scaling group
     provider that wait for one; and why there are not more."""
@@ -85,6 +95,10 @@ class Launched(NamedTuple):
     nearest: Rejection | None
     #: How many of the tasks wait for capacity.
     waiting: int = 0
+    #: Of the tasks that found a node, in their order.
+    facts: tuple[PlacementFacts, ...] = ()
+    #: Every node's reason, when something failed for want of a fitting node.
+    rejections: tuple[Rejection, ...] = ()
 
 
 class Launcher:
@@ -132,6 +146,8 @@ class Launcher:
             tuple(failure for part in parts for failure in part.failures),
             next((part.nearest for part in parts if part.nearest is not None), None),
             sum(part.waiting for part in parts),
+            tuple(fact for part in parts for fact in part.facts),
+            tuple(rejection for part in parts for rejection in part.rejections),
         )
 
     def place_waiting(self, tx: Transaction, tasks: Sequence[Task], *, ids: Ids) -> int:
@@ -158,19 +174,20 @@ class Launcher:
             placement_strategy=wishes.placement_strategy,
             capacity_provider=like.capacity_provider_name,
         )
-        demand = self._demand(spec, like.reservation)
-        left = list(reversed(tasks))
-        for decision in place(demand, spec.count, self._candidates(spec), self._rng):
-            where = self._location(spec, decision.chosen, ids) if decision.chosen else None
-            if where is not None:
-                task = left.pop()
-                containers = image_pins.settled(task.containers, self._pins(task))
-                tx.put(
-                    msgspec.structs.replace(
-                        task, waiting=None, containers=containers, version=task.version + 1, **where
-                    )
-                )
-        return len(tasks) - len(left)
+        scope = self._scope(spec)
+        offer = self._state.fleet.offer(scope)
+        view = offer.view(scope, self._demand(spec, like.reservation), self._rng)
+        for placed, task in enumerate(tasks):
+            chosen = offer.best(view)
+            where = self._location(spec, chosen, ids) if chosen else None
+            if where is None:
+                return placed
+            tx.because(task.arn, "capacity has come", fitting=view.fitting, offered=len(offer))
+            containers = image_pins.settled(task.containers, self._pins(task))
+            tx.put(
+                msgspec.structs.replace(task, waiting=None, containers=containers, version=task.version + 1, **where)
+            )
+        return len(tasks)
 
     def _pins(self, task: Task) -> tuple[ImagePin, ...]:
         """The image digests that the task's deployment has settled."""
@@ -207,45 +224,101 @@ class Launcher:
         demand = self._demand(spec, reservation)
         if spec.container_instances:
             return self._start_on(tx, spec, demand, now, ids)
-        candidates = self._candidates(spec)
-        if not candidates and not may_wait and spec.launch_type != "FARGATE":
-            raise invalid_parameter("No Container Instances were found in your cluster.")
+        scope = self._scope(spec)
+        offer = self._state.fleet.offer(scope)
+        view = offer.view(scope, demand, self._rng)
         tasks: list[Task] = []
-        rejections: tuple[Rejection, ...] = ()
+        facts: list[PlacementFacts] = []
+        against: dict[str, Any] = {}
         missing = no_address = 0
-        for decision in place(demand, spec.count, candidates, self._rng):
-            if decision.chosen is None:
-                rejections, missing = decision.rejections, missing + 1
-                continue
-            task = self._write(tx, spec, decision.chosen, demand, now, ids)
+        while len(tasks) < spec.count:
+            chosen = offer.best(view)
+            if chosen is None:
+                # What does not fit now does not fit the rest of the tasks either.
+                missing = spec.count - len(tasks)
+                break
+            fitting = view.fitting
+            if not facts and fitting < len(offer) <= EXPLAINED:
+                named = placement_history.NAMED_FOR_ONE
+                against = placement_history.against(offer.explain(view), reservation, named=named)
+            task = self._write(tx, spec, chosen, demand, now, ids)
             if task is None:
-                no_address += 1
-            else:
-                tasks.append(task)
+                no_address = spec.count - len(tasks)
+                break
+            tasks.append(task)
+            facts.append(_facts(task, demand, fitting, len(offer)))
+            names = demand.strategy_names
+            why = placement_history.chosen(names, fitting=fitting, offered=len(offer), against=against)
+            tx.because(task.arn, "", **why)
+        rejections: tuple[Rejection, ...] = ()
+        if missing:
+            if not may_wait and spec.launch_type != "FARGATE" and not offer.candidates(scope):
+                empty = "No Container Instances were found in your cluster."
+                self._note_failures(tx, spec, reservation, (), empty, missing, now)
+                raise invalid_parameter(empty)
+            rejections = offer.explain(view)
         waiting = 0
         if may_wait and missing:
             waiting = min(missing, max(MAX_WAITING - self._state.tasks.count("unplaced", spec.cluster.arn), 0))
-            tasks += [self._wait(tx, spec, reservation, now, ids) for _ in range(waiting)]
+            waiters = [self._wait(tx, spec, reservation, now, ids) for _ in range(waiting)]
+            tasks += waiters
+            against = placement_history.against(rejections, reservation, named=placement_history.NAMED_FOR_ONE)
+            for task in waiters:
+                tx.because(task.arn, "", **against)
             failures = [ecs.Failure(arn=spec.cluster.arn, reason=TOO_MANY_WAITING)] * (missing - waiting)
         else:
             failures = [*self._failures(spec, rejections, missing)]
         failures += [ecs.Failure(arn=spec.cluster.arn, reason=NO_ADDRESS)] * no_address
-        return Launched(tuple(tasks), tuple(failures), closest(rejections), waiting)
+        if failures:
+            self._note_failures(tx, spec, reservation, rejections, failures[0].reason, spec.count - len(tasks), now)
+        return Launched(tuple(tasks), tuple(failures), closest(rejections), waiting, tuple(facts), rejections)
 
     def _start_on(self, tx: Transaction, spec: LaunchSpec, demand: Demand, now: float, ids: Ids) -> Launched:
         tasks: list[Task] = []
         failures: list[ecs.Failure] = []
+        facts: list[PlacementFacts] = []
+        rejections: list[Rejection] = []
         for instance in spec.container_instances:
-            node = self._state.nodes.get(instance.node_id)
-            candidates = [candidate(self._state, node, instance)] if node else []
-            decision = place(demand, 1, candidates, self._rng)[0]
-            task = self._write(tx, spec, decision.chosen, demand, now, ids) if decision.chosen else None
-            if task is not None:
-                tasks.append(task)
+            candidate = self._state.fleet.instance(instance)
+            reason = explain(demand, candidate) if candidate else "INACTIVE"
+            if candidate is None or reason is not None:
+                failures.append(ecs.Failure(arn=instance.arn, reason=reason))
+                if candidate is not None and reason is not None:
+                    rejections.append(Rejection(candidate, reason))
                 continue
-            reason = decision.rejections[0].reason if decision.rejections else NO_ADDRESS
-            failures.append(ecs.Failure(arn=instance.arn, reason=reason))
-        return Launched(tuple(tasks), tuple(failures), None)
+            task = self._write(tx, spec, candidate, demand, now, ids)
+            if task is None:
+                failures.append(ecs.Failure(arn=instance.arn, reason=NO_ADDRESS))
+                continue
+            tasks.append(task)
+            facts.append(_facts(task, None, 1, 1))
+        if failures:
+            self._note_failures(tx, spec, demand.resources, rejections, failures[0].reason, len(failures), now)
+        return Launched(tuple(tasks), tuple(failures), None, 0, tuple(facts), tuple(rejections))
+
+    @staticmethod
+    def _note_failures(
+        tx: Transaction,
+        spec: LaunchSpec,
+        needed: Resources,
+        rejections: Sequence[Rejection],
+        reason: str | None,
+        missing: int,
+        now: float,
+    ) -> None:
+        """Leave in history why not every task of a service was launched; others' callers are told."""
+        if spec.service_arn is not None:
+            tx.note(
+                placement_history.not_placed(
+                    service_arn=spec.service_arn,
+                    deployment_id=spec.deployment_id,
+                    missing=missing,
+                    needed=needed,
+                    rejections=rejections,
+                    reason=reason or "",
+                    now=now,
+                )
+            )
 
     def _write(
         self, tx: Transaction, spec: LaunchSpec, chosen: Candidate, demand: Demand, now: float, ids: Ids
@@ -309,11 +382,9 @@ class Launcher:
 
     def _interface(self, spec: LaunchSpec, zone: str | None, ids: Ids) -> NetworkInterface | None:
         network = self._networks.of(spec.cluster.region)
-        wanted = spec.network_configuration.awsvpc_configuration if spec.network_configuration else None
-        assert wanted is not None  # noqa: S101 -- validation refuses awsvpc without it
-        subnets = [s for s in (network.subnet(i) for i in wanted.subnets) if s is not None]
+        wanted = _awsvpc(spec)
         # A subnet of the node's own zone first, then whatever the caller allows.
-        for subnet in sorted(subnets, key=lambda s: s.availability_zone != zone):
+        for subnet in sorted(self._subnets(spec), key=lambda s: s.availability_zone != zone):
             address = self._state.addresses.next_free(subnet)
             if address is not None:
                 return new_interface(
@@ -326,30 +397,24 @@ class Launcher:
                 )
         return None
 
+    def _subnets(self, spec: LaunchSpec) -> list[Subnet]:
+        network = self._networks.of(spec.cluster.region)
+        return [s for s in (network.subnet(i) for i in _awsvpc(spec).subnets) if s is not None]
+
     def _demand(self, spec: LaunchSpec, reservation: Resources) -> Demand:
         shape = spec.definition.definition
-        platform = shape.runtime_platform.cpu_architecture if shape.runtime_platform else None
-        constraints = [(c.type, c.expression) for c in spec.placement_constraints]
-        constraints += [(c.type, c.expression) for c in shape.placement_constraints or ()]
-        strategies = tuple(Strategy(s.type or "random", s.field or "") for s in spec.placement_strategy)
-        return Demand(
-            group=spec.group,
-            resources=reservation,
-            required_attributes=required_attributes(shape, spec.overrides),
-            architecture=platform.lower() if platform else None,
-            constraints=tuple(cluster_query.parse(text or "") for kind, text in constraints if kind == "memberOf"),
-            distinct_instance=any(kind == "distinctInstance" for kind, _ in constraints),
-            strategies=strategies or DEFAULT_STRATEGY,
-        )
+        if spec.launch_type != "FARGATE":
+            constraints, strategies = spec.placement_constraints, spec.placement_strategy
+            return task_demand(shape, spec.overrides, reservation, spec.group, constraints, strategies)
+        subnets = self._subnets(spec) if shape.network_mode == "awsvpc" else ()
+        zones = [subnet.availability_zone for subnet in subnets]
+        return fargate_demand(shape, spec.overrides, reservation, spec.cluster.arn, spec.group, zones)
 
-    def _candidates(self, spec: LaunchSpec) -> Sequence[Candidate]:
-        if spec.launch_type == "FARGATE":
-            return pool_candidates(self._state)
-        candidates = cluster_candidates(self._state, spec.cluster.arn, spec.launch_type)
-        if spec.capacity_provider is None:
-            return candidates
-        group = self._group(spec)
-        return [c for c in candidates if group and c.facts.attributes.get(GROUP_ATTRIBUTE) == group]
+    def _scope(self, spec: LaunchSpec) -> Scope:
+        if spec.launch_type == "FARGATE" or spec.capacity_provider is None:
+            return Scope(spec.cluster.arn, spec.launch_type)
+        # A provider that is gone has no instances, not all of them.
+        return Scope(spec.cluster.arn, spec.launch_type, self._group(spec) or "")
 
     def _group(self, spec: LaunchSpec) -> str | None:
         """Name of the Auto Scaling group that the launch's capacity provider stands for."""
@@ -367,6 +432,25 @@ class Launcher:
                 detail += f"; the closest one: {nearest.reason}"
             return [ecs.Failure(reason=FARGATE_FULL, detail=detail)] * missing
         return [ecs.Failure(arn=r.candidate.arn, reason=r.reason) for r in rejections]
+
+
+def _awsvpc(spec: LaunchSpec) -> ecs.AwsVpcConfiguration:
+    wanted = spec.network_configuration.awsvpc_configuration if spec.network_configuration else None
+    assert wanted is not None  # noqa: S101 -- validation refuses awsvpc without it
+    return wanted
+
+
+def _facts(task: Task, demand: Demand | None, fitting: int, offered: int) -> PlacementFacts:
+    assert task.node_id is not None  # noqa: S101 -- it was just placed
+    return PlacementFacts(
+        task_arn=task.arn,
+        node_id=task.node_id,
+        container_instance_arn=task.container_instance_arn,
+        availability_zone=task.availability_zone,
+        strategies=demand.strategy_names if demand else (),
+        fitting=fitting,
+        offered=offered,
+    )
 
 
 class RegionNetworks:

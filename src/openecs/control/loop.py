@@ -8,6 +8,8 @@ a lost signal costs time and nothing else.
 * ``Retryable`` means that the world is not ready: the key comes again after a back-off.
 * Any other exception is a bug in this reconciler or this key's data: it is logged with its
   traceback and the key comes again after a back-off; all other keys go on.
+* A key that costs much rests before its next turn, so that a large service whose tasks report one
+  by one is looked at a few times for many reports, and API calls are answered meanwhile.
 
 Time and sleeping are given by the caller, so that simulations run under virtual time.
 ``run()`` ends only by cancellation and belongs into the composition root's ``TaskGroup``.
@@ -47,6 +49,12 @@ Result = Done | After
 Reconcile = Callable[[str], Result] | Callable[[str], Awaitable[Result]]
 
 
+#: A key rests this many times as long as its turn took: then it has a fifth of a core at most.
+REST = 4.0
+#: Seconds of rest that are not worth a timer, and those after which a key has rested enough.
+SHORTEST_REST, LONGEST_REST = 0.002, 0.25
+
+
 @dataclass(frozen=True, slots=True)
 class BackOff:
     """How long a key that fails waits: doubling from ``first`` to ``maximum`` seconds."""
@@ -84,6 +92,10 @@ class KeyQueue:
         self._due[key] = when
         heapq.heappush(self._timers, (when, key))
 
+    def is_due_at(self, key: str, when: float) -> bool:
+        """Whether ``key`` is queued for exactly ``when``."""
+        return self._due.get(key) == when
+
     def pop(self, now: float) -> str | None:
         """The next key that is due; taking it forgets what it was queued for later."""
         while self._timers and self._timers[0][0] <= now:
@@ -108,7 +120,8 @@ class KeyQueue:
 class Loop:
     """One reconciler and its queue.
 
-    ``time`` counts seconds and never goes back, ``sleep`` waits for seconds of the same time,
+    ``time`` counts seconds and never goes back; it also tells how long a turn takes, so it must go
+    on within one (an event loop's own clock may not).  ``sleep`` waits for seconds of the same time,
     ``jitter`` gives numbers in [0, 1).  ``resync`` lists every key, at the start and then
     every ``resync_every`` seconds.
     """
@@ -135,6 +148,8 @@ class Loop:
         self._back_off = back_off or BackOff()
         self._queue = KeyQueue()
         self._failures: dict[str, int] = {}
+        #: Keys whose last turn was long → until when they rest.
+        self._rests: dict[str, float] = {}
         self._wake = asyncio.Event()
         #: Counters for metrics.
         self.reconciled = 0
@@ -146,8 +161,10 @@ class Loop:
 
     def enqueue(self, key: str) -> None:
         """Have ``key`` reconciled soon; also ends its back-off."""
-        self._queue.add(key)
-        self._wake.set()
+        rest = self._rests.get(key)
+        if rest is None or not self._queue.is_due_at(key, rest):
+            self._queue.add(key)
+            self._wake.set()
 
     def watch(self, store: Store, table: str, keys: Callable[[Notice], Iterable[str]]) -> None:
         """Enqueue what ``keys`` makes of every committed change of ``table``."""
@@ -173,14 +190,21 @@ class Loop:
                 due = self._queue.next_due()
                 await self._idle((resync_at if due is None else min(due, resync_at)) - now)
                 continue
+            rest = self._rests.get(key, now)
+            if now < rest:
+                self._queue.add_at(key, rest)
+                continue
             await self._work_on(key)
             # Others get their turn between any two keys, however long the queue is.
             await asyncio.sleep(0)
 
     async def _work_on(self, key: str) -> None:
         with structlog.contextvars.bound_contextvars(loop=self.name, key=key):
+            self._rests.pop(key, None)
+            began = self._time()
             try:
                 answer = self._reconcile(key)
+                ended = self._time()
                 result = answer if isinstance(answer, Done | After) else await answer
             except Retryable as reason:
                 self.retries += 1
@@ -194,6 +218,9 @@ class Loop:
             else:
                 self.reconciled += 1
                 self._failures.pop(key, None)
+                rest = min((ended - began) * REST, LONGEST_REST)
+                if rest >= SHORTEST_REST:
+                    self._rests[key] = ended + rest
                 if isinstance(result, After):
                     self._queue.add_at(key, self._time() + max(result.seconds, 0.0))
 

@@ -2,10 +2,11 @@
 
 Keys are clusters.  A task of an Auto Scaling group provider that found no node is PROVISIONING
 without one (``model.task.Waiting``); this loop finds it one, oldest first, when a machine joins
-or changes or something on it ends.  Which machines that were is remembered until the cluster's
-turn comes, so that an event costs a comparison for each kind of waiting task and no search of
-the cluster, unless a task could fit.  It is only a hint: after a start, and now and then,
-everything is looked at.
+or changes or something on it ends.  A machine without the room for the smallest of them wakes
+nobody; the others are remembered until the cluster's turn comes, and only kinds of tasks that
+they have room for are tried.  So what happens in a full cluster costs next to nothing, however
+many machines and waiting tasks it has.  All this is only a hint: after a start, and now and
+then, everything is looked at.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class Provisioning:
         self._ids = ids
         #: Cluster → nodes that changed since its last turn; no entry: look at all of them.
         self._changed: dict[str, set[str]] = {}
+        #: Cluster → the least CPU and memory that any of its waiting tasks needs, or less.
+        self._least: dict[str, tuple[int, int]] = {}
+        #: Waiting task → its kind.
+        self._kinds: dict[str, bytes] = {}
 
     def loop(
         self,
@@ -92,7 +97,7 @@ class Provisioning:
         #: Kinds of tasks that find no node any more.
         closed: set[bytes] = set()
         with self._state.transaction() as tx:
-            for kind, alike in itertools.groupby((task for task in waiting if task.waiting), _kind):
+            for kind, alike in itertools.groupby((task for task in waiting if task.waiting), self._kind):
                 tasks = list(itertools.islice(alike, MAX_PLACED - placed))
                 if not tasks:
                     break
@@ -108,32 +113,50 @@ class Provisioning:
     def _may_fit(self, task: Task, nodes: Iterable[str]) -> bool:
         """Whether one of these nodes has the CPU and memory; the rest is for placement to say."""
         needs = task.reservation
-        for node_id in nodes:
-            node = self._state.nodes.get(node_id)
-            if node is None:
-                continue
-            used = self._state.usage.node(node_id)
-            if node.capacity.cpu - used.cpu >= needs.cpu and node.capacity.memory - used.memory >= needs.memory:
-                return True
-        return False
+        return any(self._has(node_id, needs.cpu, needs.memory) for node_id in nodes)
+
+    def _has(self, node_id: str, cpu: int, memory: int) -> bool:
+        node = self._state.nodes.get(node_id)
+        if node is None:
+            return False
+        used = self._state.usage.node(node_id)
+        return node.capacity.cpu - used.cpu >= cpu and node.capacity.memory - used.memory >= memory
 
     def _note(self, node_id: str) -> Iterable[str]:
-        """The clusters with waiting tasks that see this node, which has changed."""
+        """The clusters with waiting tasks for which this node, which has changed, may have room."""
         if not self._state.tasks.values("unplaced"):
             return ()
         clusters = []
         for instance in self._state.container_instances.by("node", node_id):
-            if self._state.tasks.count("unplaced", instance.cluster_arn):
-                clusters.append(instance.cluster_arn)
-                changed = self._changed.get(instance.cluster_arn)
+            cluster = instance.cluster_arn
+            if self._state.tasks.count("unplaced", cluster) and self._has(node_id, *self._needed(cluster)):
+                clusters.append(cluster)
+                changed = self._changed.get(cluster)
                 if changed is not None:
                     changed.add(node_id)
         return clusters
+
+    def _needed(self, cluster: str) -> tuple[int, int]:
+        """CPU units and MiB without which no waiting task of a cluster fits.
+
+        It is found again when tasks begin to wait; when some have ended, the old amounts are
+        too small at worst.
+        """
+        needed = self._least.get(cluster)
+        if needed is None:
+            wanted = [task.reservation for task in self._state.tasks.by("unplaced", cluster)]
+            needed = min(one.cpu for one in wanted), min(one.memory for one in wanted)
+            self._least[cluster] = needed
+        return needed
 
     def _task_changed(self, notice: Notice) -> Iterable[str]:
         """A task that ended made room; one that was placed may be whom another wants to be near."""
         old: Task | None = notice.old
         new: Task | None = notice.new
+        if new is not None and new.waiting is not None:
+            self._least.pop(new.cluster_arn, None)
+        elif old is not None and old.waiting is not None:
+            self._kinds.pop(old.arn, None)
         before = old.node_id if old is not None and not old.stopped else None
         after = new.node_id if new is not None and not new.stopped else None
         node_id = before or after
@@ -143,17 +166,19 @@ class Provisioning:
         self._changed.clear()
         return [str(cluster) for cluster in self._state.tasks.values("unplaced")]
 
-
-def _kind(task: Task) -> bytes:
-    """The same for tasks that placement cannot tell apart."""
-    return msgspec.json.encode(
-        (
-            task.task_definition_arn,
-            task.capacity_provider_name,
-            task.launch_type,
-            task.group,
-            task.reservation,
-            task.overrides,
-            task.waiting,
-        )
-    )
+    def _kind(self, task: Task) -> bytes:
+        """The same for tasks that placement cannot tell apart."""
+        kind = self._kinds.get(task.arn)
+        if kind is None:
+            kind = self._kinds[task.arn] = msgspec.json.encode(
+                (
+                    task.task_definition_arn,
+                    task.capacity_provider_name,
+                    task.launch_type,
+                    task.group,
+                    task.reservation,
+                    task.overrides,
+                    task.waiting,
+                )
+            )
+        return kind

@@ -37,6 +37,14 @@ logger = structlog.get_logger("openecs.control")
 MAX_STARTS = 250
 
 
+def looks_again(start: Start) -> bool:
+    """Whether the next step has to follow even if this start found no room and changed nothing.
+
+    What found no room is remembered where the planner chose the place, and it chooses anew.
+    """
+    return start.rebalance_zone is not None or len(start.container_instances) > MAX_STARTS
+
+
 class Launches(Protocol):
     """What services need of ``openecs.control.launch.Launcher``."""
 
@@ -122,7 +130,8 @@ class ServiceLaunches:
             definition=definition,
             count=min(start.count, MAX_STARTS),
             launch_type=deployment.launch_type,
-            capacity_provider_strategy=deployment.capacity_provider_strategy,
+            # Named instances leave nothing for a strategy to choose.
+            capacity_provider_strategy=() if instances else deployment.capacity_provider_strategy,
             group=f"service:{service.name}",
             started_by=deployment.id,
             service_arn=service.arn,
@@ -158,7 +167,7 @@ class ServiceLaunches:
         complete = not launched.failures
         if start.rebalance_zone:
             texts = [zone_events.started(service.name, start.rebalance_zone, task_ids)] if task_ids else []
-            if not complete:
+            if not complete or launched.waiting:
                 self._zones.refuse(service, start.rebalance_zone, now)
                 fargate = deployment.launch_type == "FARGATE"
                 texts.append(zone_events.unable_to_place(service.name, start.rebalance_zone, fargate=fargate))
@@ -186,5 +195,3 @@ def _unable_to_place(service: Service, deployment: Deployment, launched: Launche
     return service_events.unable_to_place(
         service.name, failure, fargate=deployment.launch_type == "FARGATE", cluster_arn=service.cluster_arn
     )
-
-

@@ -47,7 +47,9 @@ class ServiceRollouts:
                 moved.append(after)
         return moved
 
-    def write(self, tx: Transaction, before: Service, service: Service, due: list[ServiceDeployment], now: float) -> None:
+    def write(
+        self, tx: Transaction, before: Service, service: Service, due: list[ServiceDeployment], now: float
+    ) -> None:
         """Write ``due``, and the image digests that the service's deployments have settled."""
         for record in due:
             tx.put(record)

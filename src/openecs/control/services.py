@@ -18,7 +18,7 @@ import structlog
 from openecs.clock import Clock
 from openecs.control.daemon_instances import DaemonInstances
 from openecs.control.loop import After, Done, Loop, Result
-from openecs.control.service_launches import Launches, ServiceLaunches
+from openecs.control.service_launches import Launches, ServiceLaunches, looks_again
 from openecs.control.service_rollouts import ServiceRollouts
 from openecs.control.service_zones import ServiceZones
 from openecs.ids import Ids
@@ -75,11 +75,12 @@ class ServiceController:
         loop.watch(store, "service", lambda notice: (notice.key,))
         loop.watch(store, "service_deployment", _stop_requested)
         loop.watch(store, "task", self._task_changed)
-        loop.watch(store, "container_instance", self._instance_changed)
+        # DAEMON services come first: an instance gets their tasks before others take its room.
         loop.watch(store, "container_instance", self._daemons.instance_changed)
+        loop.watch(store, "container_instance", self._instance_changed)
         loop.watch(store, "container_instance", self._zones.place_changed)
-        loop.watch(store, "node", lambda _: tuple(self._waiting))
         loop.watch(store, "node", self._daemons.node_changed)
+        loop.watch(store, "node", lambda _: tuple(self._waiting))
         loop.watch(store, "node", self._zones.place_changed)
         return loop
 
@@ -106,6 +107,8 @@ class ServiceController:
             self._apply(service, step, due, now)
         if not step.starts:
             self._waiting.pop(key, None)
+        if any(looks_again(start) for start in step.starts):
+            return After(0.001)
         return Done() if step.wake_at is None else After(max(step.wake_at - now, 0.001))
 
     def _apply(self, before: Service, step: Plan, due: list[ServiceDeployment], now: float) -> None:

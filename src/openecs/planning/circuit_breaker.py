@@ -39,8 +39,11 @@ def rolls_back(service: Service) -> bool:
 
 
 def proves_tasks(service: Service, deployment: Deployment) -> bool:
-    """Whether tasks of a deployment without health checks have to run for the proof period."""
-    return deployment.rollout_state == "IN_PROGRESS" and enabled(service)
+    """Whether tasks of a deployment without health checks have to run for the proof period.
+
+    Those of a deployment that a newer one replaces do not: they serve as they are.
+    """
+    return deployment.rollout_state == "IN_PROGRESS" and deployment.status == "PRIMARY" and enabled(service)
 
 
 def threshold(configuration: ecs.DeploymentConfiguration, desired: int) -> int:
@@ -57,12 +60,12 @@ def threshold(configuration: ecs.DeploymentConfiguration, desired: int) -> int:
 
 def is_failure(task: Task) -> bool:
     """Whether an ended task counts."""
-    return (
-        task_failures.failed_to_start(task) or task_failures.exited(task) or task_failures.failed_health_checks(task)
-    )
+    return task_failures.failed_to_start(task) or task_failures.exited(task) or task_failures.failed_health_checks(task)
 
 
-def count(service: Service, deployment: Deployment, stopped: Iterable[Task], known: Iterable[Task], now: float) -> FailureCount:
+def count(
+    service: Service, deployment: Deployment, stopped: Iterable[Task], known: Iterable[Task], now: float
+) -> FailureCount:
     """``deployment.breaker`` brought up to date with the remembered tasks."""
     times = [task.stopped_at or 0.0 for task in stopped if is_failure(task)]
     mark = deployment.breaker

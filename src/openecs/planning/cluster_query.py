@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from openecs.planning.pattern_cost import takes_too_long
+
 
 class QueryError(ValueError):
     """The text is no expression; ``column`` counts from 1."""
@@ -58,37 +60,36 @@ class Expression:
     """A parsed expression; equal to every other of the same text."""
 
     text: str
-    _predicate: Predicate = field(compare=False)
-    #: Reader of each subject that the expression names.
-    _readers: Mapping[str, Reader] = field(compare=False)
-    _answers: dict[Hashable, bool] = field(compare=False, default_factory=dict)
+    #: The test whether the expression holds for an instance.
+    test: Predicate = field(compare=False)
+    #: What it asks for: ``attribute:stack``, ``agentVersion``, …
+    subjects: frozenset[str] = field(compare=False)
 
     @property
     def asks_for_tasks(self) -> bool:
         """Whether tasks that come and go can change the answer for an instance."""
-        return not _OF_TASKS.isdisjoint(self._readers)
+        return not _OF_TASKS.isdisjoint(self.subjects)
 
-    @property
-    def matches(self) -> Predicate:
-        """The test whether the expression holds for an instance.
+    def matches(self, facts: InstanceFacts) -> bool:
+        """Whether the expression holds for an instance."""
+        return self.test(facts)
 
-        Many instances have the same values of what the expression asks for: the answer is
-        found once for each combination of them.
-        """
-        if self.asks_for_tasks:
-            return self._predicate
-        predicate, answers, readers = self._predicate, self._answers, tuple(self._readers.values())
 
-        def remembered(facts: InstanceFacts) -> bool:
-            values = readers[0](facts) if len(readers) == 1 else tuple([read(facts) for read in readers])
-            known = answers.get(values)
-            if known is None:
-                if len(answers) >= _MAX_ANSWERS:
-                    answers.clear()
-                known = answers[values] = predicate(facts)
-            return known
+def _remembering(predicate: Predicate, readers: tuple[Reader, ...]) -> Predicate:
+    """The predicate, asked once for each combination of what it reads: many instances share one."""
+    answers: dict[Hashable, bool] = {}
+    only = readers[0] if len(readers) == 1 else None
 
-        return remembered
+    def remembered(facts: InstanceFacts) -> bool:
+        values = only(facts) if only is not None else tuple([read(facts) for read in readers])
+        known = answers.get(values)
+        if known is None:
+            if len(answers) >= _MAX_ANSWERS:
+                answers.clear()
+            known = answers[values] = predicate(facts)
+        return known
+
+    return remembered
 
 
 class _Token(NamedTuple):
@@ -151,7 +152,9 @@ def parse(text: str) -> Expression:
     parser = _Parser(_tokenize(text), len(text))
     predicate = parser.disjunction()
     parser.expect_end()
-    return Expression(text, predicate, parser.readers)
+    asks_for_tasks = not _OF_TASKS.isdisjoint(parser.readers)
+    test = predicate if asks_for_tasks else _remembering(predicate, tuple(parser.readers.values()))
+    return Expression(text, test, frozenset(parser.readers))
 
 
 def _tokenize(text: str) -> list[_Token]:
@@ -320,8 +323,11 @@ def _comparison(subject: _Token, operator: str, value: _Token) -> Callable[[obje
     if operator in ("=~", "!~"):
         try:
             pattern = re.compile(value.text)
+            endless = takes_too_long(value.text)
         except (re.error, OverflowError, RecursionError) as error:
             raise QueryError(f"invalid pattern: {error}", value.column) from None
+        if endless:
+            raise QueryError("the pattern repeats so much that matching could take too long", value.column)
         wanted = operator == "=~"
         return lambda actual: any(pattern.fullmatch(text) for text in _texts(actual)) == wanted
     if operator in ("==", "!="):
@@ -378,7 +384,8 @@ def _number(subject: _Token, value: _Token) -> float:
                 raise ValueError
             moment = datetime.fromisoformat(value.text)
         except ValueError:
-            raise QueryError(f"{value.text!r} is no date like 2018-06-18 or 2018-06-18T22:28:28Z", value.column) from None
+            expected = "a date like 2018-06-18 or 2018-06-18T22:28:28Z"
+            raise QueryError(f"{value.text!r} is not {expected}", value.column) from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if not value.text.isascii() or not value.text.isdigit():
         raise QueryError(f"{value.text!r} is no number", value.column)

@@ -65,7 +65,30 @@ def step(
     ``may_start`` is false while the deployment backs off or has failed; ``may_replace`` is
     false when older tasks are to stay because nothing will come in their place.
     """
+    finished = _nothing_to_do(census, instances)
+    if finished is not None:
+        return finished
     return _Daemon(service, census, instances, now, may_start=may_start, may_replace=may_replace).run()
+
+
+def _nothing_to_do(census: Census, instances: Sequence[DaemonInstance]) -> DaemonStep | None:
+    """The answer for a service that is as it should be, which is the usual case of many instances."""
+    primary = census.primary
+    if primary is None or any(group.existing for group in census.everyone if group is not primary):
+        return None
+    if len(primary.healthy) != primary.existing:
+        return None
+    served = {task.container_instance_arn for task in primary.healthy}
+    identifier = primary.deployment.id
+    wanted = {
+        place.arn
+        for place in instances
+        if place.active and identifier in place.matches and (place.connected or place.arn in served)
+    }
+    if served != wanted or len(wanted) != len(primary.healthy):
+        return None
+    others = {group.deployment.id for group in census.groups if group is not primary}
+    return DaemonStep(desired=len(wanted), finished=others, older_gone=True, settled=True)
 
 
 class _Daemon:

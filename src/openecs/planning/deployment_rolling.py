@@ -46,9 +46,7 @@ class Step:
     settled: bool = False
 
 
-def step(
-    census: Census, primary: Group, desired: int, limits: Bounds, *, barred: frozenset[str], now: float
-) -> Step:
+def step(census: Census, primary: Group, desired: int, limits: Bounds, *, barred: frozenset[str], now: float) -> Step:
     """The next step towards ``desired`` healthy tasks of ``primary`` and none of others.
 
     ``barred`` names the deployments that may start nothing at present.
@@ -121,7 +119,7 @@ class _Rolling:
         stalled = self.primary.deployment.rollout_state == "FAILED"
         for group in self.others:
             if group is not proven:
-                pending = self._free(group, _newest(group.starting), len(group.starting))
+                pending = self._free(group, _least_far(group.starting), len(group.starting))
                 self._stop(pending, "a newer deployment replaces it before it serves")
             if self.serving >= self.lower:
                 for task in group.unhealthy:
@@ -129,7 +127,7 @@ class _Rolling:
         good = sum(group.serving for group in self.others) + (len(proven.starting) if proven else 0)
         excess = good - (max(keep, self.desired) if stalled else keep)
         if proven is not None and excess > 0:
-            victims = self._free(proven, _newest(proven.starting), 0)[:excess]
+            victims = self._free(proven, _least_far(proven.starting), 0)[:excess]
             self._stop(victims, "a newer deployment replaces it before it serves")
             excess -= len(victims)
             good -= len(victims)
@@ -149,7 +147,7 @@ class _Rolling:
         surplus = self.primary.wanted - self.desired
         if surplus <= 0:
             return
-        pending = self._free(self.primary, _newest(self.primary.starting), 0)[:surplus]
+        pending = self._free(self.primary, _least_far(self.primary.starting), 0)[:surplus]
         self._stop(pending, "more tasks than desired")
         count = min(surplus - len(pending), self.budget)
         if count <= 0:
@@ -189,7 +187,7 @@ class _Rolling:
         pending = [task for group in self.others for task in group.starting if not task.protected(self.now)]
         sick = [task for group in (*self.others, self.primary) for task in group.unhealthy]
         if pending:
-            self._stop(_newest(pending)[:1], "the deployment configuration leaves no room for a new task")
+            self._stop(_least_far(pending)[:1], "the deployment configuration leaves no room for a new task")
         elif sick:
             result.stops.append(unhealthy(_oldest(sick)[0], "there is no room to start a replacement first"))
         else:
@@ -282,8 +280,9 @@ def _failed(task: Task) -> bool:
     return not on_request or task.stopped_reason == HEALTH_CHECK_REASON
 
 
-def _newest(tasks: list[Task]) -> list[Task]:
-    return sorted(tasks, key=lambda task: (task.created_at, task.arn), reverse=True)
+def _least_far(tasks: list[Task]) -> list[Task]:
+    """Tasks that do not serve yet: those that do not even run first, the newest before others."""
+    return sorted(tasks, key=lambda task: (task.last_status != "RUNNING", task.created_at, task.arn), reverse=True)
 
 
 def _oldest(tasks: list[Task]) -> list[Task]:

@@ -11,6 +11,7 @@ that no registry knows: they have no digest.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import msgspec
@@ -19,16 +20,21 @@ from openecs.model.service import Deployment, ImagePin
 from openecs.model.task import Task, TaskContainer
 from openecs.shapes import ecs
 
+#: Tasks that are asked for the digests of their images.
+_ASKED = 8
+
 
 def resolve(deployment: Deployment, tasks: Iterable[Task]) -> tuple[ImagePin, ...]:
     """The deployment's pins, from ``tasks`` of it when it has none yet.
 
-    The oldest task decides whose containers tell a digest and that has been RUNNING: what is
-    known of a task before that may be only a part of its containers.
+    A task must have been RUNNING: what is known of it before that may be only a part of its
+    containers.  Of the first few such tasks the oldest decides whose containers tell a digest.
+    When none of these tells one, the images have none, and no other of thousands is asked.
     """
     if deployment.pins:
         return deployment.pins
-    telling = [task for task in tasks if task.started_at is not None and _pins(task)]
+    started = itertools.islice((task for task in tasks if task.started_at is not None), _ASKED)
+    telling = [task for task in started if _pins(task)]
     if not telling:
         return ()
     return _pins(min(telling, key=lambda task: (task.created_at, task.arn)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from openecs.model.node import ContainerInstance
 from openecs.shapes import ecs
 
 #: Attribute by which OpenECS's own agent says which launch types its host serves.
@@ -29,6 +30,11 @@ def launch_types(attributes: Mapping[str, str]) -> frozenset[str]:
     if named:
         return frozenset(named.split(","))
     return frozenset({"EXTERNAL"} if EXTERNAL in attributes else {"EC2"})
+
+
+def served_by(instance: ContainerInstance) -> frozenset[str]:
+    """The launch types that a container instance serves."""
+    return launch_types({a.name: a.value or "" for a in instance.attributes})
 
 
 def required_attributes(definition: ecs.TaskDefinition, overrides: ecs.TaskOverride | None) -> frozenset[str]:

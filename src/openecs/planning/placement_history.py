@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openecs import arn as arns
 from openecs.model.history import HistoryEntry
 from openecs.model.resources import Resources
-from openecs.planning.placement import Rejection, Strategy, closest
+from openecs.planning.placement import Rejection, closest
 
 #: Nodes that are named with their reasons; of the others only numbers are kept.
 NAMED = 20
+#: The same for each task that waits for capacity, and for each that found a node.
+NAMED_FOR_ONE = 5
 
 
-def chosen(strategies: Sequence[Strategy], considered: int) -> dict[str, Any]:
-    """Facts about a choice among ``considered`` nodes."""
-    return {"strategy": [f"{s.type} {s.field}".rstrip() for s in strategies], "considered": considered}
+def chosen(strategies: Sequence[str], *, fitting: int, offered: int, against: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts about a choice among ``fitting`` of ``offered`` nodes; ``against`` tells of the others."""
+    return {"strategy": strategies, "fitting": fitting, "offered": offered, **against}
+
+
+def against(rejections: Sequence[Rejection], needed: Resources, *, named: int) -> dict[str, Any]:
+    """Facts about the nodes that cannot take a task: numbers by reason, and some by name."""
+    if not rejections:
+        return {}
+    return {
+        "rejected": dict(Counter(rejection.reason for rejection in rejections)),
+        "nodes": [{"node": _name(r), "reason": r.reason, "detail": _amounts(r, needed)} for r in rejections[:named]],
+    }
 
 
 def not_placed(
     *,
-    cluster_arn: str,
-    service_arn: str | None,
+    service_arn: str,
     deployment_id: str | None,
     missing: int,
     needed: Resources,
@@ -31,7 +42,7 @@ def not_placed(
     reason: str,
     now: float,
 ) -> HistoryEntry:
-    """That ``missing`` tasks found no node, and what spoke against each one.
+    """That ``missing`` tasks of a service found no node, and what spoke against each one.
 
     ``reason`` is what the caller was told, for when no node could even be asked.
     """
@@ -45,18 +56,9 @@ def not_placed(
         at=now,
         kind="not-placed",
         text=text,
-        # A service's failures are found by the service; nothing else remembers those of RunTask.
-        cluster_arn=None if service_arn else cluster_arn,
         service_arn=service_arn,
         deployment_id=deployment_id,
-        facts={
-            "missing": missing,
-            "reason": reason,
-            "rejected": dict(Counter(rejection.reason for rejection in rejections)),
-            "nodes": [
-                {"node": _name(r), "reason": r.reason, "detail": _amounts(r, needed)} for r in rejections[:NAMED]
-            ],
-        },
+        facts={"missing": missing, "reason": reason, **against(rejections, needed, named=NAMED)},
     )
 
 

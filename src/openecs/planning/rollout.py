@@ -76,7 +76,14 @@ def begin(snapshot: ServiceSnapshot, census: Census, desired: int, now: float) -
 
 
 def conclude(rollout: Rollout, todo: Step, desired: int, now: float) -> Plan:
-    """The plan that carries ``todo`` out, with what it means for the deployments."""
+    """The plan that carries ``todo`` out, with what it means for the deployments.
+
+    That a deployment failed is there to be seen, by callers and records, before anything that
+    follows from it is complete.
+    """
+    if any(isinstance(action, FailDeployment) for action in rollout.actions):
+        said = _obstacles(rollout.service, todo)
+        return Plan(rollout.service, (*rollout.actions, *todo.starts, *todo.stops, *said), wake_at=now)
     service = rollout.service
     primary = rollout.census.primary
     assert primary is not None, service.arn  # noqa: S101 -- every ACTIVE service with the ECS controller has one
@@ -88,8 +95,11 @@ def conclude(rollout: Rollout, todo: Step, desired: int, now: float) -> Plan:
     last_completed = service.last_completed
     if completed.rollout_state != current.rollout_state:
         last_completed = completed
-        actions.append(CompleteDeployment(current.id, "enough of its tasks are healthy, and no older one is in its way"))
+        actions.append(CompleteDeployment(current.id, "enough of its tasks are healthy"))
         actions.append(Event(service_events.deployment_completed(service.name, current.id)))
+    elif last_completed is not None and last_completed.id == completed.id:
+        # A deployment that was complete without tasks resolves its images with the first one.
+        last_completed = _with(last_completed, pins=completed.pins)
     steady_at = service.steady_at
     if todo.settled and (not service.steady or steady_at is None or now >= steady_at + service_events.REPEAT_AFTER):
         steady_at = now
@@ -191,9 +201,7 @@ def _counted_up_to(census: Census, service: Service, now: float) -> FailureCount
     return circuit_breaker.counted_up_to(stopped, now)
 
 
-def _completed(
-    service: Service, deployment: Deployment, *, ready: bool, now: float
-) -> tuple[Deployment, float | None]:
+def _completed(service: Service, deployment: Deployment, *, ready: bool, now: float) -> tuple[Deployment, float | None]:
     """The deployment COMPLETED if it is time for that, and until when it bakes otherwise."""
     if deployment.rollout_state != "IN_PROGRESS":
         return deployment, None
@@ -236,9 +244,7 @@ def _obstacles(service: Service, todo: Step) -> list[Action]:
     return said
 
 
-def _say_back_off(
-    before: Service, deployment: Deployment, held: backoff.BackOff, desired: int
-) -> list[Action]:
+def _say_back_off(before: Service, deployment: Deployment, held: backoff.BackOff, desired: int) -> list[Action]:
     """An event when a back-off grew; nothing while it merely lasts."""
     old = next((d for d in before.deployments if d.id == deployment.id), None)
     if held.cause == "never-started":

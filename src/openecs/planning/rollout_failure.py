@@ -54,7 +54,8 @@ def failure_of(snapshot: ServiceSnapshot, deployment: Deployment, desired: int) 
         threshold = circuit_breaker.threshold(service.deployment_configuration, desired)
         if deployment.breaker.count >= threshold:
             rolls_back = circuit_breaker.rolls_back(service)
-            return Failure("circuit breaker", rolls_back, f"{_BREAKER} tasks failed to start.", "tasks failed to start.")
+            said = "tasks failed to start."
+            return Failure("circuit breaker", rolls_back, f"{_BREAKER} {said}", said)
     return None
 
 

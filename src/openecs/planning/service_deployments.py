@@ -53,7 +53,7 @@ def advance(
         changes |= _rollback(record, restored, now)
     elif target is None or target.status != "PRIMARY":
         # Another deployment took over; of one that was going back nothing is left to go back with.
-        status = "STOPPED" if record.rollback_started_at is None else "ROLLBACK_FAILED"
+        status: ServiceDeploymentStatus = "STOPPED" if record.rollback_started_at is None else "ROLLBACK_FAILED"
         changes |= _end(status, SUPERSEDED, now)
     elif target.rollout_state == "COMPLETED":
         changes |= _end("SUCCESSFUL", None, now)

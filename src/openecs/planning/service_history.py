@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -19,11 +19,11 @@ _UNTOLD = frozenset(
 
 
 def service_entries(
-    old: Service | None, new: Service | None, *, cause: str, actor: Actor | None, now: float
+    old: Service | None, new: Service | None, *, causes: Mapping[str, str], actor: Actor | None, now: float
 ) -> Iterator[HistoryEntry]:
     """What one committed change of a service is worth remembering.
 
-    ``cause`` is what the change's maker said about it; ``actor`` whoever called.
+    ``causes`` is what the change's maker said, by deployment; ``actor`` whoever called.
     """
     if new is None:
         return
@@ -31,7 +31,7 @@ def service_entries(
     if old is not None and (actor is not None or old.desired_count != new.desired_count):
         changed = _changes(old, new)
     if changed or (actor is not None and (old is None or old.deployments != new.deployments)):
-        told = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in changed.items())
+        told = ", ".join(f"{name} {_shown(before)} -> {_shown(after)}" for name, (before, after) in changed.items())
         if old is None:
             told = f"desiredCount {new.desired_count}"
         definition = _definition_change(old, new)
@@ -46,10 +46,12 @@ def service_entries(
     for deployment in new.deployments:
         text = _deployment_change(before.get(deployment.id), deployment)
         if text:
-            yield _about(new.arn, deployment.id, text + (f" ({cause})" if cause else ""), now, deployment=deployment)
+            cause = causes.get(deployment.id, "")
+            text = f"{deployment.id}: {text}" + (f" ({cause})" if cause and cause not in text else "")
+            yield _about(new.arn, deployment.id, text, now, deployment=deployment)
     left = before.keys() - {d.id for d in new.deployments}
     for deployment_id in sorted(left):
-        yield _about(new.arn, deployment_id, "none of its tasks is left, it is over", now)
+        yield _about(new.arn, deployment_id, f"{deployment_id}: none of its tasks is left, it is over", now)
 
 
 def event_entries(old: ServiceEvents | None, new: ServiceEvents | None) -> Iterator[HistoryEntry]:
@@ -79,10 +81,12 @@ def service_deployment_entries(
         return
     if new.stop_requested is not None and old.stop_requested is None:
         who = f" by {actor.principal}" if actor else ""
-        yield _about(new.service_arn, new.deployment_id, f"asked to stop ({new.stop_requested}){who}", now)
+        text = f"{new.deployment_id}: asked to stop ({new.stop_requested}){who}"
+        yield _about(new.service_arn, new.deployment_id, text, now)
     if new.status != old.status:
         reason = new.rollback_reason or new.status_reason
-        text = f"service deployment {arns.short(new.arn)} is {new.status}" + (f": {reason}" if reason else "")
+        text = f"{new.deployment_id}: service deployment {arns.short(new.arn)} is {new.status}"
+        text += f": {reason}" if reason else ""
         yield _about(new.service_arn, new.deployment_id, text, now)
 
 
@@ -100,7 +104,17 @@ def _changes(old: Service, new: Service) -> dict[str, tuple[Any, Any]]:
             continue
         before, after = getattr(old, field.name), getattr(new, field.name)
         if before != after:
-            found[_spelled(field.name)] = (_plain(before), _plain(after))
+            found |= _differences(_spelled(field.name), msgspec.to_builtins(before), msgspec.to_builtins(after))
+    return found
+
+
+def _differences(name: str, before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+    """What differs, by the path to it: ``deploymentConfiguration.maximumPercent``."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return {name: (before, after)} if before != after else {}
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [*before, *(key for key in after if key not in before)]:
+        found |= _differences(f"{name}.{key}", before.get(key), after.get(key))
     return found
 
 
@@ -116,7 +130,7 @@ def _definition_change(old: Service | None, new: Service) -> str:
 def _deployment_change(old: Deployment | None, new: Deployment) -> str:
     name = arns.short(new.task_definition_arn)
     if old is None:
-        return f"{new.status} deployment {new.id} of {name} begins"
+        return f"{new.status} deployment of {name} begins"
     if old.rollout_state != new.rollout_state or old.rolls_back != new.rolls_back:
         rolls_back = f", rolls back {new.rolls_back}" if new.rolls_back else ""
         return f"{new.rollout_state}{rolls_back}: {new.rollout_state_reason}"
@@ -125,11 +139,10 @@ def _deployment_change(old: Deployment | None, new: Deployment) -> str:
     return ""
 
 
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def _spelled(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON knows."""
-    return msgspec.to_builtins(value)

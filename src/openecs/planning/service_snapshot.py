@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
-from openecs.planning.service_places import DaemonInstance, Zones
 from openecs.planning import circuit_breaker
+from openecs.planning.service_places import DaemonInstance, Zones
 
 _GOING_DOWN = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING"})
 _DOWN = frozenset({"STOPPED", "DELETED"})

@@ -14,7 +14,6 @@ last of them.
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -33,9 +32,10 @@ _MAXIMUM_PERCENT = 200
 def computed_desired_count(desired: int, scale: float) -> int:
     """A task set's share of a service: ``scale`` percent of ``desired``, rounded up.
 
-    The percentage counts as it is written: 7 % of 100 are 7, not 8 for want of a binary 0.07.
+    A third, given as 33.333333333333336, of three tasks is one: what is above a whole number
+    only because of how numbers are stored is not rounded up.
     """
-    return math.ceil(desired * Fraction(str(scale)) / 100)
+    return math.ceil(round(desired * scale / 100, 9))
 
 
 def speaker(service: Service, deployment_id: str) -> str:

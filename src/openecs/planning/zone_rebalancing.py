@@ -75,6 +75,9 @@ def rebalance(
     counts.update([task.availability_zone or "" for task in primary.healthy])
     surplus = primary.wanted - service.desired_count
     if surplus == 1 and moving:
+        if any(task.waiting is not None for task in primary.starting):
+            # It found no room and waits for capacity, which rebalancing does not ask for.
+            return _stopped(service)
         if primary.starting:
             return Rebalance(service, busy=True)
         return _stop_one(service, primary, counts, now)

@@ -13,6 +13,9 @@ from openecs.server.whole_answers import WholeAnswersProtocol
 
 #: Connections that wait to be accepted; a burst of clients must not be refused.
 BACKLOG = 4096
+#: Listening sockets, all the same one to clients.  The event loop accepts one connection a turn from each,
+#: and agents that have much to report open thousands of them at once.
+ACCEPTED_AT_ONCE = 32
 #: Seconds that open requests get when the server stops.
 GRACE = 5
 
@@ -54,7 +57,7 @@ class Listener(uvicorn.Server):
 
     async def run_until_stopped(self) -> None:
         """Serve until ``stop`` is called."""
-        await self._serve([self._sock])
+        await self._serve([self._sock, *(self._sock.dup() for _ in range(ACCEPTED_AT_ONCE - 1))])
 
     def stop(self) -> None:
         """Finish what is in flight, then return from ``run_until_stopped``."""

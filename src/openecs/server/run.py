@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sys
+from time import monotonic
 
 import structlog
 
@@ -215,7 +216,8 @@ class _Parts:
         self.first_clusters.ensure(now=now)
         await self.state.store.durable()
         write_credentials(self.config, root, agent)
-        time, jitter = asyncio.get_running_loop().time, random.random
+        # Not the event loop's clock, which stands still while a turn of ours is measured with it.
+        time, jitter = monotonic, random.random
         self._service_loop = self.services.loop(time=time, sleep=asyncio.sleep, jitter=jitter)
         self._provisioning_loop = self.provisioning.loop(time=time, sleep=asyncio.sleep, jitter=jitter)
         for loop in (

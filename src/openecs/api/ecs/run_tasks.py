@@ -10,7 +10,6 @@ from openecs.api.ecs import lookup, network_configuration, provider_strategy, ru
 from openecs.api.ecs.definition.lookup import resolve
 from openecs.api.ecs.provider_strategy import LaunchType
 from openecs.api.ecs.task_view import TaskViews
-from openecs.control.candidates import served_by
 from openecs.control.launch import Launched, Launcher, LaunchSpec, RegionNetworks
 from openecs.errors import invalid_parameter
 from openecs.model import tag_rules
@@ -19,6 +18,7 @@ from openecs.model.idempotency import ClientToken
 from openecs.model.node import ContainerInstance
 from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition
+from openecs.planning.launch_requirements import served_by
 from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.state.store import Transaction

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 import msgspec
 
 from openecs.api.ecs import (
@@ -25,6 +27,36 @@ from openecs.state.state import State
 from openecs.wire.call import Call
 
 
+class CheckedRequest(NamedTuple):
+    """What of a request holds whatever else is in the installation."""
+
+    scheduling_strategy: Literal["REPLICA", "DAEMON"]
+    deployment_controller: service_scheduling.Controller
+    configuration: ecs.DeploymentConfiguration
+
+
+def check_request(request: ecs.CreateServiceRequest, *, default_strategy: bool) -> CheckedRequest:
+    """Check a request by itself; raises AWS's errors and refuses what is not served.
+
+    ``default_strategy`` says whether its cluster has a default capacity provider strategy.
+    """
+    controller = service_scheduling.controller(request.deployment_controller)
+    scheduling: Literal["REPLICA", "DAEMON"] = request.scheduling_strategy or "REPLICA"
+    if scheduling == "DAEMON":
+        service_scheduling.check_daemon_create(request, default_strategy=default_strategy)
+    if controller == "EXTERNAL":
+        service_scheduling.check_external_create(request)
+    validation.refuse_for_create(request)
+    if request.desired_count is None and scheduling == "REPLICA" and controller == "ECS":
+        raise invalid_parameter("desiredCount is required for the REPLICA scheduling strategy.")
+    validation.check_desired_count(request.desired_count)
+    validation.check_grace_period(request.health_check_grace_period_seconds)
+    configuration = deployment_configuration.resolve(
+        request.deployment_configuration, scheduling_strategy=scheduling, controller=controller
+    )
+    return CheckedRequest(scheduling, controller, configuration)
+
+
 class ServiceCreation:
     """Turns CreateService requests into service records."""
 
@@ -37,22 +69,8 @@ class ServiceCreation:
 
         A service with the EXTERNAL controller has no deployment: its task sets come later.
         """
-        controller = service_scheduling.controller(request.deployment_controller)
-        scheduling = request.scheduling_strategy or "REPLICA"
-        if scheduling == "DAEMON":
-            service_scheduling.check_daemon_create(
-                request, default_strategy=bool(cluster.default_capacity_provider_strategy)
-            )
-        if controller == "EXTERNAL":
-            service_scheduling.check_external_create(request)
-        validation.refuse_for_create(request)
-        if request.desired_count is None and scheduling == "REPLICA" and controller == "ECS":
-            raise invalid_parameter("desiredCount is required for the REPLICA scheduling strategy.")
-        validation.check_desired_count(request.desired_count)
-        validation.check_grace_period(request.health_check_grace_period_seconds)
-        configuration = deployment_configuration.resolve(
-            request.deployment_configuration, scheduling_strategy=scheduling, controller=controller
-        )
+        checked = check_request(request, default_strategy=bool(cluster.default_capacity_provider_strategy))
+        controller = checked.deployment_controller
         deployment = None if controller == "EXTERNAL" else self._deployment(call, cluster, request)
         constraints = request.placement_constraints or ()
         strategy = validation.placement_strategy(request.placement_strategy)
@@ -66,8 +84,8 @@ class ServiceCreation:
             desired_count=request.desired_count or 0,
             created_at=call.now,
             deployments=(deployment,) if deployment else (),
-            deployment_configuration=configuration,
-            scheduling_strategy=scheduling,
+            deployment_configuration=checked.configuration,
+            scheduling_strategy=checked.scheduling_strategy,
             deployment_controller=controller,
             created_by=call.principal.arn,
             placement_constraints=constraints,

@@ -9,7 +9,6 @@ from openecs.planning.placement.candidate import ZONE, Candidate
 from openecs.planning.placement.demand import DEFAULT_STRATEGY, Demand, Scope, Strategy
 from openecs.planning.placement.filters import DISTINCT, FILTERS, MEMBER_OF, Rejection, closest, explain
 from openecs.planning.placement.offer import Offer
-from openecs.planning.placement.simple import place
 from openecs.planning.placement.view import View
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "View",
     "closest",
     "explain",
-    "place",
 ]

@@ -7,12 +7,36 @@ from the fixed part stays right for as long as the candidate is there.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 
+from openecs.model.capacity_provider import GROUP_ATTRIBUTE
 from openecs.planning.cluster_query import InstanceFacts
 
 ZONE = "ecs.availability-zone"
+#: Attributes whose values many nodes share.
+SHARED_ATTRIBUTES = (
+    ZONE,
+    "ecs.instance-type",
+    "ecs.cpu-architecture",
+    "ecs.os-type",
+    "ecs.os-family",
+    "ecs.ami-id",
+    GROUP_ATTRIBUTE,
+)
+
+
+class Kind:
+    """Candidates that are alike in what most demands ask for, answered once for all of them.
+
+    Alike in status, connection, launch types, the names of their attributes and the values of
+    ``SHARED_ATTRIBUTES``.
+    """
+
+    __slots__ = ("members",)
+
+    def __init__(self) -> None:
+        self.members: dict[Candidate, None] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +67,8 @@ class Candidate:
     offered: bool = True
     #: What a failure names.
     arn: str = field(init=False)
+    #: Set when it is offered.
+    kind: Kind = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.arn = self.container_instance_arn or self.node_id
@@ -50,6 +76,17 @@ class Candidate:
     def __lt__(self, other: Candidate) -> bool:
         """Lets heaps compare entries that are equal up to the candidate: any order does."""
         return False
+
+    def kind_key(self) -> Hashable:
+        """Equal for candidates of one kind."""
+        attributes = self.facts.attributes
+        return (
+            self.accepts_tasks,
+            self.connected,
+            self.launch_types,
+            frozenset(attributes),
+            tuple([attributes.get(name) for name in SHARED_ATTRIBUTES]),
+        )
 
     @property
     def zone(self) -> str | None:

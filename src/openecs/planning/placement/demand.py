@@ -55,3 +55,8 @@ class Demand:
     constraints: tuple[Expression, ...] = ()
     distinct_instance: bool = False
     strategies: tuple[Strategy, ...] = ()
+
+    @property
+    def strategy_names(self) -> tuple[str, ...]:
+        """The strategies in words: ``binpack(memory)``."""
+        return tuple(f"{each.type}({each.field})" if each.field else each.type for each in self.strategies)

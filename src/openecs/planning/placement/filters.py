@@ -7,27 +7,31 @@ that a demand does not need is not asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from openecs.planning.cluster_query import Expression
-from openecs.planning.placement.candidate import Candidate
+from openecs.planning.placement.candidate import SHARED_ATTRIBUTES, Candidate
 from openecs.planning.placement.demand import Demand
 
 DISTINCT = "DistinctInstance placement constraint unsatisfied."
 MEMBER_OF = "MemberOf placement constraint unsatisfied."
 
 Test = Callable[[Candidate], bool]
+Asks = Literal["kind", "node", "tasks"]
+
+#: Subjects of the query language on which all candidates of a kind agree.
+_OF_KIND = frozenset({"agentConnected", *(f"attribute:{name}" for name in SHARED_ATTRIBUTES)})
 
 
 class Filter(NamedTuple):
     """One filter: AWS's failure reason, and the test that a demand makes of it.
 
-    ``fixed`` filters look at nothing that tasks change.  ``test`` gives ``None`` for a demand
-    that everything passes.
+    ``asks`` says what it looks at: what all candidates of a kind share, what else does not
+    change, or what tasks change.  ``test`` gives ``None`` for a demand that everything passes.
     """
 
     reason: str
-    fixed: bool
+    asks: Asks
     test: Callable[[Demand], Test | None]
 
 
@@ -77,26 +81,43 @@ def _ports(demand: Demand) -> Test | None:
     if len(tcp) == 1 and not udp:
         port = tcp[0]
         return lambda c: port not in c.ports_taken and port not in c.reserved_ports
-    return lambda c: not (
-        any(port in c.ports_taken or port in c.reserved_ports for port in tcp)
-        or any(port in c.ports_udp_taken or port in c.reserved_ports_udp for port in udp)
+    return lambda c: (
+        not (
+            any(port in c.ports_taken or port in c.reserved_ports for port in tcp)
+            or any(port in c.ports_udp_taken or port in c.reserved_ports_udp for port in udp)
+        )
     )
 
 
 def _member_of(expressions: Iterable[Expression]) -> Test | None:
-    tests = [expression.matches for expression in expressions]
+    tests = [expression.test for expression in expressions]
     if len(tests) == 1:
         only = tests[0]
         return lambda c: only(c.facts)
     return (lambda c: all(test(c.facts) for test in tests)) if tests else None
 
 
-def _member_of_fixed(demand: Demand) -> Test | None:
-    return _member_of(e for e in demand.constraints if not e.asks_for_tasks)
+def expressions(demand: Demand, asks: Asks) -> tuple[Expression, ...]:
+    """Those of a demand's memberOf expressions that look at that."""
+    return tuple(each for each in demand.constraints if _asks(each) == asks)
 
 
-def _member_of_changing(demand: Demand) -> Test | None:
-    return _member_of(e for e in demand.constraints if e.asks_for_tasks)
+def _asks(expression: Expression) -> Asks:
+    if expression.asks_for_tasks:
+        return "tasks"
+    return "kind" if expression.subjects <= _OF_KIND else "node"
+
+
+def _member_of_kind(demand: Demand) -> Test | None:
+    return _member_of(expressions(demand, "kind"))
+
+
+def _member_of_node(demand: Demand) -> Test | None:
+    return _member_of(expressions(demand, "node"))
+
+
+def _member_of_tasks(demand: Demand) -> Test | None:
+    return _member_of(expressions(demand, "tasks"))
 
 
 def _distinct(demand: Demand) -> Test | None:
@@ -105,23 +126,39 @@ def _distinct(demand: Demand) -> Test | None:
 
 
 FILTERS = (
-    Filter("INACTIVE", fixed=True, test=_accepts),
-    Filter("AGENT", fixed=True, test=_connected),
-    Filter("ATTRIBUTE", fixed=True, test=_attributes),
-    Filter("RESOURCE:CPU", fixed=False, test=_cpu),
-    Filter("RESOURCE:GPU", fixed=False, test=_gpus),
-    Filter("RESOURCE:MEMORY", fixed=False, test=_memory),
-    Filter("RESOURCE:PORTS", fixed=False, test=_ports),
-    Filter(MEMBER_OF, fixed=True, test=_member_of_fixed),
-    Filter(MEMBER_OF, fixed=False, test=_member_of_changing),
-    Filter(DISTINCT, fixed=False, test=_distinct),
+    Filter("INACTIVE", "kind", _accepts),
+    Filter("AGENT", "kind", _connected),
+    Filter("ATTRIBUTE", "kind", _attributes),
+    Filter("RESOURCE:CPU", "tasks", _cpu),
+    Filter("RESOURCE:GPU", "tasks", _gpus),
+    Filter("RESOURCE:MEMORY", "tasks", _memory),
+    Filter("RESOURCE:PORTS", "tasks", _ports),
+    Filter(MEMBER_OF, "kind", _member_of_kind),
+    Filter(MEMBER_OF, "node", _member_of_node),
+    Filter(MEMBER_OF, "tasks", _member_of_tasks),
+    Filter(DISTINCT, "tasks", _distinct),
 )
 
 
-def tests(demand: Demand, *, fixed: bool) -> list[Test]:
-    """The tests of a demand, of the fixed or of the changing filters."""
-    made = (each.test(demand) for each in FILTERS if each.fixed is fixed)
+def tests(demand: Demand, asks: Asks) -> list[Test]:
+    """The tests of a demand of those filters that look at that."""
+    made = (each.test(demand) for each in FILTERS if each.asks == asks)
     return [test for test in made if test is not None]
+
+
+def narrow(demand: Demand, candidates: list[Candidate]) -> list[Candidate]:
+    """Those that pass the filters that look at tasks, in the same order.
+
+    What every demand asks for is compared here and now: a new view asks all candidates.
+    """
+    cpu, memory = demand.resources.cpu, demand.resources.memory
+    left = [candidate for candidate in candidates if candidate.cpu >= cpu and candidate.memory >= memory]
+    for each in FILTERS:
+        if each.asks == "tasks" and each.test not in (_cpu, _memory):
+            test = each.test(demand)
+            if test is not None:
+                left = [candidate for candidate in left if test(candidate)]
+    return left
 
 
 def explain(demand: Demand, candidate: Candidate) -> str | None:

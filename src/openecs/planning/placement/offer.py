@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable
 
-from openecs.planning.placement.candidate import Candidate
+from openecs.planning.placement.candidate import Candidate, Kind
 from openecs.planning.placement.demand import Demand, Scope
 from openecs.planning.placement.eligible import Eligible
-from openecs.planning.placement.filters import FILTERS, Rejection, explain_all
+from openecs.planning.placement.filters import Rejection, explain_all, expressions
 from openecs.planning.placement.strategies import Order, order
 from openecs.planning.placement.view import View
 
@@ -29,6 +29,7 @@ class Offer:
 
     def __init__(self) -> None:
         self._candidates: dict[str, Candidate] = {}
+        self._kinds: dict[Hashable, Kind] = {}
         #: Changed candidates in the order of their changes, from position ``_log_start`` on.
         self._log: list[Candidate] = []
         self._log_start = 0
@@ -58,8 +59,10 @@ class Offer:
             self.changed(old)
             for group in old.groups:
                 self._held(group, arn, 0)
+            self._leave(old)
         if candidate is not None:
             self._candidates[arn] = candidate
+            self._join(candidate)
             self.changed(candidate)
             for group, tasks in candidate.groups.items():
                 self._held(group, arn, tasks)
@@ -82,49 +85,43 @@ class Offer:
         self._held(group, candidate.arn, candidate.groups.get(group, 0))
 
     def view(self, scope: Scope, demand: Demand, rng: random.Random) -> View:
-        """The view of a demand, caught up with all changes.  ``rng`` draws for new views."""
-        views, key = self._views, (scope, demand)
-        view = views.get(key)
-        end = self._log_start + len(self._log)
+        """The view of a demand, for ``best`` and ``explain``.  ``rng`` draws for new views."""
+        view = self._views.get((scope, demand))
         if view is None:
-            view = self._new_view(scope, demand, rng)
-            self._build(view, demand)
-        elif view.position != end:
+            return self._new_view(scope, demand, rng)
+        self._views.move_to_end((scope, demand))
+        return view
+
+    def best(self, view: View) -> Candidate | None:
+        """The candidate that suits the view's demand best now, ``None`` when none fits."""
+        end = self._log_start + len(self._log)
+        behind = end - view.position
+        if behind == 1:
+            view.refresh(self._log[-1])
+        elif behind:
             changed = dict.fromkeys(self._log[max(view.position - self._log_start, 0) :])
             if view.position < self._log_start or 4 * len(changed) > len(self._candidates) + 64 or view.crowded:
-                self._build(view, demand)
+                self._build(view)
             else:
                 for candidate in changed:
                     view.refresh(candidate)
         view.position = end
-        views.move_to_end(key)
-        return view
+        return view.best()
 
-    def explain(self, scope: Scope, demand: Demand) -> tuple[Rejection, ...]:
-        """Why candidates of a scope cannot take a demand's tasks, for each that cannot."""
-        return tuple(explain_all(demand, self.candidates(scope)))
-
-    def nearest(self, scope: Scope, demand: Demand) -> Rejection | None:
-        """The candidate that came nearest to taking a demand's task, when none can."""
-        left = self.candidates(scope)
-        for each in FILTERS:
-            test = each.test(demand)
-            if test is None or not left:
-                continue
-            passed = [candidate for candidate in left if test(candidate)]
-            if not passed:
-                return Rejection(left[0], each.reason)
-            left = passed
-        return None
+    def explain(self, view: View) -> tuple[Rejection, ...]:
+        """Why candidates of the view's scope cannot take a task, for each that cannot."""
+        known = view.explained
+        end = self._log_start + len(self._log)
+        if known is None or known[0] != end:
+            known = view.explained = (end, tuple(explain_all(view.demand, self.candidates(view.scope))))
+        return known[1]
 
     def _new_view(self, scope: Scope, demand: Demand, rng: random.Random) -> View:
         made = order(demand)
-        view = View(demand, made, self._eligibility(scope, demand, made), rng)
-        if not self._views:
-            # Nothing was logged while nobody looked.
-            self._log.clear()
-        self._views[scope, demand] = view
-        entries = sum(kept.fitting for kept in self._views.values()) + len(self._candidates)
+        view = self._views[scope, demand] = View(scope, demand, made, self._eligibility(scope, demand, made), rng)
+        self._build(view)
+        view.position = self._log_start + len(self._log)
+        entries = sum(kept.fitting for kept in self._views.values())
         while len(self._views) > 1 and (len(self._views) > MAX_VIEWS or entries > MAX_ENTRIES):
             _, oldest = self._views.popitem(last=False)
             entries -= oldest.fitting
@@ -133,7 +130,7 @@ class Offer:
     def _eligibility(self, scope: Scope, demand: Demand, made: Order) -> Eligible:
         """The shared answers of demands that ask the same of what is fixed."""
         levels = made.levels if all(level.fixed for level in made.levels) else ()
-        constraints = tuple(expression for expression in demand.constraints if not expression.asks_for_tasks)
+        constraints = (*expressions(demand, "kind"), *expressions(demand, "node"))
         names = tuple(level.name for level in levels)
         key = (scope, demand.required_attributes, demand.architecture, constraints, names)
         found = self._eligible.get(key)
@@ -144,13 +141,23 @@ class Offer:
         self._eligible.move_to_end(key)
         return found
 
-    def _build(self, view: View, demand: Demand) -> None:
-        holders = [self._candidates[arn] for arn in self._holders.get(demand.group, ())]
-        members = view.eligible.by_path(self._everyone(), self._version)
-        view.build(members, holders)
+    def _build(self, view: View) -> None:
+        holders = [self._candidates[arn] for arn in self._holders.get(view.demand.group, ())]
+        view.build(view.eligible.by_path(self._kinds.values(), self._version), holders)
 
-    def _everyone(self) -> Collection[Candidate]:
-        return self._candidates.values()
+    def _join(self, candidate: Candidate) -> None:
+        key = candidate.kind_key()
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = Kind()
+        kind.members[candidate] = None
+        candidate.kind = kind
+
+    def _leave(self, candidate: Candidate) -> None:
+        members = candidate.kind.members
+        del members[candidate]
+        if not members:
+            del self._kinds[candidate.kind_key()]
 
     def _held(self, group: str, arn: str, tasks: int) -> None:
         holders = self._holders.get(group)

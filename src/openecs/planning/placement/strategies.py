@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
-from openecs.planning.placement.candidate import Candidate
+from openecs.planning.placement.candidate import SHARED_ATTRIBUTES, Candidate
 from openecs.planning.placement.demand import Demand, Strategy
+
+
+Score = Callable[[Candidate], int]
+MakeEntry = Callable[[Candidate], tuple[Any, ...]]
 
 
 class Level(NamedTuple):
@@ -20,11 +24,13 @@ class Level(NamedTuple):
 
     ``counted``: branches are domains, scored by the tasks of the group in them, wherever these
     run; otherwise a branch's score is its own value.  ``fixed``: a candidate keeps its branch.
+    ``shared``: candidates of one kind are in one branch.
     """
 
     of: Callable[[Candidate], Any]
     counted: bool
     fixed: bool
+    shared: bool
     #: Equal names mean equal levels.
     name: Hashable
 
@@ -34,28 +40,24 @@ class Order(NamedTuple):
 
     levels: tuple[Level, ...]
     #: Makes the entry by which candidates of the last branch are ordered; ``None``: at random.
-    entry: Callable[[Candidate], tuple[Any, ...]] | None
-
-
-Score = Callable[[Candidate], int]
+    entry: MakeEntry | None
 
 
 def order(demand: Demand) -> Order:
     """The levels and the last order of a demand."""
     levels: list[Level] = []
-    scores: list[Score] = []
+    left: list[Strategy] = []
     for strategy in demand.strategies:
         if strategy.type == "random":
             # What follows has nothing left to choose from.
-            return Order(tuple(levels + _by_value(scores)), None)
-        score = _score(strategy, demand)
-        if score is not None:
-            scores.append(score)
+            return Order(tuple(levels + _by_value(left, demand)), None)
+        if _score(strategy, demand) is not None:
+            left.append(strategy)
             continue
-        levels += _by_value(scores)
-        scores = []
+        levels += _by_value(left, demand)
+        left = []
         levels.append(_zones(strategy.field) if strategy.type == "zones" else _domains(strategy.field))
-    return Order(tuple(levels), _entry(scores))
+    return Order(tuple(levels), _entry(left, demand))
 
 
 def _score(strategy: Strategy, demand: Demand) -> Score | None:
@@ -71,31 +73,43 @@ def _score(strategy: Strategy, demand: Demand) -> Score | None:
     return None
 
 
+def _scores(strategies: list[Strategy], demand: Demand) -> tuple[Score, ...]:
+    return tuple(score for each in strategies if (score := _score(each, demand)) is not None)
+
+
 def _domains(field: str) -> Level:
     """Branches by an attribute's value; without the attribute a candidate is in domain ''."""
     name = field.removeprefix("attribute:")
-    return Level(lambda c: c.facts.attributes.get(name, ""), counted=True, fixed=True, name=name)
+    return Level(lambda c: c.facts.attributes.get(name, ""), counted=True, fixed=True, shared=name in SHARED_ATTRIBUTES, name=name)
 
 
 def _zones(field: str) -> Level:
     wanted = frozenset(field.split(","))
-    return Level(lambda c: 0 if c.zone in wanted else 1, counted=False, fixed=True, name=("zones", field))
+    return Level(lambda c: 0 if c.zone in wanted else 1, counted=False, fixed=True, shared=True, name=("zones", field))
 
 
-def _by_value(scores: list[Score]) -> list[Level]:
+def _by_value(strategies: list[Strategy], demand: Demand) -> list[Level]:
     """Scores that something else follows: branches by value."""
+    scores = _scores(strategies, demand)
     if not scores:
         return []
-    fixed = tuple(scores)
-    return [Level(lambda c: tuple(score(c) for score in fixed), counted=False, fixed=False, name=None)]
+    return [Level(lambda c: tuple([score(c) for score in scores]), False, False, False, name=None)]
 
 
-def _entry(scores: list[Score]) -> Callable[[Candidate], tuple[Any, ...]]:
-    """Entries compare by scores, tasks and name; the candidate itself comes last."""
-    if not scores:
+def _entry(strategies: list[Strategy], demand: Demand) -> MakeEntry:
+    """Entries compare by scores, tasks and name; the candidate itself comes last.
+
+    A new view makes one for every candidate: the usual ones are made without another call.
+    """
+    group = demand.group
+    if not strategies:
         return lambda c: (c.tasks, c.arn, c)
-    if len(scores) == 1:
-        first = scores[0]
-        return lambda c: (first(c), c.tasks, c.arn, c)
-    several = tuple(scores)
-    return lambda c: (*[score(c) for score in several], c.tasks, c.arn, c)
+    if len(strategies) == 1:
+        only = strategies[0]
+        if only.type == "spread":
+            return lambda c: (c.groups.get(group, 0), c.tasks, c.arn, c)
+        if only.field.lower() == "cpu":
+            return lambda c: (c.cpu, c.tasks, c.arn, c)
+        return lambda c: (c.memory, c.tasks, c.arn, c)
+    scores = _scores(strategies, demand)
+    return lambda c: (*[score(c) for score in scores], c.tasks, c.arn, c)

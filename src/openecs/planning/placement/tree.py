@@ -70,8 +70,9 @@ class Branch(Node):
     def top(self) -> Entry | None:
         heap = self.heap
         while heap:
-            first = heap[0]
-            if first[2].shown is first:
+            first: Entry = heap[0]
+            node: Node = first[2]
+            if node.shown is first:
                 return first
             heappop(heap)
         return None
@@ -91,9 +92,7 @@ class Leaf(Node):
 
     __slots__ = ("current", "heap", "size")
 
-    def __init__(
-        self, parent: Branch | None, name: Hashable, score: Any, current: dict[Candidate, Entry]
-    ) -> None:
+    def __init__(self, parent: Branch | None, name: Hashable, score: Any, current: dict[Candidate, Entry]) -> None:
         super().__init__(parent, name, score)
         self.heap: list[Entry] = []
         #: Entries that hold, of all leaves of the tree.
@@ -109,7 +108,7 @@ class Leaf(Node):
     def top(self) -> Entry | None:
         heap, current = self.heap, self.current
         while heap:
-            first = heap[0]
+            first: Entry = heap[0]
             if current.get(first[-1]) is first:
                 return first
             heappop(heap)

@@ -11,9 +11,9 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 
 from openecs.planning.placement.candidate import Candidate
-from openecs.planning.placement.demand import Demand
+from openecs.planning.placement.demand import Demand, Scope
 from openecs.planning.placement.eligible import Eligible, Path
-from openecs.planning.placement.filters import tests
+from openecs.planning.placement.filters import Rejection, narrow, tests
 from openecs.planning.placement.strategies import Order
 from openecs.planning.placement.tree import Branch, Entry, Leaf, Node, RandomLeaf, best
 
@@ -21,12 +21,16 @@ from openecs.planning.placement.tree import Branch, Entry, Leaf, Node, RandomLea
 class View:
     """Those candidates that fit a demand."""
 
-    def __init__(self, demand: Demand, order: Order, eligible: Eligible, rng: random.Random) -> None:
+    def __init__(self, scope: Scope, demand: Demand, order: Order, eligible: Eligible, rng: random.Random) -> None:
+        self.scope = scope
+        self.demand = demand
         self.eligible = eligible
-        #: Position in the log of changes that the view has reached; its owner's business.
+        #: Position in the log of changes that the view has reached; its owner's business, as is
+        #: what was explained at which position.
         self.position = 0
+        self.explained: tuple[int, tuple[Rejection, ...]] | None = None
         self._group = demand.group
-        self._tests = tests(demand, fixed=False)
+        self._tests = tests(demand, "tasks")
         self._levels = order.levels
         self._entry = order.entry
         self._fixed = all(level.fixed for level in order.levels)
@@ -50,9 +54,7 @@ class View:
             for candidate in holders:
                 self._recount(candidate, candidate.groups[self._group])
         for path, eligible in members.items():
-            fitting = eligible
-            for test in self._tests:
-                fitting = [candidate for candidate in fitting if test(candidate)]
+            fitting = narrow(self.demand, eligible)
             if not fitting:
                 continue
             leaf = self._leaf(path) if self._fixed else None

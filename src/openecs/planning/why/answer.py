@@ -56,10 +56,9 @@ def line_of(entry: HistoryEntry) -> Line:
 
 def details_of(facts: dict[str, Any]) -> Iterable[str]:
     """What an entry's facts add to its text."""
-    if considered := facts.get("considered"):
-        yield f"nodes considered: {considered}"
-    if strategy := facts.get("strategy"):
-        yield f"strategy: {', '.join(strategy)}"
+    if offered := facts.get("offered"):
+        strategy = ", ".join(facts.get("strategy", ()))
+        yield f"{facts['fitting']} of {offered} nodes fitted" + (f"; chosen by {strategy}" if strategy else "")
     rejected: dict[str, int] = facts.get("rejected", {})
     if rejected and not facts.get("nodes"):
         yield "against other nodes: " + ", ".join(f"{count} x {reason}" for reason, count in sorted(rejected.items()))

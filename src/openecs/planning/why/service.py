@@ -69,6 +69,14 @@ def why_deployment(deployment_id: str, story: ServiceStory, now: float) -> Answe
     last = next((e for e in reversed(story.entries) if e.kind == "deployment" and "deployment" in e.facts), None)
     if deployment is not None and service is not None:
         summary = _rollout(deployment)
+        own = [task for task in story.tasks if task.deployment_id == deployment_id and not task.stopped]
+        running = sum(task.last_status == "RUNNING" and task.desired_status == "RUNNING" for task in own)
+        healthy = sum(task.health_status == "HEALTHY" for task in own)
+        text = f"{running} of its tasks run, {healthy} of them HEALTHY by a health check; the service wants"
+        current.append(Line(what="now", text=f"{text} {service.desired_count}"))
+        others = sum(task.deployment_id != deployment_id and not task.stopped for task in story.tasks)
+        if others:
+            current.append(Line(what="now", text=f"{others} tasks of other deployments have not stopped"))
         current += _tasks_now([task for task in story.tasks if task.deployment_id == deployment_id])
         current += _held_back(service, story, now, only=deployment_id)
         current += _unplaced(story)
@@ -90,6 +98,7 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
     live = [task for task in story.tasks if not task.stopped]
     running = sum(task.last_status == "RUNNING" and task.desired_status == "RUNNING" for task in live)
     counts = f"{running} of {service.desired_count} tasks run"
+    primary = service.primary
     held = list(_held_back(service, story, now))
     unplaced = list(_unplaced(story))
     if service.status == "INACTIVE":
@@ -102,14 +111,14 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
         yield Line(what="now", text=f"{counts}; {held[0].text}")
     elif unplaced:
         yield Line(what="now", text=f"{counts}; waiting: {unplaced[0].text}")
-    elif failed := next(
-        (d for d in service.deployments if d.status == "PRIMARY" and d.rollout_state == "FAILED"), None
-    ):
-        yield Line(what="now", text=f"{counts}; its deployment FAILED: {failed.rollout_state_reason}")
+    elif primary is not None and primary.rollout_state == "FAILED":
+        yield Line(what="now", text=f"{counts}; its deployment FAILED: {primary.rollout_state_reason}")
     elif running < service.desired_count:
         yield Line(what="now", text=f"{counts}; the others are on their way")
+    elif primary is not None and primary.rollout_state == "IN_PROGRESS":
+        yield Line(what="now", text=f"{counts}; deployment {primary.id} is in progress")
     else:
-        yield Line(what="now", text=f"{counts}; a deployment is in progress or tasks are still to stop")
+        yield Line(what="now", text=f"{counts}; {len(live) - running} tasks are still to stop")
     for deployment in service.deployments:
         yield Line(what="now", text=f"{deployment.status} deployment {deployment.id}: {_rollout(deployment)}")
     yield from _tasks_now(live)

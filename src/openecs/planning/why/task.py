@@ -99,11 +99,11 @@ def _lines(story: TaskStory) -> Iterator[Line]:
     kinds = {entry.kind for entry in story.entries}
     if not kinds & {"placed", "waiting"}:
         yield Line(at=task.created_at, what="created", text=f"created; it ran on {_place(task)}")
+    yield from _observed(task)
     for entry in story.entries:
         if entry.kind == "stopped" and task.stopped:
             continue  # The record tells it, below.
         yield line_of(entry)
-    yield from _observed(task)
     if task.stopped and task.stopped_at is not None:
         stopped = next((entry for entry in story.entries if entry.kind == "stopped"), None)
         text = stopped.text if stopped is not None else f"STOPPED ({task.stop_code}): {task.stopped_reason}"
@@ -122,7 +122,9 @@ def _observed(task: Task) -> Iterator[Line]:
             text = f"pulling an image failed: {task.stopped_reason}"
         yield Line(at=ended if ended is not None else task.pull_started_at, what="pull", text=text)
     if task.started_at is not None:
-        yield Line(at=task.started_at, what="started", text="RUNNING")
+        # It is reported a moment later; a short life may be over by then.
+        started = min(task.started_at, task.execution_stopped_at or task.started_at)
+        yield Line(at=started, what="started", text="RUNNING")
     if task.execution_stopped_at is not None:
         yield Line(at=task.execution_stopped_at, what="ended", text="an essential container ended")
 
@@ -132,9 +134,8 @@ def _what_led_to(story: TaskStory) -> Iterator[Line]:
     task = story.task
     orders = [entry for entry in story.around if entry.kind in ("service-changed", "deployment")]
     told: list[HistoryEntry] = []
-    own = [e for e in orders if e.deployment_id == task.deployment_id or e.kind == "service-changed"]
-    before = [entry for entry in own if entry.at <= task.created_at]
-    told += before[-1:]
+    told += [e for e in orders if e.kind == "service-changed" and e.at <= task.created_at][-1:]
+    told += [e for e in orders if e.deployment_id == task.deployment_id and e.at <= task.created_at][:1]
     if task.stop_code == "ServiceSchedulerInitiated" and task.stopping_at is not None:
         later = [entry for entry in orders if task.created_at < entry.at <= task.stopping_at]
         told += later[-2:]

@@ -56,6 +56,16 @@ def image_id(world: World, task: dict[str, Any]) -> str:
     return found
 
 
+def resolved(world: World, service: str) -> list[list[dict[str, str]]]:
+    """What the service's revisions say of their images, newest first."""
+    deployments = world.ecs.list_service_deployments(service=service)["serviceDeployments"]
+    newest_first = sorted(deployments, key=lambda d: d["createdAt"], reverse=True)
+    arns = [deployment["targetServiceRevisionArn"] for deployment in newest_first]
+    shown = world.ecs.describe_service_revisions(serviceRevisionArns=arns)["serviceRevisions"]
+    by_arn = {revision["serviceRevisionArn"]: revision["containerImages"] for revision in shown}
+    return [by_arn[arn] for arn in arns]
+
+
 def test_a_deployment_keeps_to_its_image_and_the_next_one_takes_the_new(
     world: World, registry: Registry, service: str
 ) -> None:
@@ -80,6 +90,8 @@ def test_a_deployment_keeps_to_its_image_and_the_next_one_takes_the_new(
     tasks = running(world, service, 2, without=tuple(task["taskArn"] for task in tasks))
     assert digests(tasks) == [new] * 2
     assert {image_id(world, task) for task in tasks} != {image_id(world, first)}
+    image = {"containerName": "main", "image": f"{registry.repository}:1"}
+    assert resolved(world, service) == [[{**image, "imageDigest": new}], [{**image, "imageDigest": old}]]
 
 
 def test_an_old_image_is_pulled_again_where_it_is_gone(world: World, registry: Registry, service: str) -> None:
