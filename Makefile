@@ -5,16 +5,17 @@ OPENECS := .venv/bin/openecs
 # Everything that is checked; examples and tools included.
 CHECKED := src tests tools examples $(wildcard bench)
 
-.PHONY: help up down status test lint bench-core soak clean setup setup-dev engine
+.PHONY: help up down status test lint bench-core bench-deploy soak clean setup setup-dev engine
 
 help:
-	@echo 'make up          start OpenECS here, deploy the sample web service, fetch a page from it'
-	@echo 'make down        stop its tasks, then OpenECS'
-	@echo 'make test        run every check and test (starts a container engine if need be, as root)'
-	@echo 'make lint        only the static checks'
-	@echo 'make bench-core  measure against floors and peers'
-	@echo 'make soak        run the long tests'
-	@echo 'make clean       remove what these commands made in this folder'
+	@echo 'make up            start OpenECS here, deploy the sample web service, fetch a page from it'
+	@echo 'make down          stop its tasks, then OpenECS'
+	@echo 'make test          run every check and test (starts a container engine if need be, as root)'
+	@echo 'make lint          only the static checks'
+	@echo 'make bench-core    measure against floors and peers'
+	@echo 'make bench-deploy  the same for services, placement and deployments'
+	@echo 'make soak          run the long tests'
+	@echo 'make clean         remove what these commands made in this folder'
 
 up: setup engine
 	@$(OPENECS) status >/dev/null 2>&1 && echo 'OpenECS runs already.' || $(OPENECS) up --detach
@@ -51,6 +52,10 @@ test: setup-dev engine
 bench-core: setup-dev engine
 	@UV_PROJECT_ENVIRONMENT=.venv-bench .venv-tools/bin/uv sync --quiet --frozen --group bench
 	.venv-bench/bin/python bench/core.py
+
+bench-deploy: setup-dev engine
+	@UV_PROJECT_ENVIRONMENT=.venv-bench .venv-tools/bin/uv sync --quiet --frozen --group bench
+	.venv-bench/bin/python bench/deploy.py
 
 soak: setup-dev engine
 	OPENECS_SOAK=1 .venv/bin/pytest tests/fuzz tests/chaos $(wildcard tests/soak) --timeout 36000

@@ -71,7 +71,7 @@ class _Engine:
         self._tasks[payload.arn] = (payload, runtime_ids)
         self._say(payload.arn, "RUNNING", payload, runtime_ids)
 
-    def stop(self, arn: str, cluster: str = "") -> None:
+    def stop(self, arn: str, cluster: str = "") -> None:  # noqa: ARG002 -- the engine's signature
         payload, runtime_ids = self._tasks.pop(arn, (None, ()))
         if payload is not None:
             self._say(arn, "STOPPED", payload, runtime_ids)

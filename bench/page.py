@@ -8,7 +8,6 @@ from pathlib import Path
 from table import Row, markdown_table
 
 
-
 def write(page: Path, rows: Sequence[Row], machine: Sequence[tuple[str, str]], *, section: str = "measured") -> None:
     """Replace what is between the markers of a section of ``page`` by the table and the machine's facts."""
     begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import engine
+from api_rows import container
 from installation import Installation, installation
 from load import LoadError
 from table import Row
-
-from api_rows import container
 
 SERVICE = "rollout"
 #: The shortest interval that ECS accepts; the engine probes for the first time after one interval.
@@ -81,9 +80,7 @@ def _family(kind: str) -> str:
 
 def _register(ours: Installation, kind: str, **more: Any) -> None:
     definition = container(memory=16, stopTimeout=2, **more)
-    ours.call(
-        "RegisterTaskDefinition", family=_family(kind), networkMode="host", containerDefinitions=[definition]
-    )
+    ours.call("RegisterTaskDefinition", family=_family(kind), networkMode="host", containerDefinitions=[definition])
 
 
 def _deploy(ours: Installation) -> float:

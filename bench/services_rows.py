@@ -24,7 +24,6 @@ from openecs.clock import SystemClock
 from openecs.control.launch import Launcher, RegionNetworks
 from openecs.control.services import ServiceController
 from openecs.ids import RandomIds
-from openecs.state.journal.memory import MemoryJournal
 from openecs.state.journal.sqlite import SqliteJournal
 from openecs.state.state import State
 

@@ -14,12 +14,11 @@ from typing import Any
 
 import engine
 import swarm
+from api_rows import container
 from installation import Installation, installation
 from load import LoadError
 from swarm import Setting
 from table import Row
-
-from api_rows import container
 
 MANY = 50
 ROLLED = 20
@@ -95,16 +94,9 @@ def _roll_rows(ours: Installation) -> list[Row]:
 
 
 def _register(ours: Installation, version: str) -> None:
-    ours.call(
-        "RegisterTaskDefinition",
-        family=engine.FAMILY,
-        networkMode="bridge",
-        containerDefinitions=[
-            container(
-                image=engine.IMAGE, command=engine.STAYS, memory=16, stopTimeout=5, dockerLabels={engine.VERSION: version}
-            )
-        ],
-    )
+    labels = {engine.VERSION: version}
+    definition = container(image=engine.IMAGE, command=engine.STAYS, memory=16, stopTimeout=5, dockerLabels=labels)
+    ours.call("RegisterTaskDefinition", family=engine.FAMILY, networkMode="bridge", containerDefinitions=[definition])
 
 
 def _scale(ours: Installation, count: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -51,6 +52,33 @@ async def test_an_end_is_told_with_code_and_output_though_containers_go_at_once(
     assert (found["container"], found["occasion"], found["exit_code"]) == ("app", "ended", 3)
     assert found["log"] == "one\ntwo\n"
     assert SECRET not in str(plane.evidence(ARN))
+
+
+class HastyEngine(FakeRuntime):
+    """Reads output only when a removal has had every chance to come first."""
+
+    removed = asyncio.Event()
+
+    async def remove(self, container_id: str) -> None:
+        await super().remove(container_id)
+        self.removed.set()
+
+    async def tail(self, container_id: str, lines: int) -> str | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await self.removed.wait()
+        return await super().tail(container_id, lines)
+
+
+async def test_containers_stay_until_they_are_read(plane: ControlPlaneDouble, tmp_path: Path) -> None:
+    engine = HastyEngine(SystemClock(), RandomIds())
+    async with running_agent(agent_config(plane.endpoint, tmp_path, cleanup_delay=0), engine):
+        await plane.connected()
+        await plane.assign(task(container(command=("sh", "-c", "echo one; exit 3"))))
+        await plane.reaches(ARN, "STOPPED")
+        assert not plane.evidence(ARN)  # The report did not wait for it.
+        assert (await told(plane))["log"] == "one\n"
+        await engine.removed.wait()
 
 
 async def test_a_kill_for_memory_is_told_with_the_limit(

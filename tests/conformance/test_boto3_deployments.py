@@ -117,6 +117,20 @@ def test_a_deployment_is_stopped_on_request(ecs: Any, name: str, stop_type: str,
     remove(ecs, name)
 
 
+def test_a_newer_deployment_ends_the_one_before(ecs: Any, name: str) -> None:
+    register(ecs, name)
+    deployed(ecs, name)
+    register(ecs, name, healthCheck={"command": ["CMD", "fake-unhealthy"], "startPeriod": 300})
+    stuck = ecs.update_service(service=name, taskDefinition=name)["service"]["currentServiceDeployment"]
+    reaches(ecs, stuck, "IN_PROGRESS")
+    register(ecs, name)
+    newer = ecs.update_service(service=name, taskDefinition=name)["service"]["currentServiceDeployment"]
+    reaches(ecs, newer, "SUCCESSFUL")
+    assert reaches(ecs, stuck, "STOPPED")["stoppedAt"]
+    assert len(rollout(ecs, newer)["sourceServiceRevisions"]) == 2
+    remove(ecs, name)
+
+
 def test_task_sets_take_turns(ecs: Any, name: str) -> None:
     register(ecs, name)
     ecs.create_service(serviceName=name, deploymentController={"type": "EXTERNAL"}, desiredCount=2)

@@ -142,23 +142,6 @@ async def test_a_newer_update_ends_the_older_service_deployment(world: World, ti
     assert attempt(world, 1).status == "STOPPED"
 
 
-async def test_old_service_deployments_and_their_revisions_are_forgotten(world: World, time: VirtualTime):
-    async with controlled(world, time):
-        deploy(world, 1, new_service(world, 1))
-        await finished(world, time, 1)
-        deploy(world, 2)
-        await finished(world, time, 2)
-        found = world.state.service_revisions.get(revision_arn(1))
-        assert found is not None
-        world.put(msgspec.structs.replace(found, arn=revision_arn(99)))
-        await time.advance(91 * 86400)
-        deploy(world, 1)
-        await finished(world, time, 1)
-    assert {d.arn for d in world.state.service_deployments} == {attempt_arn(1)}
-    # The second one is what a rollback would have gone back to.
-    assert {r.arn for r in world.state.service_revisions} == {revision_arn(1), revision_arn(2)}
-
-
 async def test_settled_digests_are_written_to_the_revision(world: World, time: VirtualTime):
     pin = ImagePin(container="web", image="web", digest="sha256:" + "c" * 64)
     async with controlled(world, time):

@@ -11,6 +11,7 @@ from places import add_node, by_zone, connect, tag
 
 from openecs.control.launch import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
+from openecs.model.capacity_provider import GROUP_ATTRIBUTE, CapacityProvider
 from openecs.model.resources import Resources
 from openecs.model.service import Service
 from openecs.model.task import Task
@@ -229,3 +230,35 @@ async def test_a_zone_that_others_filled_is_tried_again_later(world: World, time
         await spread(world, time, a=2)
         world.put(msgspec.structs.replace(other, last_status="STOPPED"))
         await spread(world, time, within=1300.0, a=1, b=1)
+
+
+async def test_a_zone_without_a_machine_of_the_provider_is_not_waited_for(world: World, time: VirtualTime):
+    group = CapacityProvider(
+        arn=f"{PREFIX}:capacity-provider/big",
+        name="big",
+        region=REGION,
+        status="ACTIVE",
+        created_at=1.0,
+        auto_scaling_group_provider=ecs.AutoScalingGroupProvider(auto_scaling_group_arn="machines"),
+        group_name="machines",
+    )
+    item = ecs.CapacityProviderStrategyItem(capacity_provider="big", weight=1, base=0)
+    world.put(group)
+    add_node(world, "a", zone=A, **{GROUP_ATTRIBUTE: "machines"})
+    add_node(world, "b", zone=B)
+    async with controlled(world, time):
+        of_group = deployment(1, time.now(), capacity_provider_strategy=(item,))
+        world.put(balanced_service(world, 3, deployments=(of_group,)))
+        await spread(world, time, a=3)
+        await time.run_until(lambda: "(service web) stopped AZ Rebalancing." in world.events())
+        await time.run_until(lambda: not world.agents_obey() and all(task.waiting is None for task in live(world)))
+        assert by_zone(world) == {"a": 3}
+        before = len(world.tasks())
+        await time.advance(800)
+        assert len(world.tasks()) == before
+        add_node(world, "b2", zone=B, **{GROUP_ATTRIBUTE: "machines"})
+        await spread(world, time, a=2, b=1)
+
+
+def live(world: World) -> list[Task]:
+    return [task for task in world.tasks() if not task.stopped]

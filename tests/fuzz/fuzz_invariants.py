@@ -9,6 +9,7 @@ from typing import Any
 from fuzz_plane import Plane
 from fuzz_world import NETWORK
 
+from openecs.model.service import Service
 from openecs.model.task import STATUS_ORDER, Task
 from openecs.state.addresses import Addresses
 from openecs.state.usage import Usage
@@ -24,6 +25,26 @@ def check_state(plane: Plane) -> None:
     _check_derived(plane)
     for task in plane.state.tasks:
         _check_task(plane, task)
+    for service in plane.state.services:
+        if service.status == "ACTIVE":
+            _check_service(plane, service)
+
+
+def _check_service(plane: Plane, service: Service) -> None:
+    """What deployments are made of is described; task sets and rollouts are never mixed."""
+    primaries = [deployment for deployment in service.deployments if deployment.status == "PRIMARY"]
+    assert len({deployment.id for deployment in service.deployments}) == len(service.deployments), service
+    if service.deployment_controller == "EXTERNAL":
+        assert len(primaries) <= 1, service
+        assert all(deployment.task_set is not None for deployment in service.deployments), service
+        assert service.service_deployment_arn is None, service
+        return
+    assert len(primaries) == 1, service
+    assert service.service_deployment_arn in plane.state.service_deployments, service
+    for deployment in service.deployments:
+        assert deployment.task_set is None, service
+        assert deployment.revision_arn in plane.state.service_revisions, service
+        assert deployment.revision_arn.rpartition("/")[2] == deployment.id.removeprefix("ecs-svc/"), service
 
 
 def _check_nodes(plane: Plane, live: list[Task]) -> None:

@@ -46,11 +46,9 @@ def configuration(
     **changes: object,
 ) -> ecs.DeploymentConfiguration:
     """A configuration with the circuit breaker on."""
+    given = ecs.ThresholdConfiguration(type=threshold[0], value=threshold[1]) if threshold else None
     breaker = ecs.DeploymentCircuitBreaker(
-        enable=True,
-        rollback=rollback,
-        reset_on_healthy_task=reset,
-        threshold_configuration=ecs.ThresholdConfiguration(type=threshold[0], value=threshold[1]) if threshold else None,
+        enable=True, rollback=rollback, reset_on_healthy_task=reset, threshold_configuration=given
     )
     return ecs.DeploymentConfiguration(
         maximum_percent=maximum, minimum_healthy_percent=minimum, deployment_circuit_breaker=breaker, **changes

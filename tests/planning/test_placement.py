@@ -247,13 +247,14 @@ SCOPES = [SCOPE, Scope("cluster", "EXTERNAL"), Scope("cluster", "EC2", "blue")]
 @given(st.data())
 def test_every_choice_is_the_one_that_the_naive_algorithm_makes(data: st.DataObject) -> None:
     """Over tasks that come and go, nodes that come, go and change, and several demands in turns."""
-    made = Offer()
+    few, log = data.draw(st.sampled_from([(16, 1024), (0, 1024), (0, 0), (-9, 0)]))
+    made = Offer(few=few, log=log)
     rng = random.Random(data.draw(st.integers(0, 3)))
     demands = data.draw(st.lists(DEMANDS, min_size=1, max_size=3))
     placed: list[tuple[str, Demand]] = []
     for name in NAMES[: data.draw(st.integers(1, 7))]:
         made.replace(name, data.draw(nodes(name)))
-    for _ in range(data.draw(st.integers(5, 30))):
+    for _ in range(data.draw(st.integers(5, 40))):
         step = data.draw(st.sampled_from(["place"] * 8 + ["free", "free", "replace", "remove", "run"]))
         name = data.draw(st.sampled_from(NAMES))
         here = made.get(name)

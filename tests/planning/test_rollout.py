@@ -73,6 +73,51 @@ def test_the_texts_of_a_deployment_that_failed_are_aws():
     assert simulation.service.last_completed is None
 
 
+def test_a_deployment_that_failed_is_not_said_to_be_backed_off():
+    simulation = complete(1)
+    simulation.update(2)
+    fail_everything_of(simulation, "ecs-svc/2")
+    assert simulation.service.primary.id == "ecs-svc/1"
+    assert not [text for text in simulation.said if "consistently" in text]
+
+
+def test_a_crash_loop_says_how_long_it_waits_once_per_delay():
+    simulation = Simulation(service(1))
+    for _ in range(400):
+        simulation.step()
+        for task in simulation.alive():
+            simulation.exits(task) if task.last_status == "RUNNING" else simulation.runs(task)
+        simulation.now += 0.25
+    said = [text for text in simulation.said if "exit by themselves" in text]
+    assert len(said) == len(set(said)) >= 6
+    assert said[:2] == [
+        "(service web) (deployment ecs-svc/1) tasks exit by themselves soon after they start. "
+        f"The next task is started {delay} after the last one exited."
+        for delay in ("1 second", "2 seconds")
+    ]
+
+
+def test_going_back_means_the_images_that_ran_even_if_they_were_settled_after_completion():
+    simulation = complete(1, minimum=0)
+    (task,) = simulation.healthy()
+    digest = "sha256:" + "a" * 64
+    simulation.change(
+        task, containers=(msgspec.structs.replace(task.containers[0], image_digest=digest, keeps_version=True),)
+    )
+    simulation.step()
+    simulation.update(2)
+    simulation.step()
+    # Nothing of the old revision is left, not even its deployment, when the new one fails.
+    simulation.exits(simulation.tasks[task.arn])
+    simulation.service = msgspec.structs.replace(
+        simulation.service, deployments=tuple(d for d in simulation.service.deployments if d.id != "ecs-svc/1")
+    )
+    simulation.tasks.pop(task.arn)
+    fail_everything_of(simulation, "ecs-svc/2")
+    assert simulation.service.primary.id == "ecs-svc/1"
+    assert [pin.digest for pin in simulation.service.primary.pins] == [digest]
+
+
 def test_without_rollback_the_deployment_stalls_and_the_old_tasks_stay():
     simulation = complete(3, rollback=False)
     simulation.update(2)

@@ -89,7 +89,9 @@ def test_rollback_by_the_circuit_breaker():
     assert record.circuit_breaker_status == "TRIGGERED"
     assert (record.failure_count, record.threshold) == (4, 3)
     assert record.rollback_revision_arn == "revision/1"
-    assert record.rollback_reason == "Service deployment rolled back because the circuit breaker threshold was exceeded."
+    assert (
+        record.rollback_reason == "Service deployment rolled back because the circuit breaker threshold was exceeded."
+    )
     assert record.rollback_started_at <= record.finished_at
     # The first one is history and stays as it was.
     assert followed.records[1].status == "SUCCESSFUL"

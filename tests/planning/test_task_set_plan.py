@@ -81,7 +81,8 @@ class Sets(Simulation):
         (3, 33.4, 2),
         (3, 100 / 3, 1),
         (7, 100 / 7, 1),
-        (11, 100 / 11, 1), (14, 900 / 14, 9),
+        (11, 100 / 11, 1),
+        (14, 900 / 14, 9),
     ],
 )
 def test_computed_desired_count_is_rounded_up(desired, scale, count):

@@ -32,7 +32,7 @@ def disagreements(world: World, restless: set[str]) -> Iterator[str]:
         if c.status == "running"
     }
     for task in state.tasks:
-        if not task.stopped and task.service_arn not in restless:
+        if not task.stopped and task.node_id is not None and task.service_arn not in restless:
             yield from _task(task, containers)
     yield from _counts(world)
     yield from _events(world)

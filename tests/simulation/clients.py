@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from workload import AWSVPC, DEFINITIONS, FAILING, LASTING
+from workload import AWSVPC, DEFINITIONS, FAILING, LASTING, PROVIDERS
 
 from openecs.errors import AWSError, Retryable
 from openecs.shapes import ecs
@@ -83,7 +83,7 @@ class Clients:
         request = ecs.RunTaskRequest(
             task_definition=family,
             count=self.rng.randint(1, 4),
-            launch_type="FARGATE" if family == "fargate" else "EC2",
+            **self._capacity(family),
             client_token=token,
             started_by=token,
             network_configuration=self._network(family),
@@ -103,13 +103,14 @@ class Clients:
             self.say(self.attempt("StopTask", request))
 
     async def protect_task(self) -> None:
-        known = list(self.world.ledger.tasks)
+        # Clients are not told of services' tasks; those that protect themselves know who they are.
+        known = [t.arn for t in self.world.checker.tasks.values() if t.service_arn and t.desired_status == "RUNNING"]
         if known:
             request = ecs.UpdateTaskProtectionRequest(
                 cluster="default",
-                tasks=(self.rng.choice(known),),
+                tasks=tuple(self.rng.sample(known, min(10, len(known)))),
                 protection_enabled=self.rng.random() < 0.8,
-                expires_in_minutes=self.rng.choice((None, 1, 5)),
+                expires_in_minutes=self.rng.choice((1, 5, 30)),
             )
             self.say(self.attempt("UpdateTaskProtection", request))
 
@@ -126,7 +127,7 @@ class Clients:
             service_name=model.name,
             task_definition=family,
             desired_count=desired,
-            launch_type="FARGATE" if family == "fargate" else "EC2",
+            **self._capacity(family),
             network_configuration=self._network(family),
             deployment_configuration=ecs.DeploymentConfiguration(
                 minimum_healthy_percent=minimum, maximum_percent=maximum
@@ -223,6 +224,19 @@ class Clients:
             )
         )
         self.say(self.attempt(operation, request))
+
+    def _capacity(self, family: str) -> dict[str, Any]:
+        """A launch type or a capacity provider strategy."""
+        if self.rng.random() < 0.7:
+            return {"launch_type": "FARGATE" if family == "fargate" else "EC2"}
+        names = ("FARGATE", "FARGATE_SPOT") if family == "fargate" else PROVIDERS
+        weights = self.rng.choice(((1, 0), (1, 1), (1, 3), (0, 1)))
+        base = self.rng.choice((0, 0, 1))
+        items = [
+            ecs.CapacityProviderStrategyItem(capacity_provider=name, weight=weight, base=its_base)
+            for name, weight, its_base in zip(names, weights, (base, 0), strict=True)
+        ]
+        return {"capacity_provider_strategy": tuple(items)}
 
     def _network(self, family: str) -> ecs.NetworkConfiguration | None:
         if family not in AWSVPC:

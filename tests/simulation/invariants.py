@@ -14,6 +14,8 @@ from simulated_client import Ledger
 
 from openecs.agent.engine import names
 from openecs.agent.runtime.fake.container import FakeContainer
+from openecs.model.capacity_provider import GROUP_ATTRIBUTE
+from openecs.model.node import ContainerInstance
 from openecs.model.node import Node as NodeRecord
 from openecs.model.service import Service
 from openecs.model.task import STATUS_ORDER, Task
@@ -44,6 +46,8 @@ class Checker:
         self.nodes: dict[str, NodeRecord] = {}
         #: Container instance ARN → its status.
         self.instances: dict[str, str] = {}
+        #: Container instance ARN → the Auto Scaling group that its node joined under.
+        self.groups: dict[str, str | None] = {}
         #: (task ARN, container name) → every start of such a container by any engine.
         self.starts: dict[tuple[str, str], list[str]] = {}
         #: Exit codes that engines gave, by the same key.
@@ -65,6 +69,7 @@ class Checker:
         self.services = {service.arn: service for service in state.services}
         self.nodes = {node.id: node for node in state.nodes}
         self.instances = {instance.arn: instance.status for instance in state.container_instances}
+        self.groups = {instance.arn: _group(instance) for instance in state.container_instances}
         for arn in self._ledger.tasks:
             shown, task = self._ledger.newest(arn), self.tasks.get(arn)
             if task is None:
@@ -92,14 +97,31 @@ class Checker:
                 _set(self.nodes, change.key, record)
             elif change.table == "container_instance":
                 _set(self.instances, change.key, record and record.status)
+                _set(self.groups, change.key, record and _group(record))
         for arn in sorted(before):
             self._task(before[arn], self.tasks.get(arn))
         new = [self.tasks[arn] for arn, old in before.items() if old is None and arn in self.tasks]
+        placed = [
+            self.tasks[arn]
+            for arn, old in before.items()
+            if arn in self.tasks and self.tasks[arn].node_id and (old is None or not old.node_id)
+        ]
+        if placed:
+            self._capacity({task.node_id for task in placed})
+            self._addresses(placed)
+            self._providers(placed)
         if new:
-            self._capacity({task.node_id for task in new})
-            self._addresses(new)
             self._maximum({task.service_arn for task in new if task.service_arn})
         self._minimum(before)
+
+    def _providers(self, placed: list[Task]) -> None:
+        """Tasks of a group's provider run on the group's machines."""
+        for task in placed:
+            if task.launch_type == "FARGATE" or task.capacity_provider_name is None:
+                continue
+            group = self.groups.get(task.container_instance_arn or "")
+            if group != task.capacity_provider_name:
+                self.wrong(f"{task.arn} of {task.capacity_provider_name} is on a machine of the group {group}")
 
     def _task(self, old: Task | None, new: Task | None) -> None:
         if new is None:
@@ -112,8 +134,13 @@ class Checker:
             self._trace(f"forgot {_short(old.arn)}")
             return
         if old is None:
-            self._trace(f"new {_short(new.arn)} {new.task_definition_arn.rsplit('/', 1)[1]} on {new.node_id}")
+            where = f"on {new.node_id}" if new.node_id else "waits for capacity"
+            self._trace(f"new {_short(new.arn)} {new.task_definition_arn.rsplit('/', 1)[1]} {where}")
+            self._waiting(new)
             return
+        self._waiting(new)
+        if new.node_id and not old.node_id:
+            self._trace(f"{_short(new.arn)} has found capacity on {new.node_id}")
         if STATUS_ORDER[new.last_status] < STATUS_ORDER[old.last_status]:
             self.wrong(f"{new.arn} went back from {old.last_status} to {new.last_status}")
         if old.desired_status == "STOPPED" and new.desired_status != "STOPPED":
@@ -135,15 +162,22 @@ class Checker:
         if new.stopped and not old.stopped:
             self._stopped(new)
 
+    def _waiting(self, task: Task) -> None:
+        """Tasks wait exactly while they have no node, and only those of a group's provider."""
+        if (task.waiting is not None) != (task.node_id is None and not task.stopped):
+            self.wrong(f"{task.arn} is {task.last_status} on {task.node_id} and waits for {task.waiting}")
+        if task.waiting is not None and task.last_status != "PROVISIONING":
+            self.wrong(f"{task.arn} waits for capacity and is {task.last_status}")
+
     def _protected(self, old: Task, new: Task) -> None:
         """The scheduler may stop a protected task with its service, and for failing health checks only."""
         service = self.services.get(new.service_arn or "")
-        if not old.protected(self._now()) or service is None or service.status != "ACTIVE":
+        if (old.protected_until or 0.0) <= self._now() or service is None or service.status != "ACTIVE":
             return
         leaving = self.instances.get(new.container_instance_arn or "") != "ACTIVE" and old.last_status != "RUNNING"
-        if new.stop_code == "ServiceSchedulerInitiated" and "health checks" not in (new.stopped_reason or ""):
-            if not leaving:
-                self.wrong(f"{new.arn} was stopped while it was protected until {old.protected_until}")
+        sick = "health checks" in (new.stopped_reason or "")
+        if new.stop_code == "ServiceSchedulerInitiated" and not sick and not leaving:
+            self.wrong(f"{new.arn} was stopped while it was protected until {old.protected_until}")
 
     def _stopped(self, task: Task) -> None:
         node = self.nodes.get(task.node_id or "")
@@ -244,6 +278,10 @@ def _set(records: dict[str, Any], key: str, record: Any) -> None:
         records.pop(key, None)
     else:
         records[key] = record
+
+
+def _group(instance: ContainerInstance) -> str | None:
+    return next((a.value for a in instance.attributes if a.name == GROUP_ATTRIBUTE), None)
 
 
 def _short(arn: str) -> str:

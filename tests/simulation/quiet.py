@@ -13,6 +13,7 @@ from agreement import disagreements
 from workload import FAILING
 
 from openecs.errors import AWSError
+from openecs.model.resources import Resources
 from openecs.model.service import Service
 from openecs.model.task import Task
 from openecs.planning.reservation import task_reservation
@@ -121,10 +122,19 @@ class Quiet:
         if primary is None or definition is None:
             return None
         wanted = task_reservation(definition.definition, None)
+        waiting = {t.capacity_provider_name for t in state.tasks.by("service", service.arn) if t.waiting is not None}
         for node in self._serving():
-            record = state.nodes.get(node.node_id)
-            if record is None or (primary.launch_type == "FARGATE" and not record.fargate_pool):
+            if waiting and node.group not in waiting:
                 continue
+            room = self._room_on(node, wanted, fargate=primary.launch_type == "FARGATE")
+            if room is not None:
+                return room
+        return None
+
+    def _room_on(self, node: Node, wanted: Resources, *, fargate: bool) -> str | None:
+        """The node's name, when it has as much free."""
+        record = self.world.start_control_plane().state.nodes.get(node.node_id)
+        if record is not None and (record.fargate_pool or not fargate):
             held = [
                 t.reservation for t in self.world.checker.tasks.values() if t.node_id == record.id and not t.stopped
             ]
@@ -143,6 +153,10 @@ class Quiet:
     def _task(self, task: Task) -> str | None:
         if task.stopped:
             return None
+        if task.waiting is not None:
+            rooms = [self._room_on(n, task.reservation, fargate=False) for n in self._serving() if self._takes(n, task)]
+            found = next(filter(None, rooms), None)
+            return None if found is None else f"{task.arn} waits for capacity, and {found} has enough"
         if task.desired_status == "STOPPED" or task.last_status != "RUNNING":
             return f"{task.arn} is {task.last_status}, desired {task.desired_status}, on {self._name(task)}"
         for container in task.containers:
@@ -206,6 +220,11 @@ class Quiet:
 
     def _name(self, task: Task) -> str:
         return next((node.name for node in self.world.nodes if node.node_id == task.node_id), "no node")
+
+    def _takes(self, node: Node, task: Task) -> bool:
+        """Whether the node is in the group that the task waits for, and takes new tasks."""
+        instances = self.world.start_control_plane().state.container_instances.by("node", node.node_id)
+        return node.group == task.capacity_provider_name and any(i.status == "ACTIVE" for i in instances)
 
     def _lost(self, task_arn: str) -> bool:
         """Whether the task was given up with its retired host: containers may go on there."""

@@ -16,6 +16,7 @@ from simulated_process import Process
 from openecs.acs.gateway import ACS_PATH, AgentGateway
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock
+from openecs.control.historian import Historian
 from openecs.control.launch import Launcher, RegionNetworks
 from openecs.control.loop import Loop
 from openecs.control.provisioning import Provisioning
@@ -74,6 +75,7 @@ class ControlPlane:
         self.state = State(self.journal)
         self.state.store.load()
         observer.loaded(self.state)
+        Historian(self.state, clock)
         ring = KeyRing(MASTER_KEY)
         self.keys = Keys(self.state, ring, ACCOUNT)
         self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=clock, secret=SECRET)

@@ -192,6 +192,7 @@ class Node:
         memory: int,
         fargate: bool,
         zone: str,
+        group: str | None = None,
     ) -> None:
         self.name = name
         self.link = Link(name, rng)
@@ -214,6 +215,8 @@ class Node:
         self.aim_agent: int | None = None
         self.aim_engine: int | None = None
         self.fargate = fargate
+        #: The Auto Scaling group under which its agent joins.
+        self.group = group
         self._rng = rng
         self._ids = ids
         self._clock = clock
@@ -230,6 +233,7 @@ class Node:
             cpu=cpu,
             memory=memory,
             availability_zone=zone,
+            group=group,
             cleanup_delay=300.0,
         )
         self.credentials = Credentials("", "", None)

@@ -31,7 +31,7 @@ from simulated_network import Link, Server, SimulatedHttp
 from simulated_node import Node
 from simulated_process import Process
 from virtual_loop import SkewedClock, StalledError, VirtualLoop
-from workload import DEFINITIONS
+from workload import DEFINITIONS, PROVIDERS
 
 from openecs.agent.runtime.fake.container import FakeContainer
 from openecs.errors import Retryable
@@ -234,11 +234,23 @@ class World:
                 memory=rng.choice((1536, 2048)),
                 fargate=rng.random() < 0.6,
                 zone=f"eu-west-1{'ab'[number % 2]}",
+                group=PROVIDERS[number % 2],
             )
             node.credentials = Credentials(*plane.keys.new_agent(self.clock.now()), None)
             self.nodes.append(node)
         await plane.state.store.durable()
         await self.call_until_answered("CreateCluster", ecs.CreateClusterRequest(cluster_name="default"))
+        for name in PROVIDERS:
+            # The last one has no machine where there is only one.
+            group = ecs.AutoScalingGroupProvider(auto_scaling_group_arn=name)
+            request = ecs.CreateCapacityProviderRequest(name=name, auto_scaling_group_provider=group)
+            await self.call_until_answered("CreateCapacityProvider", request)
+        providers = ecs.PutClusterCapacityProvidersRequest(
+            cluster="default",
+            capacity_providers=(*PROVIDERS, "FARGATE", "FARGATE_SPOT"),
+            default_capacity_provider_strategy=(),
+        )
+        await self.call_until_answered("PutClusterCapacityProviders", providers)
         for definition in DEFINITIONS:
             await self.call_until_answered("RegisterTaskDefinition", definition)
         for node in self.nodes:

@@ -44,6 +44,8 @@ def test_seeds_have_consequences() -> None:
         "the agent of",
         "the engine of",
         "is cut off",
+        "waits for capacity",
+        "has found capacity",
     ):
         assert any(happening in line for line in lines), f"nothing of the kind: {happening}"
     assert len({outcome.digest for outcome in outcomes}) == len(outcomes)

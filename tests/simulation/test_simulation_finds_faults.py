@@ -65,6 +65,11 @@ def test_a_stop_that_is_not_said_again_after_a_reconnect(monkeypatch: pytest.Mon
     find("without inputs: .*(desired STOPPED|DRAINING|runs)")
 
 
+def test_protection_that_is_not_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Task, "protected", lambda self, now: False)
+    find("was stopped while it was protected")
+
+
 def test_capacity_that_is_not_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     add = Usage._add
 

@@ -74,3 +74,5 @@ LASTING = ("web", "again", "port", "dynamic", "big", "healthy", "stubborn", "pai
 #: Families whose tasks never last: services of them never become steady.
 FAILING = ("job", "short", "crash", "oom", "missing", "nocommand", "sick")
 AWSVPC = ("vpc", "fargate")
+#: Capacity providers, each of the Auto Scaling group of its own name.
+PROVIDERS = ("blue", "green")

@@ -30,9 +30,13 @@ class TaskStateApi(Protocol):
 
 
 class Reporter:
-    """Sends reports; ``wake`` when the control plane is heard of again."""
+    """Sends reports; ``wake`` when the control plane is heard of again.
 
-    def __init__(self, api: TaskStateApi, *, at_once: int = 16, jitter: random.Random | None = None) -> None:
+    ``at_once`` calls are under way at most.  A few keep a busy node's reports flowing; with many, a fleet
+    that starts thousands of tasks would open thousands of connections, and others' calls queue behind them.
+    """
+
+    def __init__(self, api: TaskStateApi, *, at_once: int = 4, jitter: random.Random | None = None) -> None:
         self._api = api
         self._slots = asyncio.Semaphore(at_once)
         self._jitter = jitter or random.Random()  # noqa: S311 -- spreads retries, guards nothing

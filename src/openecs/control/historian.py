@@ -18,6 +18,7 @@ from openecs import arn as arns
 from openecs.clock import Clock
 from openecs.model.history import Actor, HistoryEntry
 from openecs.model.node import ContainerInstance
+from openecs.model.task import Task
 from openecs.planning import service_history, task_history
 from openecs.state.state import State
 from openecs.state.store import Notice, Transaction
@@ -31,6 +32,8 @@ RETENTION = 30 * 86400.0
 PRUNED_AT_ONCE = 500
 #: Seconds between batches while there are more, and between looks otherwise.
 PRUNE_PAUSE, PRUNE_INTERVAL = 1.0, 600.0
+#: Tables whose changes history tells of.
+_TOLD = frozenset({"task", "service", "service_events", "service_deployment", "container_instance"})
 #: Seconds within which a deployment's tasks not being placed for the same reasons is noted once.
 REPEAT_AFTER = 600.0
 
@@ -54,12 +57,11 @@ class Historian:
             await sleep(PRUNE_PAUSE if pruned == PRUNED_AT_ONCE else PRUNE_INTERVAL)
 
     def _note(self, tx: Transaction, notices: Sequence[Notice]) -> None:
-        now = self._clock.now()
-        actor = acting.get()
         if tx.notes:
             tx.notes = [note for note in tx.notes if note.kind != "not-placed" or self._is_new(note)]
         for notice in notices:
-            tx.notes.extend(self._entries(tx, notice, actor, now))
+            if notice.table in _TOLD and not (notice.table == "task" and _untold(notice.old, notice.new)):
+                tx.notes.extend(self._entries(tx, notice, acting.get(), self._clock.now()))
 
     def _entries(self, tx: Transaction, notice: Notice, actor: Actor | None, now: float) -> Iterator[HistoryEntry]:
         table, key, old, new = notice
@@ -94,6 +96,19 @@ class Historian:
             return False
         self._not_placed[subject] = (reasons, note.at)
         return True
+
+
+def _untold(old: Task | None, new: Task | None) -> bool:
+    """Whether a task's change is surely worth no entry: most are, and each of them passes here."""
+    return (
+        old is not None
+        and new is not None
+        and old.desired_status == new.desired_status
+        and new.last_status != "STOPPED"
+        and old.health_status == new.health_status
+        and old.node_id == new.node_id
+        and old.protected_until == new.protected_until
+    )
 
 
 def _instance_entries(

@@ -25,7 +25,7 @@ from openecs.model.tags import ResourceTags
 from openecs.model.task import NetworkInterface, Task, Waiting
 from openecs.model.task_definition import TaskDefinition
 from openecs.planning import image_pins, placement_history
-from openecs.planning.new_task import new_interface, new_task
+from openecs.planning.new_task import new_interface, new_task, twin
 from openecs.planning.placement import Candidate, Demand, Rejection, Scope, closest, explain
 from openecs.planning.provider_shares import shares
 from openecs.planning.reservation import task_reservation
@@ -230,6 +230,7 @@ class Launcher:
         tasks: list[Task] = []
         facts: list[PlacementFacts] = []
         against: dict[str, Any] = {}
+        names = demand.strategy_names
         missing = no_address = 0
         while len(tasks) < spec.count:
             chosen = offer.best(view)
@@ -241,13 +242,12 @@ class Launcher:
             if not facts and fitting < len(offer) <= EXPLAINED:
                 named = placement_history.NAMED_FOR_ONE
                 against = placement_history.against(offer.explain(view), reservation, named=named)
-            task = self._write(tx, spec, chosen, demand, now, ids)
+            task = self._write(tx, spec, chosen, demand, now, ids, tasks[-1] if tasks else None)
             if task is None:
                 no_address = spec.count - len(tasks)
                 break
             tasks.append(task)
-            facts.append(_facts(task, demand, fitting, len(offer)))
-            names = demand.strategy_names
+            facts.append(_facts(task, names, fitting, len(offer)))
             why = placement_history.chosen(names, fitting=fitting, offered=len(offer), against=against)
             tx.because(task.arn, "", **why)
         rejections: tuple[Rejection, ...] = ()
@@ -286,12 +286,12 @@ class Launcher:
                 if candidate is not None and reason is not None:
                     rejections.append(Rejection(candidate, reason))
                 continue
-            task = self._write(tx, spec, candidate, demand, now, ids)
+            task = self._write(tx, spec, candidate, demand, now, ids, tasks[-1] if tasks else None)
             if task is None:
                 failures.append(ecs.Failure(arn=instance.arn, reason=NO_ADDRESS))
                 continue
             tasks.append(task)
-            facts.append(_facts(task, None, 1, 1))
+            facts.append(_facts(task, (), 1, 1))
         if failures:
             self._note_failures(tx, spec, demand.resources, rejections, failures[0].reason, len(failures), now)
         return Launched(tuple(tasks), tuple(failures), None, 0, tuple(facts), tuple(rejections))
@@ -321,12 +321,24 @@ class Launcher:
             )
 
     def _write(
-        self, tx: Transaction, spec: LaunchSpec, chosen: Candidate, demand: Demand, now: float, ids: Ids
+        self,
+        tx: Transaction,
+        spec: LaunchSpec,
+        chosen: Candidate,
+        demand: Demand,
+        now: float,
+        ids: Ids,
+        like: Task | None,
     ) -> Task | None:
-        """Write one task onto the chosen node; ``None`` when its subnets are full."""
+        """Write one task onto the chosen node; ``None`` when its subnets are full.
+
+        ``like`` is a task that the same launch wrote before.
+        """
         where = self._location(spec, chosen, ids)
         if where is None:
             return None
+        if like is not None:
+            return self._put(tx, spec, twin(like, ids, **where))
         return self._put(tx, spec, msgspec.structs.replace(self._new(spec, demand.resources, now, ids), **where))
 
     def _location(self, spec: LaunchSpec, chosen: Candidate, ids: Ids) -> dict[str, Any] | None:
@@ -440,14 +452,14 @@ def _awsvpc(spec: LaunchSpec) -> ecs.AwsVpcConfiguration:
     return wanted
 
 
-def _facts(task: Task, demand: Demand | None, fitting: int, offered: int) -> PlacementFacts:
+def _facts(task: Task, strategies: tuple[str, ...], fitting: int, offered: int) -> PlacementFacts:
     assert task.node_id is not None  # noqa: S101 -- it was just placed
     return PlacementFacts(
         task_arn=task.arn,
         node_id=task.node_id,
         container_instance_arn=task.container_instance_arn,
         availability_zone=task.availability_zone,
-        strategies=demand.strategy_names if demand else (),
+        strategies=strategies,
         fitting=fitting,
         offered=offered,
     )

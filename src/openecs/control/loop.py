@@ -49,8 +49,8 @@ Result = Done | After
 Reconcile = Callable[[str], Result] | Callable[[str], Awaitable[Result]]
 
 
-#: A key rests this many times as long as its turn took: then it has a fifth of a core at most.
-REST = 4.0
+#: A key rests this many times as long as its turn took: then it has a tenth of a core at most.
+REST = 9.0
 #: Seconds of rest that are not worth a timer, and those after which a key has rested enough.
 SHORTEST_REST, LONGEST_REST = 0.002, 0.25
 

@@ -47,14 +47,10 @@ class ServiceRollouts:
                 moved.append(after)
         return moved
 
-    def write(
-        self, tx: Transaction, before: Service, service: Service, due: list[ServiceDeployment], now: float
-    ) -> None:
+    def write(self, tx: Transaction, before: Service, service: Service, due: list[ServiceDeployment]) -> None:
         """Write ``due``, and the image digests that the service's deployments have settled."""
         for record in due:
             tx.put(record)
-            if record.started_at == now:
-                self._forget_old(tx, service, now)
         known = {d.id: d.pins for d in before.deployments}
         for deployment in service.deployments:
             if not deployment.pins or known.get(deployment.id) == deployment.pins:
@@ -66,20 +62,3 @@ class ServiceRollouts:
     def _current(self, service: Service) -> ServiceDeployment | None:
         arn = service.service_deployment_arn
         return self._state.service_deployments.get(arn) if arn else None
-
-    def _forget_old(self, tx: Transaction, service: Service, now: float) -> None:
-        """Service deployments are kept as long as AWS shows them, and revisions as long as they are used."""
-        known = self._state.service_deployments.by("service", service.arn)
-        old = [r for r in known if r.finished and r.created_at < now - service_deployments.RETENTION]
-        if not old:
-            return
-        for record in old:
-            tx.delete(record)
-        used = {d.revision_arn for d in service.deployments}
-        if service.last_completed is not None:
-            used.add(service.last_completed.revision_arn)
-        for record in self._state.service_deployments.by("service", service.arn):
-            used |= {record.target_revision_arn, *record.source_revision_arns, record.rollback_revision_arn or ""}
-        for revision in self._state.service_revisions.by("service", service.arn):
-            if revision.arn not in used:
-                tx.delete(revision)

@@ -47,7 +47,7 @@ class ServiceZones:
         self._counted: dict[str, tuple[_Place, ...]] = {}
         #: Zones by (cluster, launch type), made again after a change.
         self._zones: dict[tuple[str | None, str], frozenset[str]] = {}
-        self._appeared: set[_Place] = set()
+        self._appeared: dict[_Place, None] = {}
         #: Service → zone → until when not to try again.
         self._full: dict[str, dict[str, float]] = {}
         for node in state.nodes:
@@ -103,7 +103,7 @@ class ServiceZones:
         """Services that a change of a node or container instance concerns."""
         old, new = notice.old, notice.new
         keys: dict[str, None] = {}
-        appeared, self._appeared = self._appeared, set()
+        appeared, self._appeared = self._appeared, {}
         for place in appeared:
             clusters = (
                 self._state.services.values("zone_balanced") if place.cluster_arn is None else (place.cluster_arn,)
@@ -152,7 +152,7 @@ class ServiceZones:
             attributes = {a.name: a.value or "" for a in instance.attributes}
             zone = attributes.get(_ZONE)
             if zone:
-                places = tuple(_Place(instance.cluster_arn, kind, zone) for kind in launch_types(attributes))
+                places = tuple(_Place(instance.cluster_arn, kind, zone) for kind in sorted(launch_types(attributes)))
         self._count(arn, places)
 
     def _count_pool(self, node_id: str, node: Node | None) -> None:
@@ -176,7 +176,7 @@ class ServiceZones:
         for place in places:
             self._usable[place] += 1
             if self._usable[place] == 1:
-                self._appeared.add(place)
+                self._appeared[place] = None
                 self._zones.pop(place[:2], None)
         if places:
             self._counted[key] = places

@@ -135,7 +135,7 @@ class ServiceController:
             texts += self._launches.stop(tx, service, stops, now)
             if service is not before:
                 tx.put(service)
-            self._rollouts.write(tx, before, service, due, now)
+            self._rollouts.write(tx, before, service, due)
             self._say(tx, service, texts, now)
         if unplaced:
             self._waiting[service.arn] = None

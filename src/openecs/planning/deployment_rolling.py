@@ -120,7 +120,10 @@ class _Rolling:
         for group in self.others:
             if group is not proven:
                 pending = self._free(group, _least_far(group.starting), len(group.starting))
-                self._stop(pending, "a newer deployment replaces it before it serves")
+                failed = group.deployment.rollout_state == "FAILED"
+                self._stop(
+                    pending, "its deployment failed" if failed else "a newer deployment replaces it before it serves"
+                )
             if self.serving >= self.lower:
                 for task in group.unhealthy:
                     self.result.stops.append(unhealthy(task, "the service has its minimum without it"))

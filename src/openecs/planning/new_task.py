@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from openecs import arn as arns
 from openecs.ids import Ids
@@ -69,6 +71,20 @@ def new_task(
         platform_version=platform_version,
         platform_family=fargate.PLATFORM_FAMILY if launch_type == "FARGATE" else None,
     )
+
+
+def twin(task: Task, ids: Ids, **changes: Any) -> Task:
+    """Another new task of the same launch: equal but for its ids, and for ``changes``."""
+    task_id = ids.hex32()
+    prefix = task.arn.rpartition("/")[0]
+    container_prefix = prefix.replace(":task/", ":container/", 1)
+    containers = tuple(
+        [
+            msgspec.structs.replace(container, arn=f"{container_prefix}/{task_id}/{ids.uuid()}")
+            for container in task.containers
+        ]
+    )
+    return msgspec.structs.replace(task, arn=f"{prefix}/{task_id}", containers=containers, **changes)
 
 
 def new_interface(

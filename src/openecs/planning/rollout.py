@@ -59,7 +59,11 @@ def begin(snapshot: ServiceSnapshot, census: Census, desired: int, now: float) -
     actions: list[Action] = []
     for group in census.groups:
         group.deployment = _account(snapshot, group, now)
-    service = _with(before, deployments=tuple(group.deployment for group in census.groups))
+    service = _with(
+        before,
+        deployments=tuple(group.deployment for group in census.groups),
+        last_completed=_with_digests(before.last_completed, census),
+    )
     primary = census.primary
     failure = failure_of(snapshot, primary.deployment, desired) if primary else None
     if primary is not None and failure is not None:
@@ -69,7 +73,8 @@ def begin(snapshot: ServiceSnapshot, census: Census, desired: int, now: float) -
     resting: dict[str, float] = {}
     for group in census.groups:
         held = backoff.state(group.deployment, desired, now)
-        if held is not None:
+        # One that FAILED starts nothing anyway.
+        if held is not None and group.deployment.rollout_state != "FAILED":
             resting[group.deployment.id] = held.until
             actions += _say_back_off(before, group.deployment, held, desired)
     return Rollout(service, census, tuple(actions), resting)
@@ -153,6 +158,17 @@ def _account(snapshot: ServiceSnapshot, group: Group, now: float) -> Deployment:
     if alarms is not None and alarms.enable and deployment.ignored_alarms is None:
         changes["ignored_alarms"] = tuple(name for name in alarms.alarm_names if name in snapshot.alarms_in_alarm)
     return _with(deployment, **changes)
+
+
+def _with_digests(completed: Deployment | None, census: Census) -> Deployment | None:
+    """The deployment to go back to with the digests it has settled since it was completed.
+
+    Its tag may mean another image by the time it is needed.
+    """
+    if completed is None:
+        return None
+    pins = next((g.deployment.pins for g in census.groups if g.deployment.id == completed.id), completed.pins)
+    return _with(completed, pins=pins)
 
 
 def _give_up(

@@ -16,9 +16,6 @@ from openecs.model.service import Deployment, Service
 from openecs.model.service_deployment import ServiceDeployment, ServiceDeploymentStatus
 from openecs.planning import circuit_breaker, rollout_failure
 
-#: Seconds after its creation for which AWS shows a service deployment.
-RETENTION = 90 * 86400.0
-
 MonitorStatus = Literal["TRIGGERED", "MONITORING", "MONITORING_COMPLETE", "DISABLED"]
 
 _ROLLBACK_REASONS: dict[str | None, str] = {

@@ -84,9 +84,10 @@ def start_impaired(service: str) -> str:
 
 def exits_early(service: str, deployment: str, delay: float) -> str:
     """Tasks start and end by themselves soon after; the next launch waits ``delay`` seconds."""
+    seconds = "1 second" if delay == 1 else f"{delay:g} seconds"
     return (
         f"(service {service}) (deployment {deployment}) tasks exit by themselves soon after they start. "
-        f"The next task is started {delay:g} seconds after the last one exited."
+        f"The next task is started {seconds} after the last one exited."
     )
 
 

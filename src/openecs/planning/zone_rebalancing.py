@@ -57,8 +57,8 @@ def eligible(service: Service) -> bool:
         primary is not None
         and primary.launch_type != "EXTERNAL"
         and (maximum is None or maximum > 100)
-        and (first is None or (first.type == "spread" and (first.field or "") == ZONE_ATTRIBUTE))
-        and not any(ZONE_ATTRIBUTE in (c.expression or "") for c in service.placement_constraints)
+        and (first is None or (first.type == "spread" and (first.field or "").lower() == ZONE_ATTRIBUTE))
+        and not any(ZONE_ATTRIBUTE in (c.expression or "").lower() for c in service.placement_constraints)
     )
 
 

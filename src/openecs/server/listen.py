@@ -15,7 +15,7 @@ from openecs.server.whole_answers import WholeAnswersProtocol
 BACKLOG = 4096
 #: Listening sockets, all the same one to clients.  The event loop accepts one connection a turn from each,
 #: and agents that have much to report open thousands of them at once.
-ACCEPTED_AT_ONCE = 32
+ACCEPTED_AT_ONCE = 16
 #: Seconds that open requests get when the server stops.
 GRACE = 5
 

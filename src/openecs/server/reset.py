@@ -7,6 +7,7 @@ had it just registered; so their agents notice nothing.  Root's and the agents' 
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import msgspec
 
@@ -48,6 +49,8 @@ class Reset:
                 await all_stopped(self._state)
             await self._logs.wipe()
             self._forget()
+            # What the wiping itself left in history goes, too.
+            await self._state.store.prune_history(float("inf"), sys.maxsize)
         except TimeoutError:
             raise AWSError(
                 "ServerException", "Some tasks have not stopped; nothing was wiped. Try again.", status=500
@@ -62,6 +65,8 @@ class Reset:
                 state.tasks,
                 state.services,
                 state.service_events,
+                state.service_deployments,
+                state.service_revisions,
                 state.task_definitions,
                 state.families,
                 state.tags,

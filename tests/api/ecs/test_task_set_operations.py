@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from service_kit import FARGATE, NOW, PREFIX, Api, task
 
+from openecs.api.ecs import cluster_view
+
 SETS = {"cluster": "default", "service": "ext"}
 
 
@@ -272,3 +274,17 @@ def test_a_deleted_service_takes_no_more_changes(api: Api):
     api("delete", service="ext", force=True)
     api.refused("delete_task_set", "ServiceNotActiveException", "not ACTIVE", **SETS, taskSet=made)
     assert api.describe("ext")["status"] == "DRAINING"
+
+
+def test_the_clusters_statistics_count_it(api: Api):
+    def services() -> dict[str, str]:
+        record = api.state.clusters.get(f"{PREFIX}:cluster/default")
+        assert record is not None
+        shown = cluster_view.view(api.state, record, ["STATISTICS"]).statistics or ()
+        return {pair.name or "": pair.value or "" for pair in shown if (pair.name or "").endswith("ServiceCount")}
+
+    assert (services()["activeEC2ServiceCount"], services()["activeFargateServiceCount"]) == ("1", "0")
+    fargate = {key: FARGATE[key] for key in ("taskDefinition", "launchType", "networkConfiguration")}
+    made = api.task_set(**fargate)
+    api("update_primary", **SETS, primaryTaskSet=made["id"])
+    assert (services()["activeEC2ServiceCount"], services()["activeFargateServiceCount"]) == ("0", "1")

@@ -53,7 +53,8 @@ def _statistics(state: State, cluster: Cluster) -> tuple[ecs.KeyValuePair, ...]:
         elif task.last_status in ("PROVISIONING", "PENDING", "ACTIVATING"):
             counts[f"pending{kinds[task.launch_type]}TasksCount"] += 1
     for service in state.services.by("cluster", cluster.arn):
-        newest = service.primary
-        if newest is not None and service.status != "INACTIVE":
-            counts[f"{service.status.lower()}{kinds[newest.launch_type]}ServiceCount"] += 1
+        if service.status != "INACTIVE":
+            # A service with task sets is EC2, as DescribeServices shows it, until one of them is PRIMARY.
+            launch_type = service.primary.launch_type if service.primary else "EC2"
+            counts[f"{service.status.lower()}{kinds[launch_type]}ServiceCount"] += 1
     return tuple(ecs.KeyValuePair(name=name, value=str(count)) for name, count in counts.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -22,16 +23,16 @@ class TaskCount(NamedTuple):
 
 def count_tasks(tasks: Iterable[Task]) -> dict[str | None, TaskCount]:
     """Deployment id → its tasks.  What was told to stop counts nowhere any more."""
-    counts: dict[str | None, TaskCount] = {}
+    running: Counter[str | None] = Counter()
+    pending: Counter[str | None] = Counter()
     for task in tasks:
         if task.desired_status != "RUNNING":
             continue
-        running, pending = counts.get(task.deployment_id, TaskCount())
         if task.last_status == "RUNNING":
-            counts[task.deployment_id] = TaskCount(running + 1, pending)
+            running[task.deployment_id] += 1
         elif task.last_status in _PENDING:
-            counts[task.deployment_id] = TaskCount(running, pending + 1)
-    return counts
+            pending[task.deployment_id] += 1
+    return {identifier: TaskCount(running[identifier], pending[identifier]) for identifier in running | pending}
 
 
 def computed_desired_count(service: Service, deployment: Deployment) -> int:

@@ -149,12 +149,18 @@ def tests(demand: Demand, asks: Asks) -> list[Test]:
 def narrow(demand: Demand, candidates: list[Candidate]) -> list[Candidate]:
     """Those that pass the filters that look at tasks, in the same order.
 
-    What every demand asks for is compared here and now: a new view asks all candidates.
+    A new view asks all candidates: what most demands ask for is compared without another call.
     """
-    cpu, memory = demand.resources.cpu, demand.resources.memory
-    left = [candidate for candidate in candidates if candidate.cpu >= cpu and candidate.memory >= memory]
+    needed = demand.resources
+    done: list[Callable[[Demand], Test | None]] = [_cpu, _memory]
+    cpu, memory = needed.cpu, needed.memory
+    left = [c for c in candidates if c.cpu >= cpu and c.memory >= memory]
+    if len(needed.ports) == 1 and not needed.ports_udp:
+        port = needed.ports[0]
+        left = [c for c in left if port not in c.ports_taken and port not in c.reserved_ports]
+        done.append(_ports)
     for each in FILTERS:
-        if each.asks == "tasks" and each.test not in (_cpu, _memory):
+        if each.asks == "tasks" and each.test not in done:
             test = each.test(demand)
             if test is not None:
                 left = [candidate for candidate in left if test(candidate)]

@@ -25,9 +25,15 @@ MAX_ELIGIBLE = 16
 
 
 class Offer:
-    """Candidates, and the views of them."""
+    """Candidates, and the views of them.
 
-    def __init__(self) -> None:
+    ``few`` changes are always taken in one by one, and ``log`` changes always remembered; more
+    of both the more candidates there are.
+    """
+
+    def __init__(self, *, few: int = 16, log: int = 1024) -> None:
+        self._few = few
+        self._log_size = log
         self._candidates: dict[str, Candidate] = {}
         self._kinds: dict[Hashable, Kind] = {}
         #: Changed candidates in the order of their changes, from position ``_log_start`` on.
@@ -74,7 +80,7 @@ class Offer:
             return
         log = self._log
         log.append(candidate)
-        if len(log) > 2 * len(self._candidates) + 1024:
+        if len(log) > 8 * len(self._candidates) + self._log_size:
             # Views that are further behind are built anew.
             half = len(log) // 2
             self._log_start += half
@@ -98,15 +104,22 @@ class Offer:
         behind = end - view.position
         if behind == 1:
             view.refresh(self._log[-1])
+        elif view.position < self._log_start:
+            self._build(view)
         elif behind:
-            changed = dict.fromkeys(self._log[max(view.position - self._log_start, 0) :])
-            if view.position < self._log_start or 4 * len(changed) > len(self._candidates) + 64 or view.crowded:
-                self._build(view)
-            else:
-                for candidate in changed:
-                    view.refresh(candidate)
+            self._catch_up(view, dict.fromkeys(self._log[view.position - self._log_start :]))
         view.position = end
         return view.best()
+
+    def _catch_up(self, view: View, changed: dict[Candidate, None]) -> None:
+        if len(changed) <= len(self._candidates) // 4 + self._few and not view.crowded:
+            for candidate in changed:
+                view.refresh(candidate)
+            return
+        # To look at all of them once is cheaper than to move so many about.
+        for candidate in changed:
+            view.recount(candidate)
+        view.build(view.eligible.by_path(self._kinds.values(), self._version))
 
     def explain(self, view: View) -> tuple[Rejection, ...]:
         """Why candidates of the view's scope cannot take a task, for each that cannot."""

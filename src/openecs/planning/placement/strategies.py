@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from openecs.planning.placement.candidate import SHARED_ATTRIBUTES, Candidate
 from openecs.planning.placement.demand import Demand, Strategy
 
-
 Score = Callable[[Candidate], int]
 MakeEntry = Callable[[Candidate], tuple[Any, ...]]
 
@@ -80,7 +79,8 @@ def _scores(strategies: list[Strategy], demand: Demand) -> tuple[Score, ...]:
 def _domains(field: str) -> Level:
     """Branches by an attribute's value; without the attribute a candidate is in domain ''."""
     name = field.removeprefix("attribute:")
-    return Level(lambda c: c.facts.attributes.get(name, ""), counted=True, fixed=True, shared=name in SHARED_ATTRIBUTES, name=name)
+    shared = name in SHARED_ATTRIBUTES
+    return Level(lambda c: c.facts.attributes.get(name, ""), counted=True, fixed=True, shared=shared, name=name)
 
 
 def _zones(field: str) -> Level:
@@ -93,7 +93,8 @@ def _by_value(strategies: list[Strategy], demand: Demand) -> list[Level]:
     scores = _scores(strategies, demand)
     if not scores:
         return []
-    return [Level(lambda c: tuple([score(c) for score in scores]), False, False, False, name=None)]
+    of = lambda c: tuple([score(c) for score in scores])  # noqa: E731 -- one more of these small functions
+    return [Level(of, counted=False, fixed=False, shared=False, name=None)]
 
 
 def _entry(strategies: list[Strategy], demand: Demand) -> MakeEntry:

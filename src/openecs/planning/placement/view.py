@@ -36,23 +36,29 @@ class View:
         self._fixed = all(level.fixed for level in order.levels)
         self._rng = rng
         self._counted = [depth for depth, level in enumerate(order.levels) if level.counted]
-        self._current: dict[Candidate, Entry] = {}
-
-    def build(self, members: dict[Path, list[Candidate]], holders: Iterable[Candidate]) -> None:
-        """Start anew with the eligible candidates.  ``holders`` have tasks of the demand's group."""
         #: Candidates that fit, with their entries (in random order: none).
-        self._current = {}
+        self._current: dict[Candidate, Entry] = {}
+        #: Their leaves, when these change.
         self._where: dict[Candidate, Node] = {}
         #: Tasks of the group as they were counted, by candidate, and by level and domain.
         self._seen: dict[Candidate, int] = {}
-        self._counts: list[dict[Hashable, int]] = [{} for _ in self._levels]
+        self._counts: list[dict[Hashable, int]] = []
+        self._domains: list[dict[Hashable, list[Node]]] = []
+        self._nodes = 0
+
+    def build(self, members: dict[Path, list[Candidate]], holders: Iterable[Candidate] | None = None) -> None:
+        """Start anew with the eligible candidates.
+
+        ``holders`` have tasks of the demand's group; ``None`` when these have been recounted.
+        """
+        self._current = {}
+        self._where = {}
         #: The nodes of each counted level's domains.
-        self._domains: list[dict[Hashable, list[Node]]] = [{} for _ in self._levels]
+        self._domains = [{} for _ in self._levels]
         self._nodes = 0
         self._root = self._node(None, 0, "", 0)
-        if self._counted:
-            for candidate in holders:
-                self._recount(candidate, candidate.groups[self._group])
+        if holders is not None:
+            self._count(holders)
         for path, eligible in members.items():
             fitting = narrow(self.demand, eligible)
             if not fitting:
@@ -61,12 +67,21 @@ class View:
             if isinstance(leaf, Leaf) and self._entry is not None:
                 entries = list(map(self._entry, fitting))
                 self._current.update(zip(fitting, entries, strict=True))
-                self._where.update(dict.fromkeys(fitting, leaf))
                 leaf.fill(entries)
                 leaf.show()
             else:
                 for candidate in fitting:
                     self._put(candidate, path)
+
+    def _count(self, holders: Iterable[Candidate]) -> None:
+        """Count the tasks of the group from nothing."""
+        self._seen = {candidate: candidate.groups[self._group] for candidate in holders} if self._counted else {}
+        self._counts = [{} for _ in self._levels]
+        for depth in self._counted:
+            of, counts = self._levels[depth].of, self._counts[depth]
+            for candidate, tasks in self._seen.items():
+                domain = of(candidate)
+                counts[domain] = counts.get(domain, 0) + tasks
 
     @property
     def fitting(self) -> int:
@@ -82,64 +97,11 @@ class View:
         """The candidate that the strategies like best."""
         return best(self._root)
 
-    def refresh(self, candidate: Candidate) -> None:
-        """Take a change of one candidate in: its amounts, its tasks, or that it is offered no more."""
-        rescored: list[Node] | None = None
-        if candidate.offered:
-            path = self.eligible.path(candidate)
-            now = candidate.groups.get(self._group, 0)
-        else:
-            path, now = None, 0
-            self.eligible.forget(candidate)
-        if self._counted and now != self._seen.get(candidate, 0):
-            rescored = self._recount(candidate, now)
-        if path is not None:
-            for test in self._tests:
-                if not test(candidate):
-                    path = None
-                    break
-        if path is not None:
-            self._put(candidate, path)
-        elif candidate in self._current:
-            self._remove(candidate)
-        if rescored is not None:
-            for node in rescored:
-                node.show()
-
-    def _put(self, candidate: Candidate, path: Path) -> None:
-        """A candidate that fits, as before or not."""
-        known = candidate in self._current
-        if self._fixed:
-            leaf = self._where[candidate] if known else self._leaf(path)
-        else:
-            leaf = self._leaf(tuple(level.of(candidate) for level in self._levels))
-            if known and self._where[candidate] is not leaf:
-                self._remove(candidate)
-                known = False
-        if isinstance(leaf, Leaf):
-            assert self._entry is not None  # noqa: S101 -- ordered leaves have an order
-            entry = self._entry(candidate)
-            if known and entry == self._current[candidate]:
-                return
-            self._current[candidate] = entry
-            leaf.put(entry, new=not known)
-        elif isinstance(leaf, RandomLeaf):
-            self._current[candidate] = ()
-            leaf.put(candidate, new=not known)
-        self._where[candidate] = leaf
-        leaf.show()
-
-    def _remove(self, candidate: Candidate) -> None:
-        """A candidate that fits no more."""
-        del self._current[candidate]
-        leaf = self._where.pop(candidate)
-        if isinstance(leaf, Leaf | RandomLeaf):
-            leaf.drop(candidate)
-        leaf.show()
-
-    def _recount(self, candidate: Candidate, now: int) -> list[Node]:
-        """The group has another number of tasks on a candidate.  Returns the nodes whose score
-        changed by that; who changes them shows them."""
+    def recount(self, candidate: Candidate) -> list[Node]:
+        """Take in how many tasks of the group a candidate has now; ``build`` or ``show`` follows."""
+        now = candidate.groups.get(self._group, 0) if candidate.offered else 0
+        if not self._counted or now == self._seen.get(candidate, 0):
+            return []
         by = now - self._seen.pop(candidate, 0)
         if now:
             self._seen[candidate] = now
@@ -152,6 +114,60 @@ class View:
                 node.score = score
                 rescored.append(node)
         return rescored
+
+    def refresh(self, candidate: Candidate) -> None:
+        """Take a change of one candidate in: its amounts, its tasks, or that it is offered no more."""
+        rescored = self.recount(candidate)
+        path = self.eligible.path(candidate) if candidate.offered else None
+        if path is not None:
+            for test in self._tests:
+                if not test(candidate):
+                    path = None
+                    break
+        if path is not None:
+            self._put(candidate, path)
+        elif candidate in self._current:
+            self._remove(candidate)
+        if not candidate.offered:
+            self.eligible.forget(candidate)
+        for node in rescored:
+            node.show()
+
+    def _put(self, candidate: Candidate, path: Path) -> None:
+        """A candidate that fits, as before or not."""
+        known = candidate in self._current
+        if self._fixed:
+            leaf = self._leaf(path)
+        else:
+            leaf = self._leaf(tuple([level.of(candidate) for level in self._levels]))
+            if known and self._where[candidate] is not leaf:
+                self._remove(candidate)
+                known = False
+            self._where[candidate] = leaf
+        if isinstance(leaf, Leaf):
+            assert self._entry is not None  # noqa: S101 -- ordered leaves have an order
+            entry = self._entry(candidate)
+            if known and entry == self._current[candidate]:
+                return
+            self._current[candidate] = entry
+            leaf.put(entry, new=not known)
+        elif isinstance(leaf, RandomLeaf):
+            self._current[candidate] = ()
+            leaf.put(candidate, new=not known)
+        leaf.show()
+
+    def _remove(self, candidate: Candidate) -> None:
+        """A candidate that fits no more."""
+        del self._current[candidate]
+        if self._fixed:
+            path = self.eligible.path(candidate)
+            assert path is not None  # noqa: S101 -- what fitted was eligible, and that does not change
+            leaf = self._leaf(path)
+        else:
+            leaf = self._where.pop(candidate)
+        if isinstance(leaf, Leaf | RandomLeaf):
+            leaf.drop(candidate)
+        leaf.show()
 
     def _leaf(self, path: Path) -> Node:
         """The leaf at the end of a path, made with its branches if there is none."""

@@ -81,7 +81,7 @@ async def test_the_owner_of_the_machine_may_tell(state: State) -> None:
     (entry,) = await kept(state)
     assert (entry.text, entry.at) == ("container web ended by itself with exit code 3", NOW - 1)
     assert entry.facts["log"] == "a\nb"
-    assert entry.facts["probes"] == [{"exit_code": 1, "output": "no"}]
+    assert list(entry.facts["probes"]) == [{"exit_code": 1, "output": "no"}]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,6 @@ async def test_a_signed_request_reaches_its_action_with_the_rest_of_its_path() -
         {"rest": f"task/{ARN}", "region": "eu-west-1", "who": ROOT.arn},
     )
     status, error = await call(app, "/_openecs/why/task/1", key="wrong")
-    assert (status, error["__type"]) == (403, "InvalidSignatureException")
+    assert (status, error["__type"]) == (400, "InvalidSignatureException")
     assert (await call(app, "/_openecs/why", method="POST"))[0] == 405
     assert (await call(app, "/_openecs/why", body=b"x" * (BODY_LIMIT + 1)))[0] == 413
