@@ -53,7 +53,7 @@ def test_the_old_journal_has_every_kind_of_record() -> None:
 
 
 #: Tables that came after the first version.
-LATER: set[str] = set()
+LATER = {"capacity_provider", "service_deployment", "service_revision"}
 
 
 def test_what_an_earlier_version_wrote_is_there(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from openecs.acs.gateway import AgentGateway
 from openecs.clock import ManualClock
+from openecs.control.historian import Historian
 from openecs.control.launch import Launcher, RegionNetworks
 from openecs.control.loop import Done
 from openecs.control.provisioning import Provisioning
@@ -70,6 +71,7 @@ class Plane:
         self.services = ServiceController(self.state, self.launcher, self.clock, self.ids)
         self.provisioning = Provisioning(self.state, self.launcher, self.clock, self.ids)
         self.reaper = Reaper(self.state, self.clock)
+        self.historian = Historian(self.state, self.clock)
         self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=self.clock, secret=b"s" * 32)
         self.agents = AgentGateway(
             self.state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -290,3 +291,50 @@ def test_every_choice_is_the_one_that_the_naive_algorithm_makes(data: st.DataObj
         elif here is not None and step == "run":
             here.facts.running_tasks_count = data.draw(st.integers(0, 2))
             made.changed(here)
+
+
+@pytest.mark.parametrize(("few", "log"), [(16, 1024), (0, 1024), (-99, 0), (16, -90), (0, -60)])
+def test_long_walks_agree_with_the_naive_algorithm(few: int, log: int) -> None:
+    """Many tasks of few groups, whose views are asked rarely and find much changed."""
+    rng = random.Random(few * 1000 + log)
+    made = Offer(few=few, log=log)
+    names = [f"n{number:02}" for number in range(12)]
+    zone, rack = Strategy("spread", f"attribute:{ZONE}"), Strategy("spread", "attribute:rack")
+    demands = [
+        demand(group="x", strategies=(zone, Strategy("binpack", "memory"))),
+        demand(group="y", strategies=(rack, zone, Strategy("spread", "host"))),
+        demand(group="x", strategies=(Strategy("binpack", "cpu"), rack), resources=Resources(cpu=10, memory=1)),
+        demand(group="y", strategies=(zone,), distinct_instance=True),
+    ]
+    placed: list[tuple[str, Demand]] = []
+
+    def renew(name: str) -> None:
+        attributes = {ZONE: rng.choice("abc"), "rack": rng.choice("123456")}
+        made.replace(name, candidate(name, attributes=attributes, memory=rng.randrange(2000), cpu=3000))
+        placed[:] = [each for each in placed if each[0] != name]
+
+    for name in names:
+        renew(name)
+    for step in range(1500):
+        if step % 100 == 99:
+            renew(rng.choice(names))
+        elif placed and rng.random() < 0.45:
+            where, freed = placed.pop(rng.randrange(len(placed)))
+            held = made.get(where)
+            assert held is not None
+            free(held, freed)
+            made.changed(held)
+            made.group_changed(held, freed.group)
+        else:
+            # One demand for a while, then another.
+            wanted = demands[step // 25 % len(demands)]
+            if step > 700 and step % 300 == 0:
+                wanted = dataclasses.replace(wanted, resources=Resources(cpu=step % 7, memory=step % 11))
+            everyone = made.candidates(SCOPE)
+            found = made.best(made.view(SCOPE, wanted, rng))
+            assert [found] == (admissible(wanted, everyone, everyone) or [None])
+            if found is not None:
+                take(found, wanted)
+                made.changed(found)
+                made.group_changed(found, wanted.group)
+                placed.append((found.arn, wanted))

@@ -228,5 +228,6 @@ def test_a_view_that_is_far_behind_is_right_again() -> None:
     found = offer.best(view)
     fresh = afresh(state).fleet.offer(scope)
     expected = fresh.best(fresh.view(scope, demand("service:web"), rng))
-    assert found is not None and expected is not None
+    assert found is not None
+    assert expected is not None
     assert (found.arn, view.fitting) == (expected.arn, 20)

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from openecs.cli.installation import Installation
-from openecs.cli.options import group_option, log_level_option
+from openecs.cli.options import group_option, log_level_option, require_zone_of, zone_option
 from openecs.cli.plan import AgentPlan
 from openecs.clock import SystemClock
 from openecs.config import AgentCredentials, read_file
@@ -29,6 +29,7 @@ SECRET_VARIABLE = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a vari
 @click.option("--cluster", default="default", show_default=True, help="Cluster to register in.")
 @click.option("--lend-to", multiple=True, metavar="CLUSTER", help="Further clusters in which the machine shows up.")
 @group_option
+@zone_option
 @click.option("--region", default="us-east-1", show_default=True, help="Region to register in.")
 @click.option("--fargate/--no-fargate", default=True, help="Serve Fargate tasks too [default: yes].")
 @click.option("--external", is_flag=True, help="Serve the launch type EXTERNAL only, not EC2 too.")
@@ -58,6 +59,7 @@ def agent(
     home = data_dir or Installation.locate(None, os.environ).home / "joined-agent"
     docker_host = os.environ.get("DOCKER_HOST") or None
     plan = AgentPlan(lend_to=lend_to, docker_host=docker_host, data_dir=home.expanduser().absolute(), **given)
+    require_zone_of(plan.region, plan.availability_zone)
     configure_logging(level=plan.log_level, clock=SystemClock())
     keys = read_file(credentials_file, AgentCredentials) if credentials_file else keys_from(os.environ)
     run(plan, endpoint, keys)
@@ -93,6 +95,7 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
         fargate=plan.fargate,
         lend_to=plan.lend_to,
         group=plan.group or None,
+        availability_zone=plan.availability_zone or None,
         external=plan.external,
         cpu=plan.cpu,
         memory=plan.memory,

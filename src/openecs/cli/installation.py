@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     advertise_url: str | None = None
     #: Auto Scaling group that this machine belongs to; empty for none.
     group: str | None = None
+    #: The machine's availability zone; empty for the region's first.
+    availability_zone: str | None = None
     #: CPU units and MiB that this machine offers, ``None`` for all.
     cpu: int | None = None
     memory: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,12 +11,14 @@ from typing import Any, TypeVar
 import click
 
 from openecs.cli.installation import Installation
+from openecs.errors import OperatorError
 
 _LEVELS = click.Choice(["debug", "info", "warning", "error"])
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_GROUP = 128
+_ZONE = re.compile(r"[a-z0-9-]{3,127}[a-z]")
 #: What ``Amount`` makes of the word ``all``: the kept limit ends.
 ALL = "all"
 
@@ -61,6 +64,29 @@ def group_option(function: F) -> F:
     return click.option(
         "--group", callback=_group, help="Auto Scaling group that the machine belongs to, for capacity providers."
     )(function)
+
+
+def _zone(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """A zone's name begins with its region's; which one that is, is known later."""
+    if value and not _ZONE.fullmatch(value):
+        raise click.BadParameter("a zone is named like us-east-1b: its region and what tells it from the others.")
+    return value
+
+
+def zone_option(function: F) -> F:
+    """``--availability-zone``; an empty name means the region's first."""
+    return click.option(
+        "--availability-zone",
+        metavar="ZONE",
+        callback=_zone,
+        help="Where the machine is, for spreading tasks [default: the region's zone a].",
+    )(function)
+
+
+def require_zone_of(region: str, zone: str | None) -> None:
+    """Raise ``OperatorError`` for a zone that is in another region."""
+    if zone and not zone.startswith(region):
+        raise OperatorError(f"{zone} is no availability zone of {region}. Name one like {region}b.")
 
 
 def log_level_option(function: F) -> F:

@@ -21,6 +21,8 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     fargate: bool = True
     #: Name of the Auto Scaling group that the machine belongs to, for capacity providers.
     group: str | None = None
+    #: Where the machine is; empty for the region's first zone.
+    availability_zone: str | None = None
     #: Serve the launch type EXTERNAL only; otherwise EC2 and EXTERNAL.
     external: bool = False
     runtime: RuntimeKind = "docker"

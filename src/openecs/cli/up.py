@@ -13,7 +13,7 @@ from openecs.cli.address_range import choose_range
 from openecs.cli.foreground import Foreground
 from openecs.cli.installation import Installation, Settings
 from openecs.cli.leftovers import remove_abandoned
-from openecs.cli.options import ALL, Amount, data_dir_option, group_option, log_level_option
+from openecs.cli.options import ALL, Amount, data_dir_option, group_option, log_level_option, require_zone_of, zone_option
 from openecs.cli.plan import AgentPlan, StartPlan
 from openecs.cli.progress import wait_until_ready
 from openecs.cli.supervisor import program
@@ -41,6 +41,7 @@ from openecs.log import Level
 @click.option("--ephemeral", is_flag=True, help="Keep nothing on disk; POST /_openecs/reset wipes everything.")
 @click.option("--lend-to", multiple=True, metavar="CLUSTER", help="Show this machine in it [default: default].")
 @group_option
+@zone_option
 @click.option("--cpu", type=Amount(128), help="CPU units that this machine offers [default: all].")
 @click.option("--memory", type=Amount(64), help="MiB that this machine offers [default: all].")
 @click.option(
@@ -68,6 +69,7 @@ def up(
         raise OperatorError(installation.already_running())
     settings = choose_settings(installation, {name: value for name, value in given.items() if value not in (None, ())})
     check_port(settings.bind, settings.port)
+    require_zone_of(settings.region, settings.availability_zone)
     plan = make_plan(installation, settings, ephemeral=ephemeral, log_level=log_level)
     with installation.locked():
         remove_abandoned(installation)
@@ -125,6 +127,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         # All of them, because clusters of these names in other regions are meant as well.
         lend_to=settings.lend_to,
         group=settings.group,
+        availability_zone=settings.availability_zone,
         runtime=settings.runtime,
         docker_host=os.environ.get("DOCKER_HOST") or None,
         cpu=settings.cpu,

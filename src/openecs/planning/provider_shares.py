@@ -34,15 +34,13 @@ def shares(
             beyond[name] = max(now - base, 0)
     if not weights:
         return given
-    whole, count = (
-        divmod(count, sum(weights.values()))
-        if len(set(beyond.values())) == 1 and not any(beyond.values())
-        else (0, count)
-    )
-    for name, weight in weights.items():
-        beyond[name] += whole * weight
-        if whole:
-            given[name] = given.get(name, 0) + whole * weight
+    if not any(beyond.values()):
+        # Whole rounds of the weights need no counting.
+        rounds, count = divmod(count, sum(weights.values()))
+        for name, weight in weights.items():
+            beyond[name] = rounds * weight
+            if rounds:
+                given[name] = given.get(name, 0) + beyond[name]
     for _ in range(count):
         # The provider that is furthest behind its part (Sainte-Laguë); of equals the first one named.
         name = min(weights, key=lambda name: (2 * beyond[name] + 1) / weights[name])
