@@ -97,6 +97,33 @@ def test_a_crash_loop_says_how_long_it_waits_once_per_delay():
     ]
 
 
+def test_a_crash_loop_is_no_steady_state_until_a_task_outlives_the_others():
+    simulation = Simulation(service(1))
+    simulation.settle()
+    simulation.said.clear()
+    for _ in range(4):
+        (task,) = simulation.alive()
+        simulation.runs(task)
+        simulation.step()
+        simulation.now += 0.5
+        simulation.exits(task)
+        simulation.step()
+        simulation.now = max(simulation.now, simulation.step().wake_at or 0.0)
+        simulation.step()
+    # Only the first exit may be one of those that happen.
+    assert sum("steady state" in text for text in simulation.said) <= 1
+    assert not simulation.service.steady
+    last_exit = simulation.service.deployments[0].crashes.until
+    simulation.runs(simulation.alive()[0])
+    plan = simulation.step()
+    assert plan.wake_at == last_exit + 60.0
+    assert "steady state" not in simulation.said[-1]
+    simulation.now = plan.wake_at
+    simulation.step()
+    assert simulation.service.steady
+    assert simulation.said[-1] == "(service web) has reached a steady state."
+
+
 def test_going_back_means_the_images_that_ran_even_if_they_were_settled_after_completion():
     simulation = complete(1, minimum=0)
     (task,) = simulation.healthy()

@@ -277,6 +277,11 @@ def test_what_was_placed_since_is_not_waited_for() -> None:
             "1 of 2 tasks run; its deployment FAILED: tasks failed to start.",
         ),
         (
+            service(deployment(rollout_state="COMPLETED", crashes=FailureCount(count=4, until=40.0))),
+            ("1", "2"),
+            "2 of 2 tasks run; steady if they go on: 4 tasks in a row ended soon after they ran",
+        ),
+        (
             service(deployment(start_failures=FailureCount(count=2, until=59.5), failed_tasks=2)),
             (),
             (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from clients import Clients
 from faults import Faults
+from service_clients import ServiceClients
 
 if TYPE_CHECKING:
     from simulation import World
@@ -25,7 +26,7 @@ class Chaos:
         clients = Clients(world)
         self._faults = Faults(world, clients)
         kept = {fault: weight for fault, weight in self._faults.steps().items() if self._rng.random() < 0.6}
-        self._steps = {**clients.steps(), **kept}
+        self._steps = {**clients.steps(), **ServiceClients(world, clients).steps(), **kept}
         self._gap = self._rng.choice((0.3, 2.0, 6.0))
 
     async def run(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from clients import Clients
+from workload import IMAGE
 
 from openecs.errors import AWSError
 from openecs.shapes import ecs
@@ -53,7 +54,9 @@ class Faults:
             self.container_ends: 3.0,
             self.health_flaps: 1.5,
             self.clock_skips: 0.8,
-            self.drain_instance: 0.8,
+            self.drain_instance: 1.2,
+            self.interrupt_spot: 1.0,
+            self.move_tag: 1.0,
             self.retire_node: 0.15,
             self.lose_host: 0.1,
             self.long_quiet: 0.1,
@@ -234,6 +237,25 @@ class Faults:
         if instance:
             request = ecs.UpdateContainerInstancesStateRequest(container_instances=(instance,), status=status)
             self._clients.say(self._clients.attempt("UpdateContainerInstancesState", request))
+
+    async def interrupt_spot(self) -> None:
+        """AWS wants the capacity back."""
+        plane = self.world.control_plane
+        found = [t.arn for t in self.world.checker.tasks.values() if t.capacity_provider_name == "FARGATE_SPOT"]
+        if plane is None or not plane.process.alive or not found:
+            return
+        try:
+            await plane.interruptions.interrupt({"task": self.rng.choice(found)})
+        except AWSError as error:
+            self.world.note(f"interruption: {error.code}")
+        else:
+            self.world.note("a spot task is interrupted")
+
+    async def move_tag(self) -> None:
+        """Somebody pushes another image under the same tag."""
+        moved = self.world.moved_tags
+        moved[IMAGE] = moved.get(IMAGE, 0) + 1
+        self.world.note(f"the tag {IMAGE} is moved")
 
     async def lose_host(self) -> None:
         """It burns down.  Hosts of the Fargate pool are spared: there is no call that gives their tasks up."""

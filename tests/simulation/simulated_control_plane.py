@@ -21,6 +21,7 @@ from openecs.control.launch import Launcher, RegionNetworks
 from openecs.control.loop import Loop
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
+from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
 from openecs.control.task_credentials import TaskCredentials
 from openecs.iam import policy
@@ -29,6 +30,7 @@ from openecs.ids import Ids
 from openecs.logs.store import LogStore
 from openecs.model.network import DEFAULT_RANGE
 from openecs.server.api import api_services
+from openecs.server.interrupt import Interruptions
 from openecs.server.keys import Keys
 from openecs.state.journal.protocol import Change
 from openecs.state.state import State
@@ -66,16 +68,18 @@ class ControlPlane:
         clock: Clock,
         observer: Observer,
         slow_write: Callable[[], float],
+        resync: bool = True,
     ) -> None:
         self.process = process
         self._observer = observer
         self._rng = rng
+        self._resync = resync
         self.journal = SimulatedJournal(disk, rng, observer.committed, slow_write)
         process.at_crash[self.journal.crash] = None
         self.state = State(self.journal)
         self.state.store.load()
         observer.loaded(self.state)
-        Historian(self.state, clock)
+        self.historian = Historian(self.state, clock)
         ring = KeyRing(MASTER_KEY)
         self.keys = Keys(self.state, ring, ACCOUNT)
         self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=clock, secret=SECRET)
@@ -94,6 +98,8 @@ class ControlPlane:
         self.services = ServiceController(self.state, self.launcher, clock, ids)
         self.provisioning = Provisioning(self.state, self.launcher, clock, ids)
         self.reaper = Reaper(self.state, clock)
+        self.returned_instances = ReturnedInstances(self.state)
+        self.interruptions = Interruptions(self.state, clock)
         served = api_services(
             state=self.state,
             log_store=LogStore(None, clock),
@@ -121,10 +127,15 @@ class ControlPlane:
             self.services.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.provisioning.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
+            self.returned_instances.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
         )
         for loop in self.loops:
+            if not self._resync:
+                # Once at the start and never again: a signal that gets lost stays lost.
+                loop._resync_every = float("inf")
             self.process.spawn(loop.run())
         self.process.spawn(self.credentials.run())
+        self.process.spawn(self.historian.prune())
 
     def _journal_failed(self, error: BaseException) -> None:
         """Whoever waits for durability learns of it; then the process ends, as the real one does."""

@@ -32,7 +32,9 @@ from openecs.agent.network.driver import FakeNetwork
 from openecs.agent.reporting import Reporter
 from openecs.agent.runtime.fake import FakeRuntime
 from openecs.agent.runtime.fake.container import FakeContainer
+from openecs.agent.runtime.fake.images import ImageStore
 from openecs.agent.runtime.protocol import ContainerInfo, EngineInfo, EngineUnavailable, Event, ImageInfo, RegistryAuth
+from openecs.agent.runtime.reference import parse_reference
 from openecs.agent.session import AgentSessions
 from openecs.clock import Clock
 from openecs.ids import Ids
@@ -41,16 +43,40 @@ from openecs.wire.sigv4 import Credentials
 T = TypeVar("T")
 
 
+class MovingImages(ImageStore):
+    """Images of a registry in which tags are moved: ``moved`` says how often each name was."""
+
+    def __init__(self, moved: Mapping[str, int]) -> None:
+        super().__init__()
+        self._moved = moved
+
+    def add(self, reference: str) -> ImageInfo:
+        times = self._moved.get(reference, 0)
+        if not times:
+            return super().add(reference)
+        image = super().add(f"{reference}-moved-{times}")
+        self._images[str(parse_reference(reference))] = image
+        return image
+
+
 class SimulatedEngine(FakeRuntime):
     """The fake engine, watched: ``happened(action, container)`` hears of starts and ends."""
 
-    def __init__(self, clock: Clock, ids: Ids, happened: Callable[[str, FakeContainer], None], **size: int) -> None:
-        super().__init__(clock, ids, **size)
+    def __init__(
+        self, clock: Clock, ids: Ids, happened: Callable[[str, FakeContainer], None], moved_tags: Mapping[str, int]
+    ) -> None:
+        super().__init__(clock, ids)
         self._happened = happened
+        self._images = MovingImages(moved_tags)
 
     @property
     def containers(self) -> list[FakeContainer]:
         return list(self._containers.values())
+
+    def digests(self, container: FakeContainer) -> tuple[str, ...]:
+        """The digests under which registries know the image that a container was made from."""
+        image = self._images.find(container.image_id)
+        return tuple(name.partition("@")[2] for name in image.repo_digests) if image is not None else ()
 
     @property
     def down(self) -> bool:
@@ -193,11 +219,14 @@ class Node:
         fargate: bool,
         zone: str,
         group: str | None = None,
+        moved_tags: Mapping[str, int] | None = None,
     ) -> None:
         self.name = name
         self.link = Link(name, rng)
         self.host = Process(f"{name} host", failed)
-        self.engine = SimulatedEngine(clock, ids, lambda action, container: happened(self, action, container))
+        self.engine = SimulatedEngine(
+            clock, ids, lambda action, container: happened(self, action, container), moved_tags or {}
+        )
         self._turns: dict[str, asyncio.Lock] = {}
         self.store = TaskStore(None)
         self.node_id = ids.hex32()

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import structlog
 from chaos import Chaos
-from clients import ServiceModel
 from faults import DiskFullError
 from invariants import Checker
 from quiet import Quiet
+from service_clients import ServiceModel
 from simulated_client import Client, Ledger
 from simulated_control_plane import ControlPlane
 from simulated_journal import Disk
@@ -96,6 +96,10 @@ class World:
         #: Longest time that a write to the control plane's disk takes.
         self.slow_disk = 0.01
         self.clock = SkewedClock(self.loop)
+        #: Whether the control plane looks at everything now and then.  Without it every lost signal shows.
+        self.resync = seed % 4 == 0
+        #: Image names whose tag was moved → how often.
+        self.moved_tags: dict[str, int] = {}
         self.ledger = Ledger(self.loop.time, self.wrong)
         self.checker = Checker(self.clock.now, self.ledger, self.wrong, self.note)
         self.control_plane: ControlPlane | None = None
@@ -163,6 +167,7 @@ class World:
             clock=self.clock,
             observer=self,
             slow_write=lambda: self._noise.random() * self.slow_disk,
+            resync=self.resync,
         )
         plane.run()
         self.server.listen(process, plane.gateway)
@@ -219,7 +224,8 @@ class World:
         plane = self.start_control_plane()
         self.root = Credentials(*plane.keys.root(self.clock.now()), None)
         rng = self.rng
-        for number in range(rng.choice((1, 2, 2, 3, 3, 4))):
+        zones = rng.choice(("ab", "abc", "abc"))
+        for number in range(rng.choice((1, 2, 3, 3, 4, 4))):
             name = f"node-{number}"
             clock = self.node_clocks[name] = SkewedClock(self.loop)
             node = Node(
@@ -233,8 +239,9 @@ class World:
                 cpu=rng.choice((1024, 2048)),
                 memory=rng.choice((1536, 2048)),
                 fargate=rng.random() < 0.6,
-                zone=f"eu-west-1{'ab'[number % 2]}",
+                zone=f"eu-west-1{zones[number % len(zones)]}",
                 group=PROVIDERS[number % 2],
+                moved_tags=self.moved_tags,
             )
             node.credentials = Credentials(*plane.keys.new_agent(self.clock.now()), None)
             self.nodes.append(node)

@@ -19,8 +19,12 @@ def _definition(
     )
 
 
+#: What every container that can be pulled is made from.
+IMAGE = "sim/app:1"
+
+
 def _container(
-    name: str = "app", *command: str, image: str = "sim/app:1", **members: object
+    name: str = "app", *command: str, image: str = IMAGE, **members: object
 ) -> ecs.ContainerDefinition:
     base = ecs.ContainerDefinition(name=name, image=image, command=command or None, cpu=64, memory=64)
     return msgspec.structs.replace(base, **members)
@@ -64,15 +68,30 @@ VOLUME = _definition(
     _container(mount_points=(ecs.MountPoint(source_volume="data", container_path="/data"),)),
     volumes=(ecs.Volume(name="data"),),
 )
+#: Tasks of this family run in some zones only.
+ZONES_ALLOWED = ("eu-west-1a", "eu-west-1b")
+ZONAL = _definition(
+    "zonal",
+    _container(),
+    placement_constraints=(
+        ecs.TaskDefinitionPlacementConstraint(
+            type="memberOf", expression=f"attribute:ecs.availability-zone in [{', '.join(ZONES_ALLOWED)}]"
+        ),
+    ),
+)
 
 DEFINITIONS = (
     WEB, WEB_AGAIN, STATIC_PORT, DYNAMIC_PORT, BIG, JOB, SHORT, CRASH, OOM, MISSING, NO_COMMAND, HEALTHY, SICK,
-    STUBBORN, PAIR, VPC, FARGATE, VOLUME,
+    STUBBORN, PAIR, VPC, FARGATE, VOLUME, ZONAL,
 )  # fmt: skip
 #: Families whose tasks run until they are told to stop.
-LASTING = ("web", "again", "port", "dynamic", "big", "healthy", "stubborn", "pair", "vpc", "fargate", "volume")
+LASTING = (
+    "web", "again", "port", "dynamic", "big", "healthy", "stubborn", "pair", "vpc", "fargate", "volume", "zonal",
+)  # fmt: skip
 #: Families whose tasks never last: services of them never become steady.
 FAILING = ("job", "short", "crash", "oom", "missing", "nocommand", "sick")
+#: Families whose tasks are never healthy for as long as a deployment with a circuit breaker asks.
+NEVER_HEALTHY = ("short", "crash", "oom", "missing", "nocommand")
 AWSVPC = ("vpc", "fargate")
 #: Capacity providers, each of the Auto Scaling group of its own name.
 PROVIDERS = ("blue", "green")

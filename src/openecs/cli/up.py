@@ -13,7 +13,15 @@ from openecs.cli.address_range import choose_range
 from openecs.cli.foreground import Foreground
 from openecs.cli.installation import Installation, Settings
 from openecs.cli.leftovers import remove_abandoned
-from openecs.cli.options import ALL, Amount, data_dir_option, group_option, log_level_option, require_zone_of, zone_option
+from openecs.cli.options import (
+    ALL,
+    Amount,
+    data_dir_option,
+    group_option,
+    log_level_option,
+    require_zone_of,
+    zone_option,
+)
 from openecs.cli.plan import AgentPlan, StartPlan
 from openecs.cli.progress import wait_until_ready
 from openecs.cli.supervisor import program

@@ -323,11 +323,11 @@ def _comparison(subject: _Token, operator: str, value: _Token) -> Callable[[obje
     if operator in ("=~", "!~"):
         try:
             pattern = re.compile(value.text)
-            endless = takes_too_long(value.text)
+            too_long = takes_too_long(value.text)
         except (re.error, OverflowError, RecursionError) as error:
             raise QueryError(f"invalid pattern: {error}", value.column) from None
-        if endless:
-            raise QueryError("the pattern repeats so much that matching could take too long", value.column)
+        if too_long:
+            raise QueryError("pattern that may take too long: repeat nothing that is itself repeated", value.column)
         wanted = operator == "=~"
         return lambda actual: any(pattern.fullmatch(text) for text in _texts(actual)) == wanted
     if operator in ("==", "!="):

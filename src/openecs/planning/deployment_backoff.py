@@ -104,6 +104,15 @@ def not_before(deployment: Deployment, desired: int, now: float) -> float:
     return held.until if held else 0.0
 
 
+def calm_at(deployment: Deployment, desired: int) -> float:
+    """When (epoch seconds) tasks that replaced short-lived ones have outlived these; 0 without back-off.
+
+    Its counters are up to date.
+    """
+    looping = rounds(deployment.crashes.count, desired) > 1
+    return deployment.crashes.until + SHORT_LIFE if looping else 0.0
+
+
 def back_off_state(service: Service, tasks: Iterable[Task], now: float) -> tuple[BackOff, ...]:
     """What holds the deployments of a service back now, for ``openecs why``.
 

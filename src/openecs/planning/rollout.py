@@ -105,8 +105,11 @@ def conclude(rollout: Rollout, todo: Step, desired: int, now: float) -> Plan:
     elif last_completed is not None and last_completed.id == completed.id:
         # A deployment that was complete without tasks resolves its images with the first one.
         last_completed = _with(last_completed, pins=completed.pins)
+    # Each task of a crash loop runs for a moment: that is not a steady state.
+    calm_at = backoff.calm_at(current, desired)
+    steady = todo.settled and now >= calm_at
     steady_at = service.steady_at
-    if todo.settled and (not service.steady or steady_at is None or now >= steady_at + service_events.REPEAT_AFTER):
+    if steady and (not service.steady or steady_at is None or now >= steady_at + service_events.REPEAT_AFTER):
         steady_at = now
         actions.append(Event(service_events.steady_state(service.name)))
     service = _with(
@@ -115,14 +118,16 @@ def conclude(rollout: Rollout, todo: Step, desired: int, now: float) -> Plan:
             completed if d.id == completed.id else d for d in service.deployments if d.id not in todo.finished
         ),
         last_completed=last_completed,
-        steady=todo.settled,
+        steady=steady,
         steady_at=steady_at,
         not_before=rollout.resting.get(current.id, 0.0),
     )
     times = [rollout.census.grace_ends_at, rollout.census.proof_ends_at, todo.protection_ends_at, bakes_until]
     if primary.wanted < desired or len(service.deployments) > 1:
         times += rollout.resting.values()
-    if todo.settled and steady_at is not None:
+    if todo.settled and now < calm_at:
+        times.append(calm_at)
+    elif steady and steady_at is not None:
         times.append(steady_at + service_events.REPEAT_AFTER)
     wake_at = min((at for at in times if at is not None), default=None)
     return Plan(service, tuple(actions), wake_at)

@@ -273,6 +273,14 @@ class TestRefusals:
         assert error.code in ("InvalidParameterException", "ClientException")
         assert text in error.message
 
+    def test_constraints_of_request_and_definition_are_ten_at_most(self, api: Api) -> None:
+        api.machine()
+        constraint = {"type": "memberOf", "expression": "runningTasksCount >= 0"}
+        api.define("placed", placementConstraints=[constraint] * 4)
+        assert len(api.run("placed", placementConstraints=[constraint] * 6)["tasks"]) == 1
+        error = api.refused("RunTask", taskDefinition="placed", placementConstraints=[constraint] * 7)
+        assert error.message == "Placement constraints can have at most 10 items."
+
     def test_the_limits_themselves_are_allowed(self, api: Api) -> None:
         api.machine(size="")
         answer = api.run(

@@ -56,7 +56,10 @@ class RunTasks:
         run_validation.refuse_unserved(request)
         run_validation.check_group(request.group)
         run_validation.check_placement(
-            request.placement_constraints or (), request.placement_strategy or (), launch_type
+            request.placement_constraints or (),
+            request.placement_strategy or (),
+            launch_type,
+            in_definition=len(definition.definition.placement_constraints or ()),
         )
         spec = self._spec(call, request, cluster, definition, launch_type, count)
         spec = msgspec.structs.replace(spec, capacity_provider_strategy=strategy)

@@ -98,13 +98,18 @@ def check_placement(
     constraints: tuple[ecs.PlacementConstraint, ...],
     strategies: tuple[ecs.PlacementStrategy, ...],
     launch_type: str,
+    *,
+    in_definition: int = 0,
 ) -> None:
-    """Constraints and strategies must be ones that placement understands."""
+    """Constraints and strategies must be ones that placement understands.
+
+    ``in_definition`` is how many constraints the task definition has; they count, too.
+    """
     if launch_type == "FARGATE" and constraints:
         raise invalid_parameter("Placement constraints are not supported with FARGATE launch type.")
     if launch_type == "FARGATE" and strategies:
         raise invalid_parameter("Placement strategies are not supported with FARGATE launch type.")
-    if len(constraints) > MAX_CONSTRAINTS:
+    if len(constraints) + in_definition > MAX_CONSTRAINTS:
         raise invalid_parameter(f"Placement constraints can have at most {MAX_CONSTRAINTS} items.")
     if len(strategies) > MAX_STRATEGIES:
         raise invalid_parameter(f"Placement strategies can have at most {MAX_STRATEGIES} items.")

@@ -98,9 +98,15 @@ def network_configuration(given: ecs.NetworkConfiguration | None) -> ecs.Network
 
 
 def placement_strategy(given: tuple[ecs.PlacementStrategy, ...] | None) -> tuple[ecs.PlacementStrategy, ...]:
-    """The strategies; one empty object is how UpdateService is told to remove them."""
+    """The strategies as AWS echoes them; one empty object is how UpdateService is told to remove them.
+
+    A spread over ``host`` is shown as one over ``instanceId``, which is the same; Terraform counts on it.
+    """
     given = given or ()
-    return () if given == (ecs.PlacementStrategy(),) else given
+    if given == (ecs.PlacementStrategy(),):
+        return ()
+    by_host = ecs.PlacementStrategy(type="spread", field="host")
+    return tuple(ecs.PlacementStrategy(type="spread", field="instanceId") if s == by_host else s for s in given)
 
 
 def not_idempotent() -> AWSError:

@@ -117,6 +117,9 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
         yield Line(what="now", text=f"{counts}; the others are on their way")
     elif primary is not None and primary.rollout_state == "IN_PROGRESS":
         yield Line(what="now", text=f"{counts}; deployment {primary.id} is in progress")
+    elif running == len(live) == service.desired_count and primary is not None and primary.crashes.count:
+        ended = f"{primary.crashes.count} tasks in a row ended soon after they ran"
+        yield Line(what="now", text=f"{counts}; steady if they go on: {ended}")
     else:
         yield Line(what="now", text=f"{counts}; {len(live) - running} tasks are still to stop")
     for deployment in service.deployments:
