@@ -18,7 +18,9 @@ from table import Row
 
 from openecs.api.ecs.run_tasks import RunTasks
 from openecs.api.ecs.task_view import TaskViews
-from openecs.control.launch import Launcher, LaunchSpec, RegionNetworks
+from openecs.control.launch import Launcher
+from openecs.control.launch_spec import LaunchSpec
+from openecs.control.region_networks import RegionNetworks
 from openecs.ids import RandomIds
 from openecs.model.cluster import Cluster
 from openecs.model.node import ContainerInstance, Node

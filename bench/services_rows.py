@@ -21,7 +21,8 @@ from signed_request import ecs_request
 from table import Row
 
 from openecs.clock import SystemClock
-from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.launch import Launcher
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.services import ServiceController
 from openecs.ids import RandomIds
 from openecs.state.journal.sqlite import SqliteJournal

@@ -30,6 +30,8 @@ DEFAULT_REGION = "us-east-1"
 DEFAULT_ACCOUNT_ID = "000000000000"
 
 RuntimeKind = Literal["docker", "fake"]
+#: What an agent tells of containers that end, for ``openecs why``.
+EvidenceLevel = Literal["full", "status", "none"]
 
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _CLUSTER = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,254}")

@@ -305,3 +305,65 @@ async def test_delivery_is_tried_again_for_a_while_but_not_what_is_refused() -> 
         it.gatherer.take(seen(), None)
         await it.settle()
         assert (it.sender.sent, it.sender.tries) == ([], 1)
+
+
+@pytest.mark.parametrize("place", ["inspect", "tail"])
+async def test_an_engine_that_answers_nonsense_costs_one_piece_of_output_and_no_more(place: str) -> None:
+    async def nonsense(*_: object) -> None:
+        raise ValueError("nobody thought of it")
+
+    async with Gathering() as it:
+        it.runtime.may_answer.set()
+        good = getattr(it.runtime, place)
+        setattr(it.runtime, place, nonsense)
+        it.gatherer.take(seen(exit_code=3), "id")
+        await it.settle()
+        setattr(it.runtime, place, good)
+        it.gatherer.take(seen("other"), "id")
+        await it.settle()
+        assert not it.running.done()
+    assert [(found.container, found.log is None) for found in it.sender.sent] == [("app", True), ("other", False)]
+
+
+async def test_a_sender_that_fails_in_an_unknown_way_costs_one_piece_and_no_more() -> None:
+    async with Gathering(LookupError("odd")) as it:
+        it.gatherer.take(seen(), None)
+        it.gatherer.take(seen("other"), None)
+        await it.settle()
+        assert not it.running.done()
+        await it.gatherer.settled(ARN)
+    assert [found.container for found in it.sender.sent] == ["other"]
+
+
+async def test_what_comes_while_the_agent_stops_is_dropped() -> None:
+    async with Gathering() as it:
+        it.gatherer.take(seen(), "id")
+        await it.settle()
+        it.running.cancel()
+        await it.settle()
+        it.gatherer.take(seen("late"), "id")
+        await it.gatherer.settled(ARN)
+    assert it.sender.sent == []
+
+
+async def test_without_output_nothing_printed_is_read_or_told() -> None:
+    async with Gathering() as it:
+        it.gatherer = EvidenceGatherer(it.runtime, it.sender, it.clock, it.sleep, output=False)  # type: ignore[arg-type]
+        it.running = it.group.create_task(it.gatherer.run())
+        await asyncio.sleep(0)
+        it.runtime.may_answer.set()
+        it.gatherer.take(seen(exit_code=3), "id")
+        await it.settle()
+        (found,) = it.sender.sent
+    assert (found.exit_code, found.log) == (3, None)
+    assert [(probe.exit_code, probe.output) for probe in found.probes] == [(1, "")] * PROBES
+
+
+async def test_an_agent_that_is_told_so_sends_no_evidence(
+    plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path
+) -> None:
+    async with running_agent(agent_config(plane.endpoint, tmp_path, cleanup_delay=0, evidence="none"), engine):
+        await plane.connected()
+        await plane.assign(task(container(command=("exit", "3"))))
+        await plane.reaches(ARN, "STOPPED")
+    assert not plane.evidence(ARN)

@@ -163,6 +163,7 @@ def test_the_account_id_cannot_change(shell: Shell) -> None:
         (("--account-id", "12"), "is not an account id"),
         (("--region", "No Region"), "is not a region name"),
         (("--port", "70000"), "70000"),
+        (("--availability-zone", "eu-west-1a"), "eu-west-1a is no availability zone of us-east-1."),
     ],
 )
 def test_bad_settings_are_refused_and_not_kept(shell: Shell, words: tuple[str, ...], says: str) -> None:

@@ -15,9 +15,11 @@ from openecs.cli.client import Client
 from openecs.cli.installation import Installation
 from openecs.cli.supervisor import program
 
+PLACE = ("--group", "home", "--availability-zone", "us-east-1b")
+
 
 class Site:
-    """An installation whose own machine is in the group ``home``."""
+    """An installation whose own machine is in the group ``home`` and in the second zone."""
 
     def __init__(self, folder: Path) -> None:
         self.installation = Installation(folder / "home")
@@ -54,7 +56,7 @@ def until(check: Callable[[], bool]) -> None:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
-    up = site.openecs("up", "--detach", "--port", "0", "--runtime", "fake", "--group", "home")
+    up = site.openecs("up", "--detach", "--port", "0", "--runtime", "fake", *PLACE)
     assert up.returncode == 0, up.stderr
     yield site
     assert site.openecs("down", "--keep-tasks").returncode == 0
@@ -65,6 +67,8 @@ def test_a_task_waits_until_a_machine_joins_its_group(site: Site, tmp_path: Path
     (instance,) = site.call("ListContainerInstances")["containerInstanceArns"]
     (shown,) = site.call("DescribeContainerInstances", containerInstances=[instance])["containerInstances"]
     assert shown["capacityProviderName"] == "mine"
+    (zone,) = [a["value"] for a in shown["attributes"] if a["name"] == "ecs.availability-zone"]
+    assert zone == "us-east-1b"
     site.call(
         "RegisterTaskDefinition",
         family="web",
@@ -86,6 +90,16 @@ def test_a_task_waits_until_a_machine_joins_its_group(site: Site, tmp_path: Path
     keys = {"OPENECS_AGENT_ACCESS_KEY_ID": pair["access_key_id"], "OPENECS_AGENT_SECRET_KEY": pair["secret_key"]}
     endpoint = site.installation.credentials().endpoint
     words = ("agent", "--endpoint", endpoint, "--runtime", "fake", "--cluster", "far", "--group", "far-group")
+    elsewhere = subprocess.run(
+        program(*words, "--availability-zone", "eu-west-1a"),
+        env={**os.environ, **keys},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert elsewhere.returncode != 0
+    assert "eu-west-1a is no availability zone of us-east-1." in elsewhere.stderr
     agent = subprocess.Popen(
         program(*words, "--data-dir", str(tmp_path / "other")),
         env={**os.environ, **keys},

@@ -205,7 +205,7 @@ def test_waiting_for_a_steady_state_follows_the_service_deployment(ecs: Any, pro
 
 def test_waiting_tells_why_a_deployment_was_rolled_back(ecs: Any, provider: Provider, name: str) -> None:
     # With a health check a task counts when it passes; without one it would have to run for a while.
-    good = register(ecs, name, healthCheck={"command": ["CMD", "true"]})
+    good = register(ecs, name, healthCheck={"command": ["CMD", "true"], "interval": 5})
     config = {"name": name, "task_definition": good, "desired_count": 1, "deployment_circuit_breaker": BREAKER}
     state = provider.create_service(config, wait=True)
     change = {"task_definition": register(ecs, name, image="missing/image")}

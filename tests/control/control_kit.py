@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from openecs.clock import Clock
-from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.launch import Launcher
 from openecs.control.loop import Loop
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.services import ServiceController
 from openecs.control.virtual_time import VirtualTime
 from openecs.ids import SeededIds
@@ -20,7 +21,7 @@ from openecs.model.resources import Resources
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition
-from openecs.planning.service_plan import rollout_in_progress
+from openecs.planning.rollout import in_progress
 from openecs.shapes import ecs
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.state import State
@@ -153,7 +154,7 @@ def deployment(number: int, now: float, **changes: object) -> Deployment:
         created_at=now,
         updated_at=now,
         rollout_state="IN_PROGRESS",
-        rollout_state_reason=rollout_in_progress(identifier),
+        rollout_state_reason=in_progress(identifier),
         launch_type="EC2",
     )
     return msgspec.structs.replace(base, **changes)

@@ -9,7 +9,7 @@ import pytest
 from control_kit import CLUSTER, PREFIX, World, deployment, new_service, running_loop
 
 from openecs.control.historian import PRUNE_INTERVAL, RETENTION, Historian
-from openecs.control.launch import LaunchSpec
+from openecs.control.launch_spec import LaunchSpec
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.history import Actor, HistoryEntry
 from openecs.model.task import Task

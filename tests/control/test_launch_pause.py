@@ -6,7 +6,7 @@ import pytest
 from control_kit import World, cluster, definition
 
 from openecs.clock import ManualClock
-from openecs.control.launch import LaunchSpec
+from openecs.control.launch_spec import LaunchSpec
 from openecs.errors import Retryable
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from control_kit import ACCOUNT, CLUSTER, PREFIX, REGION, World, cluster, definition
 
-from openecs.control.launch import Launched, LaunchSpec, RegionNetworks
+from openecs.control.launch_spec import Launched, LaunchSpec
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
 from openecs.errors import AWSError
 from openecs.model.node import ContainerInstance, Node

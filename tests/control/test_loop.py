@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 import structlog
 
-from openecs.control.loop import After, BackOff, Done, KeyQueue, Loop
+from openecs.control.loop import After, BackOff, Done, KeyQueue, Loop, rest_after
 from openecs.control.virtual_time import VirtualTime
 from openecs.errors import Retryable
 from openecs.model.access_key import AccessKey
@@ -188,6 +188,42 @@ async def test_a_key_whose_turn_was_long_rests_while_others_go_on():
     assert [round(b - a, 3) for a, b in pairwise(started)] == [0.09, 0.09]
 
 
+@pytest.mark.parametrize("turn", [0.0001, 0.001, 0.01, 0.03, 0.2, 1.0, 20.0])
+@pytest.mark.parametrize("failure", [None, Retryable("the engine restarts"), KeyError("oops")])
+async def test_no_key_takes_more_than_its_share_however_often_it_is_asked_for(turn: float, failure: Exception | None):
+    """Every look of the other key asks for the busy one again, as changes of its tasks do."""
+    time = VirtualTime()
+    spent = 0.0
+    turns = 0
+
+    def reconcile(key: str):
+        nonlocal spent, turns
+        loop.enqueue("busy")
+        if key == "busy":
+            spent += turn
+            turns += 1
+            if failure is not None:
+                raise failure
+        return After(turn / 4) if key == "other" else Done()
+
+    loop = Loop("test", reconcile, time=lambda: time.time() + spent, sleep=time.sleep, jitter=lambda: 1.0)
+    loop.enqueue("busy")
+    loop.enqueue("other")
+    with structlog.testing.capture_logs():
+        async with running(loop):
+            await time.advance(100 * turn)
+    now = time.time() + spent
+    share = spent / now
+    # A tenth of a core; long turns have more, lest changes wait long for the next one, and never
+    # more than half.
+    assert share <= (0.1 if turn * 9 <= 0.25 else 0.5) * (1 + 1 / turns) or turn * 9 < 0.002
+    assert turns >= 5
+
+
+def test_a_rest_is_nine_turns_or_a_quarter_of_a_second_or_as_long_as_the_turn():
+    assert [rest_after(turn) for turn in (0.0002, 0.01, 0.1, 0.25, 3.0)] == [0.0, 0.09, 0.25, 0.25, 3.0]
+
+
 async def test_a_key_whose_turns_are_short_never_rests():
     time = VirtualTime()
     recorder = Recorder(time)
@@ -214,3 +250,23 @@ def test_the_newest_timer_of_a_key_counts():
     assert queue.next_due() == 20.0
     assert queue.pop(20.0) == "a"
     assert queue.next_due() is None
+
+
+def test_timers_that_were_replaced_do_not_pile_up():
+    queue = KeyQueue()
+    for number in range(10_000):
+        queue.add_at(f"key {number % 10}", 1000.0 + number)
+        queue.add_at("same", 5.0)
+    assert len(queue._timers) <= 2 * 11 + 64
+    assert queue.pop(5.0) == "same"
+    assert [queue.pop(1e9) for _ in range(11)] == [*(f"key {number}" for number in range(10)), None]
+
+
+def test_keys_come_in_the_order_in_which_they_were_queued_first():
+    queue = KeyQueue()
+    queue.add_at("c", 1.0)
+    for key in ("b", "a", "b"):
+        queue.add(key)
+    assert [queue.pop(2.0) for _ in range(4)] == ["b", "a", "c", None]
+    queue.add("b")
+    assert (len(queue), queue.pop(2.0)) == (1, "b")

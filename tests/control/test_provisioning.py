@@ -9,9 +9,10 @@ import msgspec
 import pytest
 from control_kit import CLUSTER, PREFIX, REGION, World, cluster, definition, deployment, new_service, running_loop
 
-from openecs.control import launch
-from openecs.control.launch import LaunchSpec
+from openecs.control import launch_failures, waiting_tasks
+from openecs.control.launch_spec import Launched, LaunchSpec
 from openecs.control.provisioning import Provisioning
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.capacity_provider import GROUP_ATTRIBUTE, CapacityProvider
 from openecs.model.node import ContainerInstance, Node
@@ -80,7 +81,7 @@ class Site:
         node = Node(id=name, capacity=Resources(cpu=4096, memory=memory), agent_connected=True, fargate_pool=pool)
         self.world.put(node, instance)
 
-    def launch(self, count: int = 1, *, revision: int = 1, **changes: Any) -> launch.Launched:
+    def launch(self, count: int = 1, *, revision: int = 1, **changes: Any) -> Launched:
         found = self.state.task_definitions.get(f"{PREFIX}:task-definition/web:{revision}")
         cluster_now = self.state.clusters.get(CLUSTER)
         assert found is not None
@@ -151,15 +152,15 @@ def test_what_finds_no_machine_waits_without_a_failure(site: Site) -> None:
 def test_fargate_does_not_wait(site: Site) -> None:
     launched = site.launch(2, launch_type="FARGATE", capacity_provider_strategy=strategy(FARGATE=1))
     assert (launched.tasks, launched.waiting) == ((), 0)
-    assert [failure.reason for failure in launched.failures] == [launch.FARGATE_FULL] * 2
+    assert [failure.reason for failure in launched.failures] == [launch_failures.FARGATE_FULL] * 2
 
 
 def test_at_most_so_many_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "MAX_WAITING", 3)
+    monkeypatch.setattr(waiting_tasks, "MAX_WAITING", 3)
     assert site.launch(2).waiting == 2
     launched = site.launch(3)
     assert (len(launched.tasks), launched.waiting) == (1, 1)
-    assert [failure.reason for failure in launched.failures] == [launch.TOO_MANY_WAITING] * 2
+    assert [failure.reason for failure in launched.failures] == [launch_failures.TOO_MANY_WAITING] * 2
 
 
 def test_a_waiting_task_stops_at_once(site: Site) -> None:
@@ -263,7 +264,7 @@ async def test_many_are_placed_in_steps(site: Site) -> None:
 
 
 async def test_waiting_awsvpc_tasks_get_their_interface_when_placed(site: Site) -> None:
-    network = launch.RegionNetworks("123456789012", "10.208.0.0/16").of(REGION)
+    network = RegionNetworks("123456789012", "10.208.0.0/16").of(REGION)
     site.world.put(definition(3, network_mode="awsvpc"))
     wanted = ecs.NetworkConfiguration(
         awsvpc_configuration=ecs.AwsVpcConfiguration(subnets=(network.subnets[0].id,), security_groups=())

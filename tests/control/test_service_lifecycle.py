@@ -13,7 +13,7 @@ import pytest
 from control_kit import ACCOUNT, REGION, World, running_loop
 
 from openecs.api.ecs.services import Services
-from openecs.control.launch import RegionNetworks
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
 from openecs.shapes import ecs
 from openecs.wire.call import Call, Principal

@@ -9,7 +9,7 @@ import pytest
 from control_kit import ACCOUNT, CLUSTER, PREFIX, REGION, World, definition, deployment, new_service, running_loop
 from places import add_node, by_zone, connect, tag
 
-from openecs.control.launch import RegionNetworks
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.capacity_provider import GROUP_ATTRIBUTE, CapacityProvider
 from openecs.model.resources import Resources

@@ -11,19 +11,29 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
-
-from deployed_service import DeployedService
 
 
 class FollowingClient:
     """Connects round after round in a thread of its own while the ``with`` block runs."""
 
-    def __init__(self, service: DeployedService, *, of_definition: str | None = None) -> None:
+    def __init__(
+        self,
+        ecs: Any,
+        service: str,
+        *,
+        cluster: str = "default",
+        of_definition: str | None = None,
+        address: Callable[[dict[str, Any]], str] = lambda _: "127.0.0.1",
+    ) -> None:
+        # A client of boto3 may be shared among threads.
+        self._ecs = ecs
         self._service = service
-        # Clients of boto3 may be shared among threads.
-        self._ecs = service.world.ecs
+        self._cluster = cluster
+        #: Where a task's host ports are.
+        self._address = address
         #: Follows only tasks of this definition, which has no health checks.
         self._of_definition = of_definition
         self._end = threading.Event()
@@ -57,7 +67,7 @@ class FollowingClient:
             self._trouble = error
 
     def _round(self) -> None:
-        arns = self._ecs.list_tasks(serviceName=self._service.name)["taskArns"]
+        arns = self._ecs.list_tasks(cluster=self._cluster, serviceName=self._service)["taskArns"]
         healthy = [task for task in self._described(arns) if self._healthy(task)]
         self.fewest_healthy = min(self.fewest_healthy, len(healthy))
         answered = 0
@@ -65,7 +75,7 @@ class FollowingClient:
         for task in healthy:
             (binding,) = task["containers"][0]["networkBindings"]
             try:
-                self.answers[_page(binding["hostPort"])] += 1
+                self.answers[_page(self._address(task), binding["hostPort"])] += 1
                 answered += 1
             except OSError as error:
                 silent[task["taskArn"]] = error
@@ -80,7 +90,9 @@ class FollowingClient:
         self.rounds += 1
 
     def _described(self, arns: list[str]) -> list[dict[str, Any]]:
-        tasks: list[dict[str, Any]] = self._ecs.describe_tasks(tasks=arns)["tasks"] if arns else []
+        if not arns:
+            return []
+        tasks: list[dict[str, Any]] = self._ecs.describe_tasks(cluster=self._cluster, tasks=arns)["tasks"]
         return tasks
 
     def _healthy(self, task: dict[str, Any]) -> bool:
@@ -91,9 +103,9 @@ class FollowingClient:
         return bool(task["healthStatus"] == "HEALTHY")
 
 
-def _page(port: int) -> str:
+def _page(address: str, port: int) -> str:
     """What the server says; ``OSError`` when it says nothing."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection((address, port), timeout=5) as connection:
         connection.settimeout(5)
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
         said = b""

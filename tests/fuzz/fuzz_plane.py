@@ -16,10 +16,11 @@ from typing import Any, NamedTuple, Self
 from openecs.acs.gateway import AgentGateway
 from openecs.clock import ManualClock
 from openecs.control.historian import Historian
-from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.launch import Launcher
 from openecs.control.loop import Done
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.services import ServiceController
 from openecs.control.task_credentials import TaskCredentials
 from openecs.iam import policy

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from conformance_support import BIN, Installation, wait_for
-from multihost_machines import Agent, Fabric, Machine, MachineEngine
+from multihost_machines import Agent, Fabric, Machine, MachineEngine, machines
 
 from openecs.agent.runtime.docker.endpoint import find_endpoint
 from openecs.http import UnixAddress
@@ -32,17 +35,22 @@ class Site:
         #: Machine → ARN of its container instance.
         self.instances: dict[str, str] = {}
         self._keys: dict[str, str] = {}
+        self._options: dict[str, tuple[str, ...]] = {}
         self.ecs.create_cluster(clusterName=CLUSTER)
 
     # -- machines ---------------------------------------------------------------------------
 
-    def join(self, name: str) -> None:
-        """Start the machine's agent, with the machine's own key pair, and wait until it is connected."""
+    def join(self, name: str, *given: str) -> None:
+        """Start the machine's agent, with the machine's own key pair, and wait until it is connected.
+
+        Options of ``openecs agent`` that are ``given`` hold for later times too.
+        """
+        self._options[name] = given or self._options.get(name, ())
         if name not in self._keys:
             self._keys[name] = self.installation.openecs("join-key")
         machine = self.machines[name]
         before = set(self.listed()) - {self.instances.get(name)}
-        options = ("--cluster", CLUSTER, "--data-dir", str(machine.folder / "agent"))
+        options = ("--cluster", CLUSTER, "--data-dir", str(machine.folder / "agent"), *self._options[name])
         self.agents[name] = Agent(machine, BIN / "openecs", self._keys[name], *options)
 
         def connected() -> str | None:
@@ -130,12 +138,12 @@ class Site:
         for arn in arns:
             self.reaches(arn, "STOPPED")
 
-    def service(self, definition: str, count: int, **arguments: Any) -> str:
-        """A new service's name."""
+    def service(self, definition: str, count: int | None, **arguments: Any) -> str:
+        """A new service's name; DAEMON services have no count."""
         name = "s" + uuid.uuid4().hex[:12]
-        self.ecs.create_service(
-            cluster=CLUSTER, serviceName=name, taskDefinition=definition, desiredCount=count, **arguments
-        )
+        if count is not None:
+            arguments["desiredCount"] = count
+        self.ecs.create_service(cluster=CLUSTER, serviceName=name, taskDefinition=definition, **arguments)
         return name
 
     def service_machines(self, service: str) -> list[str]:
@@ -179,6 +187,32 @@ class Site:
 
         result: list[str] = wait_for(look, seconds=30, what=f"the log of {task_arn}")
         return result
+
+
+@contextmanager
+def opened(plane: Path, image: str, *names: str) -> Iterator[Site]:
+    """A control plane without an agent of its own, and machines of these names that may join it.
+
+    ``plane`` is a folder for the control plane; ``image`` is in every machine's engine.
+    """
+    # Engines leave much behind, and a socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="openecs-multihost-"))
+    try:
+        with machines(folder, *names) as (fabric, found):
+            archive = saved_image(image)
+            for machine in found.values():
+                machine.engine.load(archive)
+            installation = Installation(plane, "--no-agent", "--bind", fabric.address)
+            installation.up("--advertise-url", f"http://{fabric.address}:{installation.port}")
+            site = Site(installation, fabric, found, image)
+            try:
+                yield site
+            finally:
+                for agent in site.agents.values():
+                    agent.kill()
+                installation.down("--keep-tasks")
+    finally:
+        shutil.rmtree(folder)
 
 
 def saved_image(reference: str) -> bytes:

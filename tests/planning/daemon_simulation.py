@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import msgspec
-from service_simulation import CLUSTER, START, deployment, service
+from service_simulation import CLUSTER, START, deployment, is_healthy, service
 
 from openecs.model.resources import Resources
 from openecs.model.service import Service
@@ -13,7 +13,7 @@ from openecs.model.task import Task, TaskContainer
 from openecs.planning.service_actions import Plan
 from openecs.planning.service_places import DaemonInstance
 from openecs.planning.service_plan import plan
-from openecs.planning.service_snapshot import ServiceSnapshot, is_healthy
+from openecs.planning.service_snapshot import ServiceSnapshot
 
 
 def daemon(*, minimum: int | None = 0, **changes: object) -> Service:

@@ -11,9 +11,10 @@ from openecs.model.resources import Resources
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task, TaskContainer
 from openecs.planning.deployment_bounds import bounds
+from openecs.planning.rollout import in_progress
 from openecs.planning.service_actions import Plan, Start
-from openecs.planning.service_plan import plan, rollout_in_progress
-from openecs.planning.service_snapshot import ServiceSnapshot, is_healthy
+from openecs.planning.service_plan import plan
+from openecs.planning.service_snapshot import ServiceSnapshot, health_of
 from openecs.shapes import ecs
 
 START = 1_700_000_000.0
@@ -30,7 +31,7 @@ def deployment(number: int, now: float = START, **changes: object) -> Deployment
         created_at=now,
         updated_at=now,
         rollout_state="IN_PROGRESS",
-        rollout_state_reason=rollout_in_progress(identifier),
+        rollout_state_reason=in_progress(identifier),
         launch_type="EC2",
     )
     return msgspec.structs.replace(base, **changes)
@@ -68,6 +69,11 @@ def service(desired: int, *, minimum: int = 100, maximum: int = 200, **changes: 
         deployment_configuration=ecs.DeploymentConfiguration(maximum_percent=maximum, minimum_healthy_percent=minimum),
     )
     return msgspec.structs.replace(base, **changes)
+
+
+def is_healthy(task: Task) -> bool:
+    """Whether a task is healthy by what is observed of it, proof period aside."""
+    return health_of(task) == "HEALTHY"
 
 
 class Simulation:

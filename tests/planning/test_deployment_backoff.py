@@ -11,7 +11,7 @@ from openecs.planning import deployment_backoff as backoff
 
 
 def account(record, tasks):
-    return backoff.account(record, [task for task in tasks if task.stopped], tasks)
+    return backoff.account(record, [task for task in tasks if task.stopped], tasks, START + 1e6)
 
 
 def failed_task(at: float, created_at: float = START):
@@ -47,7 +47,7 @@ def test_what_failed_before_an_update_does_not_count():
     record = deployment(1, updated_at=START + 10)
     tasks = [failed_task(START + 9), failed_task(START + 11)]
     assert account(record, tasks).failed_tasks == 1
-    assert backoff.not_before(account(record, tasks[:1]), 1, START + 10) == 0.0
+    assert backoff.state(account(record, tasks[:1]), 1, START + 10) is None
     before = account(deployment(1), tasks[:1])
     updated = msgspec.structs.replace(before, updated_at=START + 10)
     assert account(updated, tasks[:1]).failed_tasks == 0

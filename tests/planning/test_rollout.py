@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from service_simulation import START, Simulation, configuration, service
+from service_simulation import START, Simulation, configuration, deployment, service
 
-from openecs.planning import rollout
+from openecs.planning import rollback, rollout
 from openecs.planning.service_actions import Event, FailDeployment
+from openecs.planning.service_snapshot import ServiceSnapshot, take_census
 from openecs.shapes import ecs
 
 CYCLES = 40
@@ -70,6 +71,7 @@ def test_the_texts_of_a_deployment_that_failed_are_aws():
     assert restored.rolls_back == "ecs-svc/2"
     assert (failed.id, failed.status, failed.rollout_state) == ("ecs-svc/2", "ACTIVE", "FAILED")
     assert failed.rollout_state_reason == "ECS deployment circuit breaker: tasks failed to start."
+    assert restored.cause == failed.cause == "circuit breaker"
     assert simulation.service.last_completed is None
 
 
@@ -192,6 +194,105 @@ def test_a_completed_deployment_is_used_once_for_a_rollback():
     assert [text for text in simulation.said if "rolling back" in text] == [
         "(service web) rolling back to deployment ecs-svc/1."
     ]
+
+
+def unproved(desired: int = 2, *, running: int = 2, health_check: bool = False, **options: object) -> Simulation:
+    """The first deployment runs but has not proved its tasks when an update replaces it."""
+    simulation = Simulation(
+        service(desired, deployment_configuration=configuration(**options)), health_check=health_check
+    )
+    simulation.step()
+    for task in simulation.alive()[:running]:
+        simulation.runs(task)
+        if health_check:
+            simulation.change(task, health_status="HEALTHY", healthy_at=simulation.now)
+    simulation.now += 1
+    simulation.step()
+    assert states(simulation) == {"ecs-svc/1": ("PRIMARY", "IN_PROGRESS")}
+    simulation.update(2)
+    return simulation
+
+
+def test_an_update_before_the_first_deployment_is_proved_can_go_back_to_it():
+    simulation = unproved(2)
+    before = {task.arn for task in simulation.alive("ecs-svc/1")}
+    fail_everything_of(simulation, "ecs-svc/2")
+    assert states(simulation)["ecs-svc/1"] == ("PRIMARY", "IN_PROGRESS")
+    assert simulation.service.primary.rolls_back == "ecs-svc/2"
+    simulation.settle(rounds=60)
+    assert states(simulation) == {"ecs-svc/1": ("PRIMARY", "COMPLETED")}
+    assert {task.arn for task in simulation.healthy()} == before
+
+
+def test_what_lacks_tasks_and_was_never_completed_is_not_gone_back_to():
+    simulation = unproved(2, running=1)
+    fail_everything_of(simulation, "ecs-svc/2")
+    assert states(simulation)["ecs-svc/2"] == ("PRIMARY", "FAILED")
+    assert len(simulation.healthy("ecs-svc/1")) == 1
+
+
+def test_tasks_that_are_not_healthy_do_not_make_a_deployment_to_go_back_to():
+    simulation = unproved(2, running=1, health_check=True)
+    waits = next(task for task in simulation.alive("ecs-svc/1") if task.last_status != "RUNNING")
+    simulation.runs(waits)
+    simulation.change(waits, health_status="UNHEALTHY")
+    fail_everything_of(simulation, "ecs-svc/2")
+    assert states(simulation)["ecs-svc/2"] == ("PRIMARY", "FAILED")
+
+
+def test_a_failed_deployment_is_never_gone_back_to_however_many_tasks_it_has():
+    simulation = unproved(2)
+    simulation.service = msgspec.structs.replace(simulation.service, deployments=simulation.service.deployments[1:])
+    simulation.service = msgspec.structs.replace(
+        simulation.service,
+        deployments=(msgspec.structs.replace(simulation.service.deployments[0], status="PRIMARY"),),
+    )
+    simulation.stop_requested = "ABORT"
+    simulation.step()
+    simulation.stop_requested = None
+    simulation.update(3)
+    fail_everything_of(simulation, "ecs-svc/3")
+    assert states(simulation)["ecs-svc/3"] == ("PRIMARY", "FAILED")
+    assert len(simulation.healthy("ecs-svc/1")) == 2
+
+
+def test_a_rollback_that_fails_is_not_followed_by_another():
+    simulation = unproved(2)
+    newest, older = simulation.service.deployments
+    newest = msgspec.structs.replace(newest, rolls_back="ecs-svc/3")
+    simulation.service = msgspec.structs.replace(simulation.service, deployments=(newest, older))
+    fail_everything_of(simulation, "ecs-svc/2")
+    assert states(simulation)["ecs-svc/2"] == ("PRIMARY", "FAILED")
+    assert len(simulation.healthy("ecs-svc/1")) == 2
+
+
+def test_a_service_without_tasks_has_nothing_to_go_back_to_that_was_never_completed():
+    older = deployment(1, status="ACTIVE")
+    record = service(0, deployments=(deployment(2), older), deployment_configuration=configuration())
+    census = take_census(ServiceSnapshot(record, ()), START)
+    assert rollback.target(record, census, 0) is None
+    assert rollback.target(record, census, 1) is None
+    # Unless it was completed, before that was kept anywhere else.
+    completed = msgspec.structs.replace(older, rollout_state="COMPLETED")
+    record = msgspec.structs.replace(record, deployments=(deployment(2), completed))
+    assert rollback.target(record, take_census(ServiceSnapshot(record, ()), START), 0) == completed
+
+
+def test_a_completed_deployment_of_an_older_record_can_be_gone_back_to():
+    simulation = complete(2)
+    kept = simulation.service.last_completed
+    simulation.service = msgspec.structs.replace(simulation.service, last_completed=None)
+    simulation.step()
+    assert simulation.service.last_completed == kept
+    after = simulation.service
+    # And it is written once.
+    simulation.step()
+    assert simulation.service is after
+    # Nor is the first look at it needed: the update may come before.
+    simulation.service = msgspec.structs.replace(simulation.service, last_completed=None)
+    simulation.update(2)
+    fail_everything_of(simulation, "ecs-svc/2")
+    assert states(simulation) == {"ecs-svc/1": ("PRIMARY", "COMPLETED")}
 
 
 def test_a_rollback_starts_the_tasks_that_the_failed_deployment_replaced():

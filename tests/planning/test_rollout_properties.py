@@ -34,6 +34,15 @@ class Checked(Simulation):
     def step(self) -> Plan:
         before = self.service
         protected = {task.arn for task in self.alive() if task.protected(self.now)}
+        desired = before.desired_count
+        # Older deployments that did not fail and serve in full: as good as completed ones.
+        in_full = {
+            d.id
+            for d in before.deployments
+            if d.status == "ACTIVE" and d.rollout_state != "FAILED" and 0 < desired <= len(self.healthy(d.id))
+        }
+        rollback_asked = self.stop_requested == "ROLLBACK"
+        rollback_configured = self.stop_requested is None and circuit_breaker.rolls_back(before)
         result = super().step()
         stalled = {d.id for d in result.service.deployments if d.rollout_state == "FAILED"}
         assert not {start.deployment_id for start in result.starts} & stalled, self.describe()
@@ -53,10 +62,16 @@ class Checked(Simulation):
                 assert failed is not None
                 assert (failed.id, failed.rollout_state) == (action.deployment_id, "IN_PROGRESS")
                 if action.rolls_back_to is not None:
-                    # Only what was completed is gone back to, and once per completion.
-                    assert action.rolls_back_to in self.completed
-                    self.completed.discard(action.rolls_back_to)
                     assert primary.id == action.rolls_back_to
+                    # What was completed is gone back to, once per completion.
+                    if action.rolls_back_to in self.completed:
+                        self.completed.discard(action.rolls_back_to)
+                    else:
+                        assert failed.rolls_back is None
+                        assert action.rolls_back_to in in_full, self.describe()
+                elif rollback_asked or rollback_configured:
+                    assert before.last_completed is None, self.describe()
+                    assert not in_full or failed.rolls_back is not None, self.describe()
         return result
 
 

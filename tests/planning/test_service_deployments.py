@@ -97,6 +97,21 @@ def test_rollback_by_the_circuit_breaker():
     assert followed.records[1].status == "SUCCESSFUL"
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_deployment_failed_of_is_known_without_its_text_and_of_old_records_by_it(kept):
+    simulation = Simulation(service(2, deployment_configuration=configuration()))
+    simulation.stop_requested = "ABORT"
+    simulation.step()
+    (failed,) = simulation.service.deployments
+    assert failed.cause == "request"
+    changes = {"rollout_state_reason": "in other words"} if kept else {"cause": None}
+    simulation.service = msgspec.structs.replace(
+        simulation.service, deployments=(msgspec.structs.replace(failed, **changes),)
+    )
+    after = advance(attempt(1), simulation.service, now=START)
+    assert after.status_reason == "Service deployment stopped because of a StopServiceDeployment request."
+
+
 def test_failure_without_rollback():
     followed = Followed(rollback=False)
     followed.run()

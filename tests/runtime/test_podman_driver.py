@@ -92,3 +92,17 @@ def test_a_node_claims_health_checks_only_where_they_run(runs: bool) -> None:
     config = AgentConfig(endpoint="http://127.0.0.1:1", region="us-east-1", data_dir="/nowhere")
     claimed = attributes(config, info, node_id="0", task_eni=False, task_limits=False, metadata=False)
     assert ("ecs.capability.container-health-check" in {a.name for a in claimed}) is runs
+
+
+@pytest.mark.parametrize(("ping", "can"), [(PODMAN_PING, False), (DOCKER_PING, True)])
+async def test_gpus_are_refused_where_they_would_be_left_out(tmp_path: Path, ping: str, can: bool) -> None:
+    answers = {"GET /info": answer(200, "{}"), "POST /containers/create": answer(201, '{"Id":"c1"}')}
+    wanted = {"Image": "x", "HostConfig": {"DeviceRequests": [{"Driver": "nvidia", "DeviceIDs": ["GPU-1"]}]}}
+    async with scripted(tmp_path, answers, ping) as (runtime, engine):
+        assert (await runtime.info()).hands_out_gpus is can
+        if can:
+            assert await runtime.create("a", wanted) == "c1"
+            return
+        with pytest.raises(EngineError, match="Podman cannot give GPUs"):
+            await runtime.create("a", wanted)
+        assert not any("create" in target for target in engine.targets)

@@ -19,6 +19,7 @@ from openecs.model.task import Task
 if TYPE_CHECKING:
     from simulation import World
 
+MOST_EVENTS = 100
 _HEALTH = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY"}
 
 
@@ -78,6 +79,8 @@ def _counts(world: World) -> Iterator[str]:
 
 def _events(world: World) -> Iterator[str]:
     for record in world.start_control_plane().state.service_events:
+        if len(record.events) > MOST_EVENTS:
+            yield f"{record.service_arn} keeps {len(record.events)} events"
         times = [event.created_at or 0.0 for event in record.events]
         if any(newer <= older for newer, older in pairwise(times)):
             yield f"events of {record.service_arn} are not in their order: {times}"
@@ -87,6 +90,7 @@ def _disk(world: World) -> Iterator[str]:
     """What a restart would load."""
     state = world.start_control_plane().state
     tables = [state.tasks, state.services, state.nodes, state.container_instances, state.clusters]
+    tables += [state.service_deployments, state.service_revisions, state.capacity_providers, state.families]
     tables += [state.task_definitions, state.service_events, state.tags, state.client_tokens, state.access_keys]
     for table in tables:
         memory = {record.key: msgspec.json.encode(record) for record in table}

@@ -6,7 +6,7 @@ A call may be answered, refused, or end in silence.  What is done with services 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -50,7 +50,7 @@ class Clients:
         try:
             answer = await self.world.call(operation, request)
         except AWSError as error:
-            self.world.note(f"{operation}: {error.code}")
+            self.world.note(f"{operation}: {error.code} {error.message}")
         except Retryable:
             self.world.note(f"{operation}: outcome unknown")
         else:
@@ -59,7 +59,7 @@ class Clients:
         return None
 
     async def run_task(self) -> None:
-        family = self.rng.choice(FAMILIES)
+        family = self.family(FAMILIES)
         self._serial += 1
         token = f"token-{self._serial}" if self.rng.random() < 0.5 else None
         request = ecs.RunTaskRequest(
@@ -137,9 +137,15 @@ class Clients:
         )
         self.say(self.attempt(operation, request))
 
+    def family(self, families: Sequence[str]) -> str:
+        """One of these task definitions."""
+        if self.world.theme == "capacity" and self.rng.random() < 0.4:
+            return "fargate"
+        return self.rng.choice(families)
+
     def capacity(self, family: str) -> dict[str, Any]:
         """A launch type or a capacity provider strategy."""
-        if self.rng.random() < 0.7:
+        if self.rng.random() < (0.2 if self.world.theme == "capacity" else 0.7):
             return {"launch_type": "FARGATE" if family == "fargate" else "EC2"}
         names = ("FARGATE", "FARGATE_SPOT") if family == "fargate" else PROVIDERS
         weights = self.rng.choice(((1, 0), (1, 1), (1, 3), (0, 1)))

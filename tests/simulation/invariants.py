@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from clients import DISTINCT_GROUP
+from deployment_rules import DeploymentRules, family
+from service_clients import DISTINCT, NOT_IN_B
+from service_rules import ServiceRules
 from simulated_client import Ledger
+from workload import ZONES_ALLOWED
 
 from openecs.agent.engine import names
 from openecs.agent.runtime.fake.container import FakeContainer
@@ -18,14 +23,14 @@ from openecs.model.capacity_provider import GROUP_ATTRIBUTE
 from openecs.model.node import ContainerInstance
 from openecs.model.node import Node as NodeRecord
 from openecs.model.service import Service
+from openecs.model.service_deployment import ServiceDeployment
 from openecs.model.task import STATUS_ORDER, Task
-from openecs.planning.deployment_bounds import bounds
-from openecs.planning.service_snapshot import is_healthy
 from openecs.state.journal.protocol import Change
 from openecs.state.state import State
 
 #: STOPPED tasks stay for an hour.
 REMEMBERED = 3600.0
+_ZONE = "ecs.availability-zone"
 _ORDER = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
 #: Once set they stay.
 _SET_ONCE = ("started_at", "stopped_at", "stop_code", "stopped_reason", "created_at", "node_id")
@@ -37,15 +42,20 @@ class Checker:
     def __init__(
         self, now: Callable[[], float], ledger: Ledger, wrong: Callable[[str], None], trace: Callable[[str], None]
     ) -> None:
-        self._now = now
+        self.now = now
         self._ledger = ledger
         self.wrong = wrong
-        self._trace = trace
+        self.trace = trace
         self.tasks: dict[str, Task] = {}
         self.services: dict[str, Service] = {}
         self.nodes: dict[str, NodeRecord] = {}
+        self.service_deployments: dict[str, ServiceDeployment] = {}
+        #: ARNs of service revisions.
+        self.revisions: set[str] = set()
         #: Container instance ARN → its status.
         self.instances: dict[str, str] = {}
+        #: Container instance ARN → its availability zone.
+        self.zones: dict[str, str] = {}
         #: Container instance ARN → the Auto Scaling group that its node joined under.
         self.groups: dict[str, str | None] = {}
         #: (task ARN, container name) → every start of such a container by any engine.
@@ -60,6 +70,10 @@ class Checker:
         self.abandoned: set[str] = set()
         #: Tasks with a container that its agent restarts on purpose.
         self.restarting: Callable[[Task], bool] = lambda task: False
+        #: Whether no machine's clock was ever wrong.
+        self.clocks_are_right: Callable[[], bool] = lambda: True
+        self.service_rules = ServiceRules(self)
+        self.deployment_rules = DeploymentRules(self, self.service_rules)
 
     # -- what the control plane does ------------------------------------------------------
 
@@ -69,7 +83,11 @@ class Checker:
         self.services = {service.arn: service for service in state.services}
         self.nodes = {node.id: node for node in state.nodes}
         self.instances = {instance.arn: instance.status for instance in state.container_instances}
-        self.groups = {instance.arn: _group(instance) for instance in state.container_instances}
+        self.groups = {instance.arn: _attribute(instance, GROUP_ATTRIBUTE) for instance in state.container_instances}
+        self.zones = {instance.arn: _attribute(instance, _ZONE) or "" for instance in state.container_instances}
+        self.service_deployments = {record.arn: record for record in state.service_deployments}
+        self.revisions = {revision.arn for revision in state.service_revisions}
+        self.deployment_rules.loaded()
         for arn in self._ledger.tasks:
             shown, task = self._ledger.newest(arn), self.tasks.get(arn)
             if task is None:
@@ -86,21 +104,29 @@ class Checker:
     def committed(self, changes: list[Change]) -> None:
         """One commit, as it is made."""
         before: dict[str, Task | None] = {}
+        services: dict[str, Service | None] = {}
+        records: dict[str, ServiceDeployment | None] = {}
         for change in changes:
             record = change.record
             if change.table == "task":
                 before[change.key] = self.tasks.get(change.key)
                 _set(self.tasks, change.key, record)
             elif change.table == "service":
+                services[change.key] = self.services.get(change.key)
                 _set(self.services, change.key, record)
+            elif change.table == "service_deployment":
+                records[change.key] = self.service_deployments.get(change.key)
+                _set(self.service_deployments, change.key, record)
+            elif change.table == "service_revision":
+                (self.revisions.discard if record is None else self.revisions.add)(change.key)
             elif change.table == "node":
                 _set(self.nodes, change.key, record)
             elif change.table == "container_instance":
                 _set(self.instances, change.key, record and record.status)
-                _set(self.groups, change.key, record and _group(record))
+                _set(self.groups, change.key, record and _attribute(record, GROUP_ATTRIBUTE))
+                _set(self.zones, change.key, record and _attribute(record, _ZONE))
         for arn in sorted(before):
             self._task(before[arn], self.tasks.get(arn))
-        new = [self.tasks[arn] for arn, old in before.items() if old is None and arn in self.tasks]
         placed = [
             self.tasks[arn]
             for arn, old in before.items()
@@ -110,9 +136,26 @@ class Checker:
             self._capacity({task.node_id for task in placed})
             self._addresses(placed)
             self._providers(placed)
-        if new:
-            self._maximum({task.service_arn for task in new if task.service_arn})
-        self._minimum(before)
+            self._constraints(placed)
+        self.service_rules.committed(before)
+        self.deployment_rules.committed(before, services, records)
+
+    def _constraints(self, placed: list[Task]) -> None:
+        """distinctInstance and memberOf hold for every placement."""
+        for task in placed:
+            instance = task.container_instance_arn or ""
+            zone = self.zones.get(instance, "")
+            service = self.services.get(task.service_arn or "")
+            constraints = service.placement_constraints if service is not None else ()
+            if family(task.task_definition_arn) == "zonal" and zone not in ZONES_ALLOWED:
+                self.wrong(f"{task.arn} may run in {ZONES_ALLOWED} and is in {zone}")
+            if NOT_IN_B in constraints and zone == "eu-west-1b":
+                self.wrong(f"{task.arn} may not be in {zone}")
+            if DISTINCT in constraints or task.group == DISTINCT_GROUP:
+                # What was told to stop no longer counts.
+                alike = [t for t in self.tasks.values() if t.group == task.group and t.desired_status == "RUNNING"]
+                if sum(t.container_instance_arn == instance for t in alike) > 1:
+                    self.wrong(f"{task.arn} is to be alone of {task.group} on {instance}")
 
     def _providers(self, placed: list[Task]) -> None:
         """Tasks of a group's provider run on the group's machines."""
@@ -128,25 +171,23 @@ class Checker:
             assert old is not None
             if not old.stopped:
                 self.wrong(f"{old.arn} was forgotten as {old.last_status}")
-            elif (old.stopped_at or 0.0) + REMEMBERED > self._now():
+            elif (old.stopped_at or 0.0) + REMEMBERED > self.now():
                 self.wrong(f"{old.arn} was forgotten too early: it is STOPPED since {old.stopped_at}")
             self.forgotten.add(old.arn)
-            self._trace(f"forgot {_short(old.arn)}")
+            self.trace(f"forgot {_short(old.arn)}")
             return
         if old is None:
             where = f"on {new.node_id}" if new.node_id else "waits for capacity"
-            self._trace(f"new {_short(new.arn)} {new.task_definition_arn.rsplit('/', 1)[1]} {where}")
+            self.trace(f"new {_short(new.arn)} {new.task_definition_arn.rsplit('/', 1)[1]} {where}")
             self._waiting(new)
             return
         self._waiting(new)
         if new.node_id and not old.node_id:
-            self._trace(f"{_short(new.arn)} has found capacity on {new.node_id}")
+            self.trace(f"{_short(new.arn)} has found capacity on {new.node_id}")
         if STATUS_ORDER[new.last_status] < STATUS_ORDER[old.last_status]:
             self.wrong(f"{new.arn} went back from {old.last_status} to {new.last_status}")
         if old.desired_status == "STOPPED" and new.desired_status != "STOPPED":
             self.wrong(f"{new.arn} was to stop and is to run again")
-        if old.desired_status == "RUNNING" and new.desired_status == "STOPPED":
-            self._protected(old, new)
         for name in _SET_ONCE:
             if getattr(old, name) is not None and getattr(new, name) != getattr(old, name):
                 self.wrong(f"{new.arn}: {name} was {getattr(old, name)!r} and became {getattr(new, name)!r}")
@@ -154,7 +195,8 @@ class Checker:
             if _ORDER[is_.last_status] < _ORDER[was.last_status]:
                 self.wrong(f"{new.arn}: container {was.name} went back from {was.last_status} to {is_.last_status}")
         if new.last_status != old.last_status or new.desired_status != old.desired_status:
-            self._trace(f"{_short(new.arn)} is {new.last_status}, desired {new.desired_status}")
+            told = new.stopped_reason if new.desired_status != old.desired_status else None
+            self.trace(f"{_short(new.arn)} is {new.last_status}, desired {new.desired_status} {told or ''}".rstrip())
         if new.last_status == "RUNNING" and old.last_status != "RUNNING":
             for container in new.containers:
                 if (new.arn, container.name) not in self.starts:
@@ -168,16 +210,6 @@ class Checker:
             self.wrong(f"{task.arn} is {task.last_status} on {task.node_id} and waits for {task.waiting}")
         if task.waiting is not None and task.last_status != "PROVISIONING":
             self.wrong(f"{task.arn} waits for capacity and is {task.last_status}")
-
-    def _protected(self, old: Task, new: Task) -> None:
-        """The scheduler may stop a protected task with its service, and for failing health checks only."""
-        service = self.services.get(new.service_arn or "")
-        if (old.protected_until or 0.0) <= self._now() or service is None or service.status != "ACTIVE":
-            return
-        leaving = self.instances.get(new.container_instance_arn or "") != "ACTIVE" and old.last_status != "RUNNING"
-        sick = "health checks" in (new.stopped_reason or "")
-        if new.stop_code == "ServiceSchedulerInitiated" and not sick and not leaving:
-            self.wrong(f"{new.arn} was stopped while it was protected until {old.protected_until}")
 
     def _stopped(self, task: Task) -> None:
         node = self.nodes.get(task.node_id or "")
@@ -219,42 +251,13 @@ class Checker:
         if any(task.eni is not None for task in new) and len(live) != len(set(live)):
             self.wrong(f"an address was given twice: {sorted(live)}")
 
-    def _maximum(self, services: Iterable[str]) -> None:
-        for arn in sorted(services):
-            service = self.services[arn]
-            existing = len([t for t in self.tasks.values() if t.service_arn == arn and not t.stopped])
-            upper = bounds(service, service.desired_count).upper
-            if existing > upper:
-                self.wrong(f"{service.name} started tasks beyond maximumPercent: {existing} exist, {upper} may")
-
-    def _minimum(self, before: dict[str, Task | None]) -> None:
-        """Healthy tasks that the scheduler stopped in this commit must not have been needed."""
-        by_service: dict[str, int] = {}
-        for arn, old in before.items():
-            new = self.tasks.get(arn)
-            if old is None or new is None or new.service_arn is None or not is_healthy(old):
-                continue
-            told = old.desired_status == "RUNNING" and new.desired_status == "STOPPED"
-            if told and new.stop_code == "ServiceSchedulerInitiated":
-                by_service[new.service_arn] = by_service.get(new.service_arn, 0) + 1
-        for service_arn in by_service:
-            service = self.services[service_arn]
-            left = [
-                t
-                for t in self.tasks.values()
-                if t.service_arn == service_arn and t.desired_status == "RUNNING" and is_healthy(t)
-            ]
-            lower = bounds(service, service.desired_count).lower
-            if service.status == "ACTIVE" and len(left) < min(lower, service.desired_count):
-                self.wrong(f"{service.name} stopped healthy tasks: {len(left)} are left, {lower} must be")
-
     # -- what engines do ------------------------------------------------------------------
 
-    def happened(self, node: str, action: str, container: FakeContainer) -> None:
-        """An engine starts or ends a container."""
+    def happened(self, node: str, action: str, container: FakeContainer, digests: tuple[str, ...] = ()) -> None:
+        """An engine starts or ends a container; ``digests`` are those of its image."""
         arn = container.labels.get(names.LABEL_TASK_ARN, "")
         name = container.labels.get(names.LABEL_CONTAINER, "")
-        self._trace(f"{node} {action} {_short(arn)}/{name} {container.exit_code if action == 'end' else ''}".rstrip())
+        self.trace(f"{node} {action} {_short(arn)}/{name} {container.exit_code if action == 'end' else ''}".rstrip())
         running = self.running.setdefault((arn, name), set())
         if action == "end":
             running.discard(container.id)
@@ -264,6 +267,10 @@ class Checker:
         task = self.tasks.get(arn)
         if task is None:
             self.wrong(f"{node} started container {name} of {arn}, which the control plane does not know")
+        elif digests:
+            pinned = next((c.pinned_digest for c in task.containers if c.name == name), None)
+            if pinned is not None and pinned not in digests:
+                self.wrong(f"{node} started container {name} of {arn} from {digests} and not from {pinned}")
         starts = self.starts.setdefault((arn, name), [])
         if running:
             self.wrong(f"{node} started a second container {name} of {arn} beside a running one")
@@ -280,8 +287,8 @@ def _set(records: dict[str, Any], key: str, record: Any) -> None:
         records[key] = record
 
 
-def _group(instance: ContainerInstance) -> str | None:
-    return next((a.value for a in instance.attributes if a.name == GROUP_ATTRIBUTE), None)
+def _attribute(instance: ContainerInstance, name: str) -> str | None:
+    return next((a.value for a in instance.attributes if a.name == name), None)
 
 
 def _short(arn: str) -> str:

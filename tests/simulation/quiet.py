@@ -10,13 +10,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agreement import disagreements
-from workload import FAILING
+from quiet_services import QuietServices, allows
+from service_clients import DISTINCT
 
 from openecs.errors import AWSError
-from openecs.model.resources import Resources
-from openecs.model.service import Service
 from openecs.model.task import Task
-from openecs.planning.reservation import task_reservation
 from openecs.shapes import ecs
 
 if TYPE_CHECKING:
@@ -27,8 +25,8 @@ if TYPE_CHECKING:
 
 #: Longer than any back-off: AWS's longest is 27 minutes, an agent's an hour.
 PATIENCE = 2 * 3600.0
-NO_ROOM = "unable to place a task"
-STUCK = "because of the service deployment configuration"
+#: Seconds for which nothing may happen once everything is quiet.
+STILL = 400.0
 
 
 class Quiet:
@@ -36,10 +34,12 @@ class Quiet:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.services = QuietServices(world)
 
     async def converges(self) -> None:
         """Everything is as it was asked for."""
         await self._until(self._going_on)
+        await self._stays_quiet()
         self._check_tokens()
         self._check_wishes()
 
@@ -65,6 +65,23 @@ class Quiet:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 30.0)
 
+    async def _stays_quiet(self) -> None:
+        """Nobody writes for ever, nobody looks for ever: nothing happens that nobody asked for."""
+        world = self.world
+        plane = world.start_control_plane()
+        if any(self.services.restless(service) for service in plane.state.services):
+            return
+        commits, looks = world.commits, [loop.reconciled for loop in plane.loops]
+        live = sum(not task.stopped for task in plane.state.tasks)
+        most = 10 + live + len(plane.state.services) + len(world.nodes)
+        await asyncio.sleep(STILL)
+        if world.commits - commits > most:
+            world.wrong(f"{world.commits - commits} commits in {STILL:g} s in which nothing was asked for")
+        for loop, before in zip(plane.loops, looks, strict=True):
+            if loop.reconciled - before > most:
+                world.wrong(f"{loop!r} looked {loop.reconciled - before} times in {STILL:g} s of quiet")
+        await self._until(self._going_on)
+
     # -- what is still going on -----------------------------------------------------------
 
     def _going_on(self) -> str | None:
@@ -80,10 +97,10 @@ class Quiet:
             if record is None or not record.agent_connected:
                 return f"{node.name} is not connected"
         for service in plane.state.services:
-            what = self._service(service)
+            what = self.services.going_on(service)
             if what is not None:
                 return what
-        restless = {s.arn for s in plane.state.services if self._restless(s)}
+        restless = {s.arn for s in plane.state.services if self.services.restless(s)}
         for task in plane.state.tasks:
             what = None if task.service_arn in restless else self._task(task)
             if what is not None:
@@ -93,68 +110,12 @@ class Quiet:
             return stranger
         return next(disagreements(world, restless), None)
 
-    def _service(self, service: Service) -> str | None:
-        if service.status == "INACTIVE":
-            return None
-        if service.status == "DRAINING":
-            return f"{service.name} is DRAINING"
-        tasks = self.world.start_control_plane().state.tasks.by("service", service.arn)
-        running = [t for t in tasks if t.last_status == "RUNNING" and t.desired_status == "RUNNING"]
-        if service.steady and len(running) == service.desired_count and len(service.deployments) == 1:
-            return None
-        record = self.world.start_control_plane().state.service_events.get(service.arn)
-        said = [event.message or "" for event in record.events] if record else []
-        if any(STUCK in message for message in said):
-            return None
-        if self._restless(service) and any("has started" in message or NO_ROOM in message for message in said):
-            return None
-        if any(NO_ROOM in message for message in said):
-            # It says why; is it true?
-            room = self._room_for(service)
-            return None if room is None else f"{service.name} says that it finds no room, and {room} has enough"
-        return f"{service.name} runs {len(running)} of {service.desired_count} tasks, and says {said[:3]}"
-
-    def _room_for(self, service: Service) -> str | None:
-        """A node on which a task of the service would fit."""
-        state = self.world.start_control_plane().state
-        primary = service.primary
-        definition = state.task_definitions.get(primary.task_definition_arn) if primary is not None else None
-        if primary is None or definition is None:
-            return None
-        wanted = task_reservation(definition.definition, None)
-        waiting = {t.capacity_provider_name for t in state.tasks.by("service", service.arn) if t.waiting is not None}
-        for node in self._serving():
-            if waiting and node.group not in waiting:
-                continue
-            room = self._room_on(node, wanted, fargate=primary.launch_type == "FARGATE")
-            if room is not None:
-                return room
-        return None
-
-    def _room_on(self, node: Node, wanted: Resources, *, fargate: bool) -> str | None:
-        """The node's name, when it has as much free."""
-        record = self.world.start_control_plane().state.nodes.get(node.node_id)
-        if record is not None and (record.fargate_pool or not fargate):
-            held = [
-                t.reservation for t in self.world.checker.tasks.values() if t.node_id == record.id and not t.stopped
-            ]
-            cpu = record.capacity.cpu - sum(r.cpu for r in held)
-            memory = record.capacity.memory - sum(r.memory for r in held)
-            taken = {port for r in held for port in r.ports}
-            if wanted.cpu <= cpu and wanted.memory <= memory and not taken.intersection(wanted.ports):
-                return node.name
-        return None
-
-    def _restless(self, service: Service) -> bool:
-        """Whether tasks of the service come and go for ever."""
-        families = {d.task_definition_arn.rsplit("/", 1)[1].split(":")[0] for d in service.deployments}
-        return service.status == "ACTIVE" and bool(families.intersection(FAILING))
-
     def _task(self, task: Task) -> str | None:
         if task.stopped:
             return None
         if task.waiting is not None:
-            rooms = [self._room_on(n, task.reservation, fargate=False) for n in self._serving() if self._takes(n, task)]
+            takers = [node for node in self._serving() if self._takes(node, task)]
+            rooms = [self.services.room_on(node, task.reservation, fargate=False) for node in takers]
             found = next(filter(None, rooms), None)
             return None if found is None else f"{task.arn} waits for capacity, and {found} has enough"
         if task.desired_status == "STOPPED" or task.last_status != "RUNNING":
@@ -210,7 +171,7 @@ class Quiet:
             service = services.get(model.name)
             if service is None or service.status != "ACTIVE":
                 self.world.wrong(f"{model.name} was created and is {service.status if service else 'lost'}")
-            elif service.desired_count not in model.possible:
+            elif model.kind != "daemon" and service.desired_count not in model.possible:
                 self.world.wrong(f"{model.name} wants {service.desired_count} tasks, asked were {model.possible}")
 
     # -- small ----------------------------------------------------------------------------
@@ -222,8 +183,16 @@ class Quiet:
         return next((node.name for node in self.world.nodes if node.node_id == task.node_id), "no node")
 
     def _takes(self, node: Node, task: Task) -> bool:
-        """Whether the node is in the group that the task waits for, and takes new tasks."""
-        instances = self.world.start_control_plane().state.container_instances.by("node", node.node_id)
+        """Whether the node is in the group that the task waits for, and takes such tasks."""
+        state = self.world.start_control_plane().state
+        instances = state.container_instances.by("node", node.node_id)
+        constraints = task.waiting.placement_constraints if task.waiting is not None else ()
+        if not allows(constraints, task.task_definition_arn, node):
+            return False
+        if DISTINCT in constraints and any(
+            t.node_id == node.node_id and t.group == task.group and not t.stopped for t in state.tasks
+        ):
+            return False
         return node.group == task.capacity_provider_name and any(i.status == "ACTIVE" for i in instances)
 
     def _lost(self, task_arn: str) -> bool:

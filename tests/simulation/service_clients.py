@@ -27,7 +27,7 @@ THRESHOLDS = (
     None,
     None,
     ecs.ThresholdConfiguration(type="COUNT", value=2),
-    ecs.ThresholdConfiguration(type="PERCENT", value=100),
+    ecs.ThresholdConfiguration(type="UNBOUNDED_PERCENT", value=100),
     ecs.ThresholdConfiguration(type="BOUNDED_PERCENT", value=100),
 )
 DISTINCT = ecs.PlacementConstraint(type="distinctInstance")
@@ -57,11 +57,12 @@ class ServiceModel(msgspec.Struct):
 class ServiceClients:
     """The users of services."""
 
-    def __init__(self, world: World, clients: Clients) -> None:
+    def __init__(self, world: World, clients: Clients, kinds: tuple[float, float, float]) -> None:
         self.world = world
         self.rng = world.rng
         self.services: dict[str, ServiceModel] = world.services
         self._clients = clients
+        self._kinds = kinds
         self._serial = 0
 
     def steps(self) -> dict[Callable[[], Awaitable[None]], float]:
@@ -83,7 +84,7 @@ class ServiceClients:
             return
         self._serial += 1
         name = f"service-{self._serial}"
-        kind = self.rng.choices(("replica", "daemon", "external"), (7, 1.5, 1.5))[0]
+        kind = self.rng.choices(("replica", "daemon", "external"), self._kinds)[0]
         model, request = {"replica": self._replica, "daemon": self._daemon, "external": self._external}[kind](name)
         self.services[model.name] = model
 
@@ -94,15 +95,14 @@ class ServiceClients:
         self._clients.say(go())
 
     def _replica(self, name: str) -> tuple[ServiceModel, ecs.CreateServiceRequest]:
-        family = self.rng.choice(LASTING if self.rng.random() < 0.85 else FAILING)
+        family = self._clients.family(LASTING if self.rng.random() < 0.85 else FAILING)
         minimum, maximum = self.rng.choice(CONFIGURATIONS)
         desired = self.rng.randint(0, 5)
-        capacity = self._clients.capacity(family)
         request = ecs.CreateServiceRequest(
             service_name=name,
             task_definition=family,
             desired_count=desired,
-            **capacity,
+            **self._clients.capacity(family),
             **({} if family == "fargate" else self._placement()),
             network_configuration=self._clients.network(family),
             deployment_configuration=ecs.DeploymentConfiguration(
@@ -218,7 +218,7 @@ class ServiceClients:
         try:
             await self.world.call("UpdateService", request)
         except AWSError as error:
-            self.world.note(f"UpdateService {model.name}: {error.code}")
+            self.world.note(f"UpdateService {model.name}: {error.code} {error.message}")
         except Retryable:
             self.world.note(f"UpdateService {model.name}: outcome unknown")
             if desired is not None:
@@ -278,7 +278,7 @@ class ServiceClients:
         what = self.rng.random()
         scale = ecs.Scale(value=self.rng.choice((0.0, 25.0, 50.0, 100.0, 100.0)), unit="PERCENT")
         if not sets or what < 0.35:
-            family = self.rng.choice([*LASTING, *LASTING, *FAILING])
+            family = self._clients.family((*LASTING, *LASTING, *FAILING))
             return "CreateTaskSet", ecs.CreateTaskSetRequest(
                 cluster="default",
                 service=service.name,

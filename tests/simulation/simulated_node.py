@@ -246,6 +246,7 @@ class Node:
         self.fargate = fargate
         #: The Auto Scaling group under which its agent joins.
         self.group = group
+        self.zone = zone
         self._rng = rng
         self._ids = ids
         self._clock = clock

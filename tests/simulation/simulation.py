@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import structlog
-from chaos import Chaos
+from chaos import THEMES, Chaos
 from faults import DiskFullError
 from invariants import Checker
 from quiet import Quiet
@@ -78,7 +78,7 @@ class Outcome(NamedTuple):
 class World:
     """All parts, and what can be done to them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, theme: str | None = None) -> None:
         self.seed = seed
         self.rng = random.Random(f"{seed}/chaos")
         self._noise = random.Random(f"{seed}/noise")
@@ -98,10 +98,14 @@ class World:
         self.clock = SkewedClock(self.loop)
         #: Whether the control plane looks at everything now and then.  Without it every lost signal shows.
         self.resync = seed % 4 == 0
+        drawn = self.rng.choice(("everything", *THEMES))
+        #: What the seed is about: one of ``chaos.THEMES``.
+        self.theme = theme or drawn
         #: Image names whose tag was moved → how often.
         self.moved_tags: dict[str, int] = {}
         self.ledger = Ledger(self.loop.time, self.wrong)
         self.checker = Checker(self.clock.now, self.ledger, self.wrong, self.note)
+        self.checker.clocks_are_right = lambda: "clock_skips" not in self.counts
         self.control_plane: ControlPlane | None = None
         self.user_link = Link("user", self._noise)
         self.root = Credentials("", "", None)
@@ -112,6 +116,8 @@ class World:
         )
         self.node_clocks: dict[str, SkewedClock] = {}
         self.nodes: list[Node] = []
+        #: Commits of all incarnations of the control plane.
+        self.commits = 0
         #: What clients know of their services.
         self.services: dict[str, ServiceModel] = {}
 
@@ -137,13 +143,14 @@ class World:
         self.wrong(f"{process} died: {error!r}")
 
     def happened(self, node: Node, action: str, container: FakeContainer) -> None:
-        self.checker.happened(node.name, action, container)
+        self.checker.happened(node.name, action, container, node.engine.digests(container))
 
     def loaded(self, state: State) -> None:
         self.checker.loaded(state)
 
     def committed(self, changes: list[Change]) -> None:
         """A commit of the control plane: checked, and perhaps its last one."""
+        self.commits += 1
         self.checker.committed(changes)
         if self.aim_control_plane is not None:
             self.aim_control_plane -= 1
@@ -225,7 +232,7 @@ class World:
         self.root = Credentials(*plane.keys.root(self.clock.now()), None)
         rng = self.rng
         zones = rng.choice(("ab", "abc", "abc"))
-        for number in range(rng.choice((1, 2, 3, 3, 4, 4))):
+        for number in range(rng.choice((3, 4, 6) if self.theme == "zones" else (1, 2, 3, 3, 4))):
             name = f"node-{number}"
             clock = self.node_clocks[name] = SkewedClock(self.loop)
             node = Node(
@@ -286,20 +293,23 @@ class World:
         return Outcome(self.seed, self._wrong, tuple(self.trace), self.loop.time(), dict(self.counts))
 
 
-def run_seed(seed: int, *, log: Callable[[str], None] | None = None) -> Outcome:
-    """Live through one seed.  ``log`` gets the product's own log lines."""
+def run_seed(seed: int, *, theme: str | None = None, log: Callable[[str], None] | None = None) -> Outcome:
+    """Live through one seed.  ``log`` gets the product's own log lines.
+
+    With ``theme`` the seed is about that one, and not about the one that it draws.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            return runner.run(_run(seed, log))
+            return runner.run(_run(seed, theme, log))
     finally:
         if collecting:
             gc.enable()
 
 
-async def _run(seed: int, log: Callable[[str], None] | None) -> Outcome:
-    world = World(seed)
+async def _run(seed: int, theme: str | None, log: Callable[[str], None] | None) -> Outcome:
+    world = World(seed, theme)
     with _listening(world, log):
         life = world.loop.create_task(world.live())
         try:

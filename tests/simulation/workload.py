@@ -23,9 +23,7 @@ def _definition(
 IMAGE = "sim/app:1"
 
 
-def _container(
-    name: str = "app", *command: str, image: str = IMAGE, **members: object
-) -> ecs.ContainerDefinition:
+def _container(name: str = "app", *command: str, image: str = IMAGE, **members: object) -> ecs.ContainerDefinition:
     base = ecs.ContainerDefinition(name=name, image=image, command=command or None, cpu=64, memory=64)
     return msgspec.structs.replace(base, **members)
 

@@ -231,3 +231,16 @@ def test_a_view_that_is_far_behind_is_right_again() -> None:
     assert found is not None
     assert expected is not None
     assert (found.arn, view.fitting) == (expected.arn, 20)
+
+
+def test_nodes_are_renewed_in_the_same_order_in_every_run(monkeypatch):
+    """A set's order depends on the process: twenty pairs would not all be in the order old, new."""
+    state = State(MemoryJournal())
+    renewed: list[str] = []
+    monkeypatch.setattr(state.fleet, "_renew", renewed.append)
+    expected = []
+    for number in range(20):
+        old, new = f"old-{number}", f"new-{number}"
+        state.fleet._instance_changed(instance(old), instance(new))
+        expected += [old, new]
+    assert renewed == expected

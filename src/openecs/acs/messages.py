@@ -164,6 +164,22 @@ class ElasticNetworkInterface(Message, frozen=True):
     interface_association_protocol: str = "default"
 
 
+class AssociationContent(Message, frozen=True):
+    """What programs may read about a device through the metadata endpoint."""
+
+    encoding: str = "base64"
+    value: str = ""
+
+
+class Association(Message, frozen=True):
+    """A device of the host that is given to containers; a GPU (``gpu``) has exactly one."""
+
+    name: str
+    containers: tuple[str, ...] = ()
+    content: AssociationContent = AssociationContent()
+    type: str = "gpu"
+
+
 class TaskPayload(Message, frozen=True):
     """One task as an agent gets it; with ``desired_status`` STOPPED only ``arn`` counts."""
 
@@ -190,6 +206,7 @@ class TaskPayload(Message, frozen=True):
     role_credentials: RoleCredentials | None = None
     execution_role_credentials: RoleCredentials | None = None
     elastic_network_interfaces: tuple[ElasticNetworkInterface, ...] = ()
+    associations: tuple[Association, ...] = ()
 
 
 class PayloadMessage(Message, frozen=True):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from openecs import arn as arns
 from openecs.acs.messages import (
+    Association,
     DockerVolume,
     ElasticNetworkInterface,
     HostVolume,
@@ -77,6 +78,11 @@ def render_task(task: Task, definition: ecs.TaskDefinition, around: Surroundings
         role_credentials=around.role_credentials,
         execution_role_credentials=around.execution_role_credentials,
         elastic_network_interfaces=_interfaces(task, around.subnet_gateway),
+        associations=tuple(
+            Association(name=gpu, containers=(container.name,))
+            for container in task.containers
+            for gpu in container.gpu_ids
+        ),
     )
 
 

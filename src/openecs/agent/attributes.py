@@ -24,12 +24,19 @@ _ALWAYS = (
 
 
 def attributes(
-    config: AgentConfig, info: EngineInfo, *, node_id: str, task_eni: bool, task_limits: bool, metadata: bool
+    config: AgentConfig,
+    info: EngineInfo,
+    *,
+    node_id: str,
+    task_eni: bool,
+    task_limits: bool,
+    metadata: bool,
+    gpu_driver: str = "",
 ) -> tuple[ecs.Attribute, ...]:
     """Everything placement may ask of this node.
 
     ``task_eni``, ``task_limits`` and ``metadata`` say whether awsvpc networks, limits of whole
-    tasks and the credentials endpoint work here.
+    tasks and the credentials endpoint work here; ``gpu_driver`` is the version of NVIDIA's driver.
     """
     names = list(_ALWAYS)
     if info.runs_health_checks:
@@ -52,6 +59,8 @@ def attributes(
         names += ["ecs.capability.task-cpu-mem-limit", "ecs.capability.increased-task-cpu-limit"]
     if task_eni:
         names += ["ecs.capability.task-eni"]
+    if gpu_driver:
+        names.append(f"ecs.capability.nvidia-driver-version.{gpu_driver}")
     if config.external:
         names.append("ecs.capability.external")
     valued = {

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from openecs.agent.engine.evidence import EvidenceLevel
 from openecs.agent.engine.images import PullBehavior
 from openecs.errors import OperatorError
 
@@ -46,6 +47,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     #: CPU units and memory to register instead of what the engine reports.
     cpu: int | None = None
     memory: int | None = None
+    #: Ids of the GPUs to offer; ``None`` for those that the host has.
+    gpus: tuple[str, ...] | None = None
     #: Memory kept back for the host.
     reserved_memory: int = 0
     reserved_ports: tuple[int, ...] = (22, 2375, 2376, 51678, 51679)
@@ -55,6 +58,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     stop_timeout: int = 30
     cleanup_delay: float = 600.0
     image_pull_behavior: PullBehavior = "default"
+    #: What the control plane is told of containers that end: ``status`` leaves out what they printed.
+    evidence: EvidenceLevel = "full"
     #: PEM file of the authority that signed the control plane's certificate.
     ca_file: str | None = None
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from openecs.agent import config as configuration
+from openecs.agent import gpus
 from openecs.agent.attributes import architecture, attributes
 from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
@@ -92,6 +93,7 @@ async def _run(
 ) -> None:
     info = await runtime.info()
     fake = config.runtime == "fake"
+    host_gpus = await gpus.find(config.gpus, info, real=not fake)
     node_id = _node_id(store, ids)
     network: NetworkDriver = FakeNetwork()
     if not fake:
@@ -105,6 +107,7 @@ async def _run(
     limits = NoLimits() if fake else _limits(info)
     keys = CredentialStore()
     reporter = Reporter(api)
+    gatherer = EvidenceGatherer(runtime, api.submit_evidence, clock, output=config.evidence == "full")
     endpoint = MetadataEndpoint(config, MetadataRoutes(keys, runtime, clock, api.list_tags, api.call_as), ids)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(endpoint)
@@ -129,7 +132,7 @@ async def _run(
             reporter=reporter,
             clock=clock,
             ids=ids,
-            evidence=(gatherer := EvidenceGatherer(runtime, api.submit_evidence, clock)),
+            evidence=gatherer if config.evidence != "none" else None,
         )
         membership = Membership(config, api, store)
         sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids)
@@ -150,8 +153,10 @@ async def _run(
                     task_eni=network.refusal is None,
                     task_limits=fake or isinstance(limits, CgroupLimits),
                     metadata=fake or endpoint.url is not None,
+                    gpu_driver=host_gpus.driver,
                 ),
                 info,
+                host_gpus.ids,
             )
             await membership.register()
             on_ready(engine)

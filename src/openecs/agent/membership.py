@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
 import structlog
@@ -37,7 +38,7 @@ class Membership:
         """The cluster as configured."""
         return self._config.cluster
 
-    def describe(self, attributes: tuple[ecs.Attribute, ...], info: EngineInfo) -> None:
+    def describe(self, attributes: tuple[ecs.Attribute, ...], info: EngineInfo, gpus: Iterable[str] = ()) -> None:
         """What registering tells of this node."""
         self._request = ecs.RegisterContainerInstanceRequest(
             cluster=self._config.cluster,
@@ -45,6 +46,7 @@ class Membership:
             instance_identity_document_signature="",
             attributes=attributes,
             total_resources=resources(self._config, info),
+            platform_devices=tuple(ecs.PlatformDevice(id=gpu, type="GPU") for gpu in gpus) or None,
         )
 
     def forget(self) -> None:

@@ -13,15 +13,22 @@ import click
 import msgspec
 
 from openecs.cli.installation import Installation
-from openecs.cli.options import group_option, log_level_option, require_zone_of, zone_option
+from openecs.cli.options import evidence_option, group_option, log_level_option, require_zone_of, zone_option
 from openecs.cli.plan import AgentPlan
 from openecs.clock import SystemClock
-from openecs.config import AgentCredentials, read_file
+from openecs.config import AgentCredentials, EvidenceLevel, read_file
 from openecs.errors import OperatorError
 from openecs.log import configure_logging
 
 KEY_ID_VARIABLE = "OPENECS_AGENT_ACCESS_KEY_ID"
 SECRET_VARIABLE = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a variable
+
+
+def _gpu_ids(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    ids = None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
+    if ids and len(set(ids)) != len(ids):
+        raise click.BadParameter("an id is given twice.")
+    return ids
 
 
 @click.command()
@@ -37,6 +44,12 @@ SECRET_VARIABLE = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a vari
 @click.option("--cpu", type=click.IntRange(min=128), help="CPU units to offer [default: all].")
 @click.option("--memory", type=click.IntRange(min=64), help="MiB to offer [default: all].")
 @click.option(
+    "--gpus",
+    metavar="ID,ID",
+    callback=_gpu_ids,
+    help="Ids of the GPUs to offer, as nvidia-smi -L shows them; empty for none [default: all].",
+)
+@click.option(
     "--data-dir",
     envvar="OPENECS_AGENT_DATA_DIR",
     type=click.Path(file_okay=False, path_type=Path),
@@ -47,9 +60,16 @@ SECRET_VARIABLE = "OPENECS_AGENT_SECRET_KEY"  # noqa: S105 -- the name of a vari
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file with access_key_id and secret_key, instead of the environment.",
 )
+@evidence_option
 @log_level_option
 def agent(
-    *, endpoint: str, data_dir: Path | None, credentials_file: Path | None, lend_to: tuple[str, ...], **given: Any
+    *,
+    endpoint: str,
+    data_dir: Path | None,
+    credentials_file: Path | None,
+    lend_to: tuple[str, ...],
+    evidence: EvidenceLevel | None,
+    **given: Any,
 ) -> None:
     """Run the node agent in the foreground and join a control plane.
 
@@ -58,7 +78,13 @@ def agent(
     """
     home = data_dir or Installation.locate(None, os.environ).home / "joined-agent"
     docker_host = os.environ.get("DOCKER_HOST") or None
-    plan = AgentPlan(lend_to=lend_to, docker_host=docker_host, data_dir=home.expanduser().absolute(), **given)
+    plan = AgentPlan(
+        lend_to=lend_to,
+        docker_host=docker_host,
+        data_dir=home.expanduser().absolute(),
+        evidence=evidence or "full",
+        **given,
+    )
     require_zone_of(plan.region, plan.availability_zone)
     configure_logging(level=plan.log_level, clock=SystemClock())
     keys = read_file(credentials_file, AgentCredentials) if credentials_file else keys_from(os.environ)
@@ -99,6 +125,8 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
         external=plan.external,
         cpu=plan.cpu,
         memory=plan.memory,
+        gpus=plan.gpus,
+        evidence=plan.evidence,
     )
     if plan.reserved_port is not None:
         ports = (*config.reserved_ports, plan.reserved_port)

@@ -22,6 +22,7 @@ from openecs.config import (
     DEFAULT_ACCOUNT_ID,
     DEFAULT_PORT,
     DEFAULT_REGION,
+    EvidenceLevel,
     Layout,
     RootCredentials,
     RuntimeKind,
@@ -49,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: CPU units and MiB that this machine offers, ``None`` for all.
     cpu: int | None = None
     memory: int | None = None
+    #: What this machine's agent tells of containers that end.
+    evidence: EvidenceLevel = "full"
     #: Whether this machine has an agent.
     agent: bool = True
     #: Chosen at the first ``up`` and kept.

@@ -89,6 +89,16 @@ def require_zone_of(region: str, zone: str | None) -> None:
         raise OperatorError(f"{zone} is no availability zone of {region}. Name one like {region}b.")
 
 
+def evidence_option(function: F) -> F:
+    """``--evidence``."""
+    return click.option(
+        "--evidence",
+        envvar="OPENECS_EVIDENCE",
+        type=click.Choice(["full", "status", "none"]),
+        help="What 'openecs why' learns of containers that end: all, nothing that they printed, nothing [default: full].",
+    )(function)
+
+
 def log_level_option(function: F) -> F:
     """``--log-level``."""
     return click.option("--log-level", type=_LEVELS, default="info", show_default=True)(function)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from openecs.config import RuntimeKind, ServerConfig
+from openecs.config import EvidenceLevel, RuntimeKind, ServerConfig
 from openecs.log import Level
 
 
@@ -30,6 +30,10 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     #: CPU units and MiB to offer instead of what the engine reports.
     cpu: int | None = None
     memory: int | None = None
+    #: Ids of the GPUs to offer; ``None`` for those that the machine has.
+    gpus: tuple[str, ...] | None = None
+    #: What it tells of containers that end.
+    evidence: EvidenceLevel = "full"
     #: A port of this machine that no task may have: the control plane listens on it.
     reserved_port: int | None = None
     #: Where the agent keeps its own state.

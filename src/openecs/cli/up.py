@@ -17,6 +17,7 @@ from openecs.cli.options import (
     ALL,
     Amount,
     data_dir_option,
+    evidence_option,
     group_option,
     log_level_option,
     require_zone_of,
@@ -52,6 +53,7 @@ from openecs.log import Level
 @zone_option
 @click.option("--cpu", type=Amount(128), help="CPU units that this machine offers [default: all].")
 @click.option("--memory", type=Amount(64), help="MiB that this machine offers [default: all].")
+@evidence_option
 @click.option(
     "--agent/--no-agent", default=None, help="--no-agent: only the control plane; machines join with 'openecs agent'."
 )
@@ -140,6 +142,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         docker_host=os.environ.get("DOCKER_HOST") or None,
         cpu=settings.cpu,
         memory=settings.memory,
+        evidence=settings.evidence,
         reserved_port=settings.port,
         data_dir=layout.agent,
         region=settings.region,

@@ -8,8 +8,9 @@ a lost signal costs time and nothing else.
 * ``Retryable`` means that the world is not ready: the key comes again after a back-off.
 * Any other exception is a bug in this reconciler or this key's data: it is logged with its
   traceback and the key comes again after a back-off; all other keys go on.
-* A key that costs much rests before its next turn, so that a large service whose tasks report one
-  by one is looked at a few times for many reports, and API calls are answered meanwhile.
+* A key that costs much rests before its next turn, failed or not, so that a large service whose
+  tasks report one by one is looked at a few times for many reports, and API calls are answered
+  meanwhile.
 
 Time and sleeping are given by the caller, so that simulations run under virtual time.
 ``run()`` ends only by cancellation and belongs into the composition root's ``TaskGroup``.
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
@@ -49,10 +51,19 @@ Result = Done | After
 Reconcile = Callable[[str], Result] | Callable[[str], Awaitable[Result]]
 
 
-#: A key rests this many times as long as its turn took: then it has a tenth of a core at most.
+#: A key rests this many times as long as its turn took: then it has a tenth of a core at most ...
 REST = 9.0
-#: Seconds of rest that are not worth a timer, and those after which a key has rested enough.
-SHORTEST_REST, LONGEST_REST = 0.002, 0.25
+#: ... unless its turns are so long that changes would wait for more than this many seconds.  Then
+#: it rests these, and never less than its turn took: no key has more than half of a core.
+ENOUGH_REST = 0.25
+#: Seconds of rest that are not worth a timer.
+SHORTEST_REST = 0.002
+
+
+def rest_after(turn: float) -> float:
+    """Seconds for which a key rests after a turn of ``turn`` seconds."""
+    rest = max(min(turn * REST, ENOUGH_REST), turn)
+    return rest if rest >= SHORTEST_REST else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +84,15 @@ class BackOff:
 
 
 class KeyQueue:
-    """Keys to work on now, in order of arrival, and keys for later.  No I/O."""
+    """Keys to work on now, in order of arrival, and keys for later.  No I/O.
+
+    Adding and taking cost the same however many keys wait; timers that were replaced are
+    forgotten before they outnumber the others by much.
+    """
 
     def __init__(self) -> None:
-        self._ready: dict[str, None] = {}
+        self._ready: deque[str] = deque()
+        self._queued: set[str] = set()
         self._due: dict[str, float] = {}
         self._timers: list[tuple[float, str]] = []
 
@@ -85,12 +101,19 @@ class KeyQueue:
 
     def add(self, key: str) -> None:
         """Queue ``key`` for now, once."""
-        self._ready.setdefault(key)
+        if key not in self._queued:
+            self._queued.add(key)
+            self._ready.append(key)
 
     def add_at(self, key: str, when: float) -> None:
         """Queue ``key`` for ``when``, in place of what it was queued for later before."""
+        if self._due.get(key) == when:
+            return
         self._due[key] = when
         heapq.heappush(self._timers, (when, key))
+        if len(self._timers) > 2 * len(self._due) + 64:
+            self._timers = [(due, waiting) for waiting, due in self._due.items()]
+            heapq.heapify(self._timers)
 
     def is_due_at(self, key: str, when: float) -> bool:
         """Whether ``key`` is queued for exactly ``when``."""
@@ -101,12 +124,12 @@ class KeyQueue:
         while self._timers and self._timers[0][0] <= now:
             when, key = heapq.heappop(self._timers)
             if self._due.get(key) == when:
-                self._ready.setdefault(key)
+                self.add(key)
                 del self._due[key]
         if not self._ready:
             return None
-        key = next(iter(self._ready))
-        del self._ready[key]
+        key = self._ready.popleft()
+        self._queued.discard(key)
         self._due.pop(key, None)
         return key
 
@@ -182,6 +205,7 @@ class Loop:
             self._wake.clear()
             now = self._time()
             if now >= resync_at:
+                self._rests = {key: until for key, until in self._rests.items() if until > now}
                 for known in self._resync():
                     self._queue.add(known)
                 resync_at = now + self._resync_every
@@ -202,10 +226,16 @@ class Loop:
         with structlog.contextvars.bound_contextvars(loop=self.name, key=key):
             self._rests.pop(key, None)
             began = self._time()
+            waited = 0.0
             try:
-                answer = self._reconcile(key)
-                ended = self._time()
-                result = answer if isinstance(answer, Done | After) else await answer
+                result = self._reconcile(key)
+                if not isinstance(result, Done | After):
+                    asked = self._time()
+                    try:
+                        result = await result
+                    finally:
+                        # Others have the core meanwhile.
+                        waited = self._time() - asked
             except Retryable as reason:
                 self.retries += 1
                 delay = self._failed(key)
@@ -218,11 +248,13 @@ class Loop:
             else:
                 self.reconciled += 1
                 self._failures.pop(key, None)
-                rest = min((ended - began) * REST, LONGEST_REST)
-                if rest >= SHORTEST_REST:
-                    self._rests[key] = ended + rest
                 if isinstance(result, After):
                     self._queue.add_at(key, self._time() + max(result.seconds, 0.0))
+            # Telling of a failure takes longer than most turns: it counts.
+            ended = self._time()
+            rest = rest_after(ended - began - waited)
+            if rest:
+                self._rests[key] = ended + rest
 
     def _failed(self, key: str) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

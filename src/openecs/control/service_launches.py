@@ -12,7 +12,8 @@ import structlog
 
 from openecs import arn as arns
 from openecs.control.daemon_instances import DaemonInstances
-from openecs.control.launch import Launched, LaunchSpec, RegionNetworks
+from openecs.control.launch_spec import Launched, LaunchSpec
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.service_zones import ServiceZones
 from openecs.errors import AWSError
 from openecs.ids import Ids

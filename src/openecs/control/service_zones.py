@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from openecs.control.launch import LaunchSpec, RegionNetworks
+from openecs.control.launch_spec import LaunchSpec
+from openecs.control.region_networks import RegionNetworks
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.service import Deployment, Service
 from openecs.planning.launch_requirements import launch_types

@@ -26,6 +26,8 @@ class FailureCount(Record, frozen=True, kw_only=True):
     count: int = 0
     until: float = 0.0
     at_until: int = 0
+    #: Of the counted ones, how many ended after ``until``: by a clock that was set back since.
+    ahead: int = 0
 
 
 class TaskSetSettings(Record, frozen=True, kw_only=True):
@@ -35,8 +37,6 @@ class TaskSetSettings(Record, frozen=True, kw_only=True):
     #: Percent of the service's desired count, 0 to 100.
     scale: float = 100.0
     external_id: str | None = None
-    started_by: str | None = None
-    client_token: str | None = None
     stability_status: Literal["STEADY_STATE", "STABILIZING"] = "STABILIZING"
     stability_status_at: float = 0.0
 
@@ -81,8 +81,13 @@ class Deployment(Record, frozen=True, kw_only=True):
     ignored_alarms: tuple[str, ...] | None = None
     #: Since when it would be COMPLETED if it had no bake time.
     ready_at: float | None = None
+    #: Tasks that the service may go on running of it while a newer one replaces it: what it wanted
+    #: while it was PRIMARY, less what the scheduler has stopped since.
+    held: int | None = None
     #: Id of the failed deployment that this one replaces again: it is a rollback.
     rolls_back: str | None = None
+    #: What it FAILED of, or what the failed deployment FAILED of that it replaces again.
+    cause: Literal["circuit breaker", "alarm", "request"] | None = None
     task_set: TaskSetSettings | None = None
 
 
@@ -104,8 +109,8 @@ class Service(Record, frozen=True, kw_only=True):
     deployment_controller: Literal["ECS", "EXTERNAL"] = "ECS"
     #: ARN of the newest service deployment (``model.service_deployment``).
     service_deployment_arn: str | None = None
-    #: The deployment that was COMPLETED last, as it was then: what a rollback goes back to.  A
-    #: rollback takes it away until it is complete again, so that it is not used twice.
+    #: The deployment that was COMPLETED last, as it was then: what a rollback goes back to first
+    #: of all.  A rollback takes it away until it is complete again, so that it is not used twice.
     last_completed: Deployment | None = None
     role_arn: str | None = None
     created_by: str | None = None
@@ -120,8 +125,6 @@ class Service(Record, frozen=True, kw_only=True):
     rebalancing_zone: str | None = None
     #: Idempotency token of the CreateService call.
     client_token: str | None = None
-    #: When tasks failed to start: no further launches before this time (back-off).
-    not_before: float = 0.0
     #: Whether the last thing that happened was reaching a steady state.
     steady: bool = False
     steady_at: float | None = None

@@ -61,6 +61,8 @@ class TaskContainer(Record, frozen=True, kw_only=True):
     cpu: str | None = None
     memory: str | None = None
     memory_reservation: str | None = None
+    #: GPUs of its node that are its own until the task has ended.
+    gpu_ids: tuple[str, ...] = ()
 
 
 class NetworkInterface(Record, frozen=True, kw_only=True):

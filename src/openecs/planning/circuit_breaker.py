@@ -73,14 +73,15 @@ def count(
         return mark
     breaker = service.deployment_configuration.deployment_circuit_breaker
     if breaker is not None and breaker.reset_on_healthy_task is False:
-        return task_failures.advance(mark, times)
+        return task_failures.advance(mark, times, now=now)
     healthy_at = max((at for at in map(became_healthy, known) if at <= now), default=float("-inf"))
-    return task_failures.advance(mark, times, reset_at=healthy_at)
+    return task_failures.advance(mark, times, now=now, reset_at=healthy_at)
 
 
 def counted_up_to(stopped: Iterable[Task], now: float) -> FailureCount:
     """A count of zero that leaves out everything that failed until ``now``."""
-    return FailureCount(until=now, at_until=sum(is_failure(task) and task.stopped_at == now for task in stopped))
+    times = [task.stopped_at or 0.0 for task in stopped if is_failure(task)]
+    return FailureCount(until=now, at_until=times.count(now), ahead=sum(at > now for at in times))
 
 
 def became_healthy(task: Task) -> float:

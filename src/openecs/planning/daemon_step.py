@@ -36,8 +36,6 @@ class DaemonStep(Step):
 
     #: Container instances that are to have a task: the service's desired count.
     desired: int = 0
-    #: Whether an instance is without its task for want of room.
-    unplaced: bool = False
 
 
 @dataclass(slots=True)
@@ -172,7 +170,9 @@ class _Daemon:
             if health != "HEALTHY":
                 self._stop(task, "its container instance is DRAINING and it does not serve")
             elif not place.instance.occupied:
-                self._stop(task, "its container instance is DRAINING and nothing else runs there any more")
+                self._stop_unless_protected(
+                    task, "its container instance is DRAINING and nothing else runs there any more"
+                )
 
     def _tidy(self, place: _Place) -> None:
         """Leave at most one task on an ACTIVE instance, one that belongs there."""
@@ -184,7 +184,7 @@ class _Daemon:
         for group, task, health in place.alive:
             current = group is self.primary
             if current and self.id not in place.instance.matches:
-                self._stop(task, "its container instance no longer meets the placement constraints")
+                self._stop_unless_protected(task, "its container instance no longer meets the placement constraints")
             elif current:
                 self.serving += health == "HEALTHY"
                 self.healthy += health == "HEALTHY"
@@ -194,7 +194,7 @@ class _Daemon:
                 self.serving += 1
                 self.outdated.append((place.instance, task))
             elif self.may_replace:
-                self._stop(task, "a newer deployment replaces it before it serves")
+                self._stop_unless_protected(task, "a newer deployment replaces it before it serves")
 
     def _worth(self, entry: tuple[Group, Task, str]) -> tuple[bool, int, float, str]:
         group, task, health = entry
@@ -237,7 +237,6 @@ class _Daemon:
 
     def _start(self) -> None:
         empty = [p.instance for p in self.wanted if not p.alive and not p.going and p.instance.connected]
-        self.result.unplaced = any(instance.refused for instance in empty)
         free = tuple(instance.arn for instance in empty if not instance.refused)
         if not free or not self.may_start:
             return
@@ -256,7 +255,7 @@ class _Daemon:
 
     def _conclude(self, retired: int) -> None:
         result = self.result
-        stays = len(self.outdated) - retired - sum(result.protected.values())
+        stays = sum(not task.protected(self.now) for _, task in self.outdated) - retired
         told = {stop.task_arn for stop in result.stops}
         needed = {
             group.deployment.id
@@ -274,6 +273,13 @@ class _Daemon:
         result.settled = (
             not result.starts and not result.stops and not needed and not self.sick and self.healthy == result.desired
         )
+
+    def _stop_unless_protected(self, task: Task, reason: str) -> None:
+        """Nothing is wrong with the task but that it is not wanted."""
+        if task.protected(self.now):
+            self._note_protection(task)
+        else:
+            self._stop(task, reason)
 
     def _stop(self, task: Task, reason: str) -> None:
         stop: Stop = scale_in(task, reason)

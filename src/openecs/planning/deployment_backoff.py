@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-import msgspec
-
+from openecs.model.record import changed
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.planning import task_failures
@@ -50,10 +49,11 @@ class BackOff(NamedTuple):
     until: float
 
 
-def account(deployment: Deployment, stopped: Iterable[Task], known: Iterable[Task]) -> Deployment:
+def account(deployment: Deployment, stopped: Iterable[Task], known: Iterable[Task], now: float) -> Deployment:
     """``deployment`` with its counters as its remembered tasks give them.
 
-    ``stopped`` are those of the tasks in ``known`` that are STOPPED.
+    ``stopped`` are those of the tasks in ``known`` that are STOPPED.  Times after ``now`` are of
+    a clock that was set back since: they make nothing good that fails from now on.
     """
     failures: list[float] = []
     crashes: list[float] = []
@@ -62,7 +62,8 @@ def account(deployment: Deployment, stopped: Iterable[Task], known: Iterable[Tas
             failures.append(task.stopped_at or 0.0)
         elif _short_lived(task):
             crashes.append(task.stopped_at or 0.0)
-    since = deployment.updated_at
+    since = deployment.updated_at if deployment.updated_at <= now else float("-inf")
+    start_failures = deployment.start_failures
     start_failures = deployment.start_failures
     first_running_at = deployment.first_running_at
     if failures or start_failures.count or first_running_at is None:
@@ -70,18 +71,19 @@ def account(deployment: Deployment, stopped: Iterable[Task], known: Iterable[Tas
         if starts and first_running_at is None:
             first_running_at = min(starts)
         start_failures = task_failures.advance(
-            start_failures, failures, since=since, reset_at=max(starts, default=float("-inf"))
+            start_failures,
+            failures,
+            now=now,
+            since=since,
+            reset_at=max((at for at in starts if at <= now), default=float("-inf")),
         )
-    counted = task_failures.advance(deployment.crashes, crashes, since=since, memory=STABLE_PERIOD)
-    changes: dict[str, object] = {
-        "failed_tasks": start_failures.count,
-        "start_failures": start_failures,
-        "crashes": counted,
-        "first_running_at": first_running_at,
-    }
-    if all(getattr(deployment, name) == value for name, value in changes.items()):
-        return deployment
-    return msgspec.structs.replace(deployment, **changes)
+    return changed(
+        deployment,
+        failed_tasks=start_failures.count,
+        start_failures=start_failures,
+        crashes=task_failures.advance(deployment.crashes, crashes, now=now, since=since, memory=STABLE_PERIOD),
+        first_running_at=first_running_at,
+    )
 
 
 def rounds(failures: int, desired: int) -> int:
@@ -96,12 +98,6 @@ def state(deployment: Deployment, desired: int, now: float) -> BackOff | None:
         if back_off is not None and back_off.until > now and (longest is None or back_off.until > longest.until):
             longest = back_off
     return longest
-
-
-def not_before(deployment: Deployment, desired: int, now: float) -> float:
-    """The time (epoch seconds) before which a deployment starts no other task; 0 for any time."""
-    held = state(deployment, desired, now)
-    return held.until if held else 0.0
 
 
 def calm_at(deployment: Deployment, desired: int) -> float:
@@ -124,7 +120,7 @@ def back_off_state(service: Service, tasks: Iterable[Task], now: float) -> tuple
     found = []
     for deployment in service.deployments:
         known = by_deployment.get(deployment.id, [])
-        current = account(deployment, [task for task in known if task.stopped], known)
+        current = account(deployment, [task for task in known if task.stopped], known, now)
         back_off = state(current, service.desired_count, now)
         if back_off is not None:
             found.append(back_off)

@@ -6,24 +6,29 @@ and the ceiling allows; tasks that are not wanted any more go as far as the floo
 Tasks that were told to stop count against the ceiling until they are STOPPED, because they
 still hold what they hold.
 
-While a deployment is under way, tasks that the previous revision loses by failing are
-replaced with that revision, so that a new revision that never starts cannot take the
-service below its floor.
+While a deployment is under way the service falls back on the newest older revision that was
+complete once: what that one loses below the floor it gets back, up to what it had when it was
+replaced less what the scheduler has stopped of it since (``Deployment.held``).  It comes before the
+new revision, so that one that hangs or fails cannot take the service below its floor.
 
-A deployment that FAILED and did not roll back stalls: it launches nothing and nothing healthy
-is stopped for it.  Tasks under scale-in protection are never stopped because they are not
+A deployment that FAILED and did not roll back stalls: it launches nothing and nothing healthy is
+stopped for it.  Then the revision that the service falls back on is what runs the service, all
+that is desired of it.  Tasks under scale-in protection are never stopped because they are not
 wanted; they may go when they fail their health checks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from openecs.model.task import Task
 from openecs.planning.deployment_bounds import Bounds
-from openecs.planning.service_actions import HEALTH_CHECK_REASON, Start, Stop, scale_in, unhealthy
+from openecs.planning.service_actions import Start, Stop, scale_in, unhealthy
 from openecs.planning.service_snapshot import Census, Group
-from openecs.planning.service_victims import choose
+from openecs.planning.service_victims import MAX_STOPS, Spare, choose
+
+_DRAINING = "its container instance is DRAINING"
 
 
 @dataclass(slots=True)
@@ -44,14 +49,34 @@ class Step:
     older_gone: bool = False
     #: The PRIMARY deployment has exactly what it should, and nobody else has anything.
     settled: bool = False
+    #: Deployment → what is to be remembered as ``Deployment.held``.
+    held: dict[str, int] = field(default_factory=dict)
 
 
-def step(census: Census, primary: Group, desired: int, limits: Bounds, *, barred: frozenset[str], now: float) -> Step:
+def step(
+    census: Census,
+    primary: Group,
+    desired: int,
+    limits: Bounds,
+    *,
+    barred: frozenset[str],
+    now: float,
+    spare: Spare | None = None,
+) -> Step:
     """The next step towards ``desired`` healthy tasks of ``primary`` and none of others.
 
-    ``barred`` names the deployments that may start nothing at present.
+    ``barred`` names the deployments that may start nothing at present; ``spare`` weighs
+    instances when tasks are taken from a service that packs bins.
     """
-    return _Rolling(census, primary, desired, limits, barred, now).run()
+    return _Rolling(census, primary, desired, limits, barred, now, spare).run()
+
+
+def fallback(groups: Sequence[Group]) -> Group | None:
+    """What a service falls back on: the newest older deployment that was complete once.
+
+    ``groups`` are in the order of ``Census.everyone``: newest first.
+    """
+    return next((group for group in groups if group.deployment.status == "ACTIVE" and _proven(group)), None)
 
 
 class _Rolling:
@@ -65,35 +90,52 @@ class _Rolling:
         limits: Bounds,
         barred: frozenset[str],
         now: float,
+        spare: Spare | None,
     ) -> None:
         self.primary = primary
         self.desired = desired
+        self.limits = limits
         self.lower = limits.lower
         self.barred = barred
         self.now = now
-        #: Oldest first: what is longest out of date goes first.
-        self.others = [group for group in reversed(census.everyone) if group is not primary]
+        self.spare = spare
         everyone = census.everyone
         self.groups = everyone
+        self.fallback = fallback(everyone)
+        #: What goes first comes first: what was never proved, then what is longest out of date.
+        self.others = [group for group in reversed(everyone) if group is not primary and group is not self.fallback]
+        if self.fallback is not None:
+            self.others.append(self.fallback)
+        self.stalled = primary.deployment.rollout_state == "FAILED"
+        #: Whether the PRIMARY deployment can replace nothing at present.
+        self.idle = primary.deployment.id in barred
         self.room = limits.upper - sum(group.existing for group in everyone)
         #: Healthy tasks, of any revision, that will be left after the stops chosen so far.
         self.serving = sum(group.serving for group in everyone)
         self.primary_serving = primary.serving
         self.any_stopping = any(group.stopping for group in everyone)
+        #: Tasks that were chosen to stop.
+        self.told: set[str] = set()
         self.result = Step()
 
     def run(self) -> Step:
         for group in (self.primary, *self.others):
-            self._stop(group.stranded, "its container instance is DRAINING and it does not serve yet")
-        self._replace_leaving()
+            self._stop(group.stranded, f"{_DRAINING} and it does not run yet")
+        self._replace_leaving(self.primary)
+        if self.stalled and self.fallback is not None:
+            self._replace_leaving(self.fallback)
         self._replace_unhealthy()
         kept = self._retire_others()
         self._scale_in()
+        lacking = self._lacking(kept)
+        reserved = self._start_fallback(lacking)
         missing = self.desired - self.primary.wanted
-        self._start_primary(missing)
-        held = self._hold(kept)
-        self._unblock(missing)
-        self._conclude(held=held)
+        self._start_primary(missing, reserved)
+        if self.stalled:
+            self._unblock_fallback(lacking)
+        else:
+            self._unblock(missing)
+        self._conclude(lacking)
         return self.result
 
     @property
@@ -101,49 +143,56 @@ class _Rolling:
         """How many healthy tasks may be stopped without going below the floor."""
         return max(0, self.serving - self.lower)
 
-    def _replace_leaving(self) -> None:
-        leaving = self._free(self.primary, self.primary.leaving, len(self.primary.leaving))[: self.budget]
-        self._stop(leaving, "its container instance is DRAINING", healthy=True)
-        self.primary_serving -= len(leaving)
+    def _replace_leaving(self, group: Group) -> None:
+        leaving = self._free(group, group.leaving, len(group.leaving))[: self.budget]
+        stopped = self._stop(leaving, _DRAINING, healthy=True)
+        if group is self.primary:
+            self.primary_serving -= len(stopped)
+        self._stop_unready(group)
+
+    def _stop_unready(self, group: Group) -> None:
+        if group.unready and self.serving >= self.lower:
+            self._stop(self._free(group, group.unready, len(group.unready)), f"{_DRAINING} and it does not serve")
 
     def _replace_unhealthy(self) -> None:
         group = self.primary
         excess = len(group.healthy) + len(group.unhealthy) - self.desired
+        if self.stalled and self.fallback is not None and self.serving >= self.lower:
+            # Its own deployment replaces nothing any more; another one does.
+            excess = len(group.unhealthy)
         for task in _oldest(group.unhealthy)[: max(0, excess)]:
-            self.result.stops.append(unhealthy(task, "enough other tasks are healthy"))
+            self._stop_unhealthy(task, "enough other tasks are healthy")
 
     def _retire_others(self) -> int:
         """Stop what older revisions no longer need; returns how many of their tasks stay."""
         keep = max(0, self.lower - self.primary_serving)
-        proven = self._held_group()
-        stalled = self.primary.deployment.rollout_state == "FAILED"
+        proven = self.fallback
         for group in self.others:
             if group is not proven:
-                pending = self._free(group, _least_far(group.starting), len(group.starting))
+                waiting = [*group.starting, *group.unready]
+                pending = self._free(group, _least_far(waiting), len(waiting))
                 failed = group.deployment.rollout_state == "FAILED"
                 self._stop(
                     pending, "its deployment failed" if failed else "a newer deployment replaces it before it serves"
                 )
+            else:
+                self._stop_unready(group)
             if self.serving >= self.lower:
                 for task in group.unhealthy:
-                    self.result.stops.append(unhealthy(task, "the service has its minimum without it"))
-        good = sum(group.serving for group in self.others) + (len(proven.starting) if proven else 0)
-        excess = good - (max(keep, self.desired) if stalled else keep)
+                    self._stop_unhealthy(task, "the service has its minimum without it")
+        good = sum(self._left(group.healthy) + self._left(group.leaving) for group in self.others)
+        good += self._left(proven.starting) if proven else 0
+        excess = good - (max(keep, self.desired) if self.stalled else keep)
         if proven is not None and excess > 0:
             victims = self._free(proven, _least_far(proven.starting), 0)[:excess]
-            self._stop(victims, "a newer deployment replaces it before it serves")
-            excess -= len(victims)
-            good -= len(victims)
+            stopped = len(self._stop(victims, "a newer deployment replaces it before it serves"))
+            excess -= stopped
+            good -= stopped
         for group in self.others:
             for tasks in (group.leaving, group.healthy):
-                count = min(len(tasks), excess, self.budget)
-                if count <= 0:
-                    continue
-                free = self._free(group, tasks, count)
-                victims = choose(free, min(count, len(free)), self._staying())
-                self._stop(victims, "a newer deployment replaces it", healthy=True)
-                excess -= len(victims)
-                good -= len(victims)
+                stopped = self._take(group, tasks, excess, "a newer deployment replaces it")
+                excess -= stopped
+                good -= stopped
         return good
 
     def _scale_in(self) -> None:
@@ -151,64 +200,83 @@ class _Rolling:
         if surplus <= 0:
             return
         pending = self._free(self.primary, _least_far(self.primary.starting), 0)[:surplus]
-        self._stop(pending, "more tasks than desired")
-        count = min(surplus - len(pending), self.budget)
-        if count <= 0:
-            return
-        free = self._free(self.primary, self.primary.healthy, count)
-        victims = choose(free, min(count, len(free)), self._staying())
-        self._stop(victims, "more tasks than desired", healthy=True)
-        self.primary_serving -= len(victims)
+        surplus -= len(self._stop(pending, "more tasks than desired"))
+        self.primary_serving -= self._take(self.primary, self.primary.healthy, surplus, "more tasks than desired")
 
-    def _start_primary(self, missing: int) -> None:
-        if self.primary.deployment.id in self.barred:
+    def _lacking(self, kept: int) -> int:
+        """Tasks that the revision lacks on which the service falls back; at most 0: it lacks none."""
+        group = self.fallback
+        if group is None:
+            return 0
+        leaving = self._left(group.leaving)
+        there = self._left(group.healthy) + self._left(group.starting)
+        if self.stalled:
+            return self.desired - len(self.primary.healthy) - there
+        if self.idle:
+            # Nothing else comes in the place of what runs on instances that are drained.
+            kept -= leaving
+        else:
+            there += leaving
+        return min(self.lower - self.primary_serving - kept, _held(group) - there)
+
+    def _start_fallback(self, lacking: int) -> int:
+        """Start what is lacking; returns the room that is kept for what may not start yet."""
+        group = self.fallback
+        if group is None or lacking <= 0:
+            return 0
+        if group.deployment.id not in self.barred:
+            replaces = min(len(group.unhealthy), lacking)
+            self._start(group, lacking, "a lost task is replaced with its own revision", replaces)
+            return 0
+        # Percentages without any room to move let nothing new start but in the place of what failed.
+        return lacking if self.limits.upper > self.lower else 0
+
+    def _start_primary(self, missing: int, reserved: int) -> None:
+        if self.idle:
             return
         replaces = min(len(self.primary.unhealthy), max(missing, 0))
         reason = "unhealthy tasks are replaced" if replaces else "fewer tasks than desired"
-        self._start(self.primary, missing, reason, replaces)
-
-    def _hold(self, kept: int) -> bool:
-        """Replace tasks that the previous revision lost; whether it is still needed for that."""
-        group = self._held_group()
-        if group is None:
-            return False
-        lost = _lost(group, self.primary.deployment.created_at)
-        missing = min(self.lower - self.primary_serving - kept, lost)
-        if missing <= 0:
-            return False
-        if group.deployment.id not in self.barred:
-            replaces = min(len(group.unhealthy), missing)
-            self._start(group, missing, "a failed task is replaced with its own revision", replaces)
-        return True
+        self._start(self.primary, min(missing, self.room - reserved), reason, replaces)
 
     def _unblock(self, missing: int) -> None:
         """Make room for one more task when the ceiling is reached and nothing else will."""
-        result = self.result
-        waiting = self.primary.deployment.id in self.barred or bool(result.protected)
-        if missing <= 0 or waiting or self.room > 0 or result.starts or result.stops or self.any_stopping:
+        if missing <= 0 or self.idle or not self._stuck():
             return
         pending = [task for group in self.others for task in group.starting if not task.protected(self.now)]
         sick = [task for group in (*self.others, self.primary) for task in group.unhealthy]
+        if not self._make_room(pending, sick):
+            self.result.blocked = not self.primary.starting
+
+    def _unblock_fallback(self, lacking: int) -> None:
+        """The same for the revision that takes the place of a deployment that FAILED."""
+        group = self.fallback
+        if group is None or lacking <= 0 or group.deployment.id in self.barred or not self._stuck():
+            return
+        pending = [task for task in self.primary.starting if not task.protected(self.now)]
+        sick = [task for other in (self.primary, *self.others) for task in other.unhealthy]
+        if not self._make_room(pending, sick):
+            self.result.blocked = not group.starting
+
+    def _stuck(self) -> bool:
+        result = self.result
+        return not (self.room > 0 or result.starts or result.stops or result.protected or self.any_stopping)
+
+    def _make_room(self, pending: list[Task], sick: list[Task]) -> bool:
         if pending:
             self._stop(_least_far(pending)[:1], "the deployment configuration leaves no room for a new task")
         elif sick:
-            result.stops.append(unhealthy(_oldest(sick)[0], "there is no room to start a replacement first"))
-        else:
-            result.blocked = not self.primary.starting
+            self._stop_unhealthy(_oldest(sick)[0], "there is no room to start a replacement first")
+        return bool(pending or sick)
 
-    def _conclude(self, *, held: bool) -> None:
+    def _conclude(self, lacking: int) -> None:
         result = self.result
-        stopped = {stop.task_arn for stop in result.stops}
         started = {start.deployment_id for start in result.starts}
-        proven = self._held_group()
         for group in self.others:
-            remains = any(
-                task.arn not in stopped
-                for tasks in (group.healthy, group.starting, group.leaving, group.unhealthy, group.stranded)
-                for task in tasks
-            )
-            if not remains and group.deployment.id not in started and not (held and group is proven):
+            remains = any(task.arn not in self.told for task in group.up())
+            needed = group is self.fallback and (lacking > 0 or self.stalled)
+            if not remains and group.deployment.id not in started and not needed:
                 result.finished.add(group.deployment.id)
+        self._remember()
         primary = self.primary
         result.older_gone = all(group.deployment.id in result.finished for group in self.others)
         result.settled = (
@@ -218,20 +286,41 @@ class _Rolling:
             and result.older_gone
         )
 
-    def _held_group(self) -> Group | None:
-        """The newest older deployment that once was complete: what the service falls back on."""
-        return next((g for g in reversed(self.others) if g.deployment.status == "ACTIVE" and _proven(g)), None)
+    def _remember(self) -> None:
+        """What every deployment may have from now on, whatever it loses."""
+        held = self.result.held
+        held[self.primary.deployment.id] = self.desired
+        for group in self.others:
+            there = sum(self._left(tasks) for tasks in (group.healthy, group.starting, group.leaving))
+            if group is self.fallback and self.stalled:
+                held[group.deployment.id] = max(self.desired - len(self.primary.healthy), there)
+            else:
+                given_up = len(group.healthy) + len(group.starting) + len(group.leaving) - there
+                held[group.deployment.id] = max(_held(group) - given_up, 0)
+
+    def _take(self, group: Group, tasks: list[Task], count: int, reason: str) -> int:
+        """Stop up to ``count`` healthy tasks of a list as far as the floor allows; how many."""
+        tasks = [task for task in tasks if task.arn not in self.told]
+        count = min(len(tasks), count, self.budget)
+        if count <= 0:
+            return 0
+        free = self._free(group, tasks, count)
+        count = min(count, len(free), MAX_STOPS - len(self.result.stops))
+        return len(self._stop(choose(free, count, self._staying(), self.spare), reason, healthy=True))
 
     def _staying(self) -> list[Task]:
         """The tasks whose spread over zones and nodes matters when victims are chosen."""
-        going = {stop.task_arn for stop in self.result.stops}
         return [
             task
             for group in self.groups
             for tasks in (group.healthy, group.starting, group.leaving)
             for task in tasks
-            if task.arn not in going
+            if task.arn not in self.told
         ]
+
+    def _left(self, tasks: list[Task]) -> int:
+        """How many of these tasks stay."""
+        return sum(task.arn not in self.told for task in tasks) if self.told else len(tasks)
 
     def _free(self, group: Group, tasks: list[Task], wanted: int) -> list[Task]:
         """Those of ``tasks`` that may be stopped although nothing is wrong with them.
@@ -247,10 +336,19 @@ class _Rolling:
             self.result.protection_ends_at = min(self.result.protection_ends_at or ends, ends)
         return free
 
-    def _stop(self, tasks: list[Task], reason: str, *, healthy: bool = False) -> None:
+    def _stop(self, tasks: list[Task], reason: str, *, healthy: bool = False) -> list[Task]:
+        """Tell tasks to stop, as many as one step may; returns these."""
+        tasks = [task for task in tasks if task.arn not in self.told][: MAX_STOPS - len(self.result.stops)]
         self.result.stops.extend(scale_in(task, reason) for task in tasks)
+        self.told.update(task.arn for task in tasks)
         if healthy:
             self.serving -= len(tasks)
+        return tasks
+
+    def _stop_unhealthy(self, task: Task, reason: str) -> None:
+        if len(self.result.stops) < MAX_STOPS:
+            self.result.stops.append(unhealthy(task, reason))
+            self.told.add(task.arn)
 
     def _start(self, group: Group, count: int, reason: str, replaces_unhealthy: int) -> None:
         count = min(count, self.room)
@@ -268,19 +366,10 @@ def _proven(group: Group) -> bool:
     )
 
 
-def _lost(group: Group, since: float) -> int:
-    """Tasks of a deployment that failed after ``since`` and were not replaced yet."""
-    lost = len(group.unhealthy)
-    for task in (*group.stopped, *group.stopping):
-        if (task.stopped_at or task.stopping_at or since + 1.0) > since and _failed(task):
-            lost += 1
-    return lost - sum(1 for task in group.known if task.created_at > since)
-
-
-def _failed(task: Task) -> bool:
-    """Whether a task went down for another reason than that somebody did not want it."""
-    on_request = task.stop_code in ("UserInitiated", "ServiceSchedulerInitiated")
-    return not on_request or task.stopped_reason == HEALTH_CHECK_REASON
+def _held(group: Group) -> int:
+    """What a deployment may have; one from before this was remembered, what it has."""
+    held = group.deployment.held
+    return group.alive if held is None else held
 
 
 def _least_far(tasks: list[Task]) -> list[Task]:

@@ -1,8 +1,9 @@
-"""What one task of a definition holds on its node: CPU, memory, host ports."""
+"""What one task of a definition holds on its node: CPU, memory, host ports, GPUs."""
 
 from __future__ import annotations
 
 from openecs.model.resources import Resources
+from openecs.planning import gpus
 from openecs.shapes import ecs
 
 
@@ -32,6 +33,7 @@ def task_reservation(definition: ecs.TaskDefinition, overrides: ecs.TaskOverride
         memory=int(task_memory) if task_memory else memory,
         ports=tuple(sorted(ports)),
         ports_udp=tuple(sorted(ports_udp)),
+        gpus=sum(gpus.wanted(definition, overrides).values()),
     )
 
 

@@ -13,25 +13,33 @@ from openecs.planning.service_snapshot import ServiceSnapshot
 
 Cause = Literal["circuit breaker", "alarm", "request"]
 
-_BREAKER = "ECS deployment circuit breaker:"
-_ALARM = "ECS deployment alarm:"
-_REQUEST = "ECS deployment stop request:"
+#: How ``rolloutStateReason`` begins.
+_PREFIXES: dict[Cause, str] = {
+    "circuit breaker": "ECS deployment circuit breaker:",
+    "alarm": "ECS deployment alarm:",
+    "request": "ECS deployment stop request:",
+}
 
 
 class Failure(NamedTuple):
     """What ended a deployment, and what is said about it."""
 
     cause: Cause
-    #: Whether the service goes back to the deployment that was completed last.
+    #: Whether the service goes back to an earlier deployment.
     rolls_back: bool
-    rollout_reason: str
+    #: What happened, without the cause.
+    said: str
     #: The end of the service event.
     event: str
 
     @property
-    def rollback_prefix(self) -> str:
-        """How the reason of the deployment begins that the service goes back to."""
-        return self.rollout_reason.split(":", 1)[0] + ":"
+    def rollout_reason(self) -> str:
+        """The ``rolloutStateReason`` of the deployment that failed."""
+        return f"{_PREFIXES[self.cause]} {self.said}"
+
+    def rollback_reason(self, target_id: str) -> str:
+        """The ``rolloutStateReason`` of the deployment that the service goes back to."""
+        return f"{_PREFIXES[self.cause]} rolling back to deploymentId {target_id}."
 
 
 def failure_of(snapshot: ServiceSnapshot, deployment: Deployment, desired: int) -> Failure | None:
@@ -43,19 +51,19 @@ def failure_of(snapshot: ServiceSnapshot, deployment: Deployment, desired: int) 
         return Failure(
             "request",
             snapshot.stop_requested == "ROLLBACK",
-            f"{_REQUEST} {deployment.id} stopped.",
+            f"{deployment.id} stopped.",
             "stopped by StopServiceDeployment.",
         )
     if triggered_alarms(service, deployment, snapshot.alarms_in_alarm):
         alarms = service.deployment_configuration.alarms
         rolls_back = alarms is not None and alarms.rollback
-        return Failure("alarm", rolls_back, f"{_ALARM} alarm detected.", "alarm detected.")
+        return Failure("alarm", rolls_back, "alarm detected.", "alarm detected.")
     if circuit_breaker.enabled(service):
         threshold = circuit_breaker.threshold(service.deployment_configuration, desired)
         if deployment.breaker.count >= threshold:
             rolls_back = circuit_breaker.rolls_back(service)
             said = "tasks failed to start."
-            return Failure("circuit breaker", rolls_back, f"{_BREAKER} {said}", said)
+            return Failure("circuit breaker", rolls_back, said, said)
     return None
 
 
@@ -67,7 +75,10 @@ def triggered_alarms(service: Service, deployment: Deployment, in_alarm: frozens
     return tuple(name for name in alarms.alarm_names if name in in_alarm and name not in deployment.ignored_alarms)
 
 
-def cause_of(rollout_state_reason: str) -> Cause | None:
-    """What a deployment FAILED of, or is a rollback because of, by its ``rolloutStateReason``."""
-    causes: dict[str, Cause] = {_BREAKER: "circuit breaker", _ALARM: "alarm", _REQUEST: "request"}
-    return next((cause for prefix, cause in causes.items() if rollout_state_reason.startswith(prefix)), None)
+def cause_of(deployment: Deployment) -> Cause | None:
+    """What a deployment FAILED of, or is a rollback because of."""
+    if deployment.cause is not None:
+        return deployment.cause
+    # Records of before the cause was kept say it in their text only.
+    reason = deployment.rollout_state_reason
+    return next((cause for cause, prefix in _PREFIXES.items() if reason.startswith(prefix)), None)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from openecs.model.record import changed
 from openecs.model.service import Deployment, Service
 from openecs.model.service_deployment import ServiceDeployment, ServiceDeploymentStatus
 from openecs.planning import circuit_breaker, rollout_failure
@@ -55,7 +56,7 @@ def advance(
     elif target.rollout_state == "COMPLETED":
         changes |= _end("SUCCESSFUL", None, now)
     elif target.rollout_state == "FAILED":
-        changes |= _end("STOPPED", _STOP_REASONS.get(rollout_failure.cause_of(target.rollout_state_reason)), now)
+        changes |= _end("STOPPED", _STOP_REASONS.get(rollout_failure.cause_of(target)), now)
     else:
         changes["status"] = "IN_PROGRESS"
     if record.started_at is None:
@@ -64,9 +65,8 @@ def advance(
         changes["circuit_breaker_status"] = "MONITORING_COMPLETE"
     if "finished_at" in changes and changes["alarms_status"] == "MONITORING":
         changes["alarms_status"] = "MONITORING_COMPLETE"
-    if all(getattr(record, name) == value for name, value in changes.items()):
-        return record
-    return msgspec.structs.replace(record, updated_at=now, **changes)
+    moved = changed(record, **changes)
+    return record if moved is record else msgspec.structs.replace(moved, updated_at=now)
 
 
 def _monitors(
@@ -83,7 +83,7 @@ def _monitors(
     if target is not None:
         changes["failure_count"] = target.breaker.count
         triggered = triggered or rollout_failure.triggered_alarms(service, target, in_alarm)
-        cause = rollout_failure.cause_of(target.rollout_state_reason) if target.rollout_state == "FAILED" else None
+        cause = rollout_failure.cause_of(target) if target.rollout_state == "FAILED" else None
         breaker = "TRIGGERED" if cause == "circuit breaker" else breaker
         alarms = "TRIGGERED" if cause == "alarm" else alarms
     changes["triggered_alarms"] = triggered
@@ -99,7 +99,7 @@ def _rollback(record: ServiceDeployment, restored: Deployment, now: float) -> di
     reason = record.rollback_reason
     if began is None:
         began = now
-        reason = _ROLLBACK_REASONS.get(rollout_failure.cause_of(restored.rollout_state_reason))
+        reason = _ROLLBACK_REASONS.get(rollout_failure.cause_of(restored))
     changes: dict[str, Any] = {
         "rollback_started_at": began,
         "rollback_reason": reason,

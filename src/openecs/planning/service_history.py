@@ -14,7 +14,7 @@ from openecs.model.service_deployment import ServiceDeployment
 
 #: Members that are bookkeeping of the scheduler, or told by other entries.
 _UNTOLD = frozenset(
-    {"deployments", "service_deployment_arn", "last_completed", "not_before", "steady", "steady_at", "deleted_at"}
+    {"deployments", "service_deployment_arn", "last_completed", "steady", "steady_at", "deleted_at"}
 )
 
 

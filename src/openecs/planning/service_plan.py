@@ -10,6 +10,9 @@ deployment that was left IN_PROGRESS by a newer one keeps that state until it is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
+
 import msgspec
 
 from openecs.model.service import Service
@@ -17,11 +20,9 @@ from openecs.model.task import STATUS_ORDER
 from openecs.planning import daemon_plan, rollout, task_set_plan, zone_rebalancing
 from openecs.planning.deployment_bounds import bounds
 from openecs.planning.deployment_rolling import step
-from openecs.planning.rollout import in_progress as rollout_in_progress
 from openecs.planning.service_actions import Plan, scale_in
 from openecs.planning.service_snapshot import Census, ServiceSnapshot, take_census
-
-__all__ = ["plan", "rollout_in_progress"]
+from openecs.planning.service_victims import MAX_STOPS, spare_by
 
 
 def plan(snapshot: ServiceSnapshot, now: float) -> Plan:
@@ -41,12 +42,8 @@ def plan(snapshot: ServiceSnapshot, now: float) -> Plan:
 
 def _drain(service: Service, census: Census, now: float) -> Plan:
     """A deleted service stops everything and is INACTIVE once all of it is on its way down."""
-    stops = [
-        scale_in(task, "the service is being deleted")
-        for group in census.everyone
-        for tasks in (group.healthy, group.starting, group.leaving, group.unhealthy, group.stranded)
-        for task in tasks
-    ]
+    alive = (task for group in census.everyone for task in group.up())
+    stops = [scale_in(task, "the service is being deleted") for task in islice(alive, MAX_STOPS)]
     still_up = any(
         STATUS_ORDER[task.last_status] < STATUS_ORDER["STOPPING"]
         for group in census.everyone
@@ -83,9 +80,24 @@ def _replicate(snapshot: ServiceSnapshot, census: Census, now: float) -> Plan:
     if moved.busy:
         return Plan(begun.service, begun.actions, _earliest(moved.wake_at, begun.census.grace_ends_at))
     limits = bounds(begun.service, desired)
-    todo = step(begun.census, primary, desired, limits, barred=begun.barred, now=now)
-    result = rollout.conclude(begun, todo, desired, now)
+    spare = spare_by(begun.service, snapshot.room_left)
+    todo = step(begun.census, primary, desired, limits, barred=begun.barred, now=now, spare=spare)
+    result = rollout.conclude(_remembering(begun, todo.held), todo, desired, now)
     return result._replace(wake_at=_earliest(result.wake_at, moved.wake_at))
+
+
+def _remembering(begun: rollout.Rollout, held: Mapping[str, int]) -> rollout.Rollout:
+    """``begun`` with what the step found out about how many tasks each deployment may have."""
+    changed = False
+    for group in begun.census.groups:
+        count = held.get(group.deployment.id, group.deployment.held)
+        if group.deployment.held != count:
+            group.deployment = msgspec.structs.replace(group.deployment, held=count)
+            changed = True
+    if not changed:
+        return begun
+    deployments = tuple(group.deployment for group in begun.census.groups)
+    return begun._replace(service=msgspec.structs.replace(begun.service, deployments=deployments))
 
 
 def _earliest(*times: float | None) -> float | None:

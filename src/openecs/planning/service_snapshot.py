@@ -10,9 +10,10 @@ proved by the circuit breaker (``circuit_breaker.PROOF_PERIOD``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from openecs.model.service import Deployment, Service
@@ -36,6 +37,9 @@ class ServiceSnapshot(NamedTuple):
     daemon_instances: tuple[DaemonInstance, ...] = ()
     #: Filled in for services with availability zone rebalancing only.
     zones: Zones = Zones()
+    #: Node id → what is free of the resource that the service's strategy packs; filled in for
+    #: services with such a strategy only (``service_victims.packing``).
+    room_left: Mapping[str, int] = MappingProxyType({})
     #: What StopServiceDeployment asked for of the service deployment that is under way.
     stop_requested: Literal["ABORT", "ROLLBACK"] | None = None
     #: Names of alarms that are in ALARM.
@@ -55,7 +59,10 @@ class Group:
     leaving: list[Task] = field(default_factory=list)
     #: RUNNING and UNHEALTHY past the grace period: to be replaced.
     unhealthy: list[Task] = field(default_factory=list)
-    #: Not healthy yet on an instance that is drained: stopped at once.
+    #: RUNNING on an instance that is drained and not healthy, or not yet: to be replaced as far
+    #: as the percentages allow, and counting for nothing meanwhile.
+    unready: list[Task] = field(default_factory=list)
+    #: Not RUNNING yet on an instance that is drained: stopped at once.
     stranded: list[Task] = field(default_factory=list)
     #: Told to stop, not STOPPED yet.
     stopping: list[Task] = field(default_factory=list)
@@ -74,7 +81,7 @@ class Group:
     @property
     def alive(self) -> int:
         """Tasks that nobody told to stop."""
-        return self.wanted + len(self.leaving) + len(self.unhealthy) + len(self.stranded)
+        return self.wanted + len(self.leaving) + len(self.unready) + len(self.unhealthy) + len(self.stranded)
 
     @property
     def existing(self) -> int:
@@ -86,11 +93,13 @@ class Group:
         """Every remembered task of the deployment."""
         return list(self.each())
 
+    def up(self) -> Iterator[Task]:
+        """The tasks that nobody told to stop."""
+        return chain(self.healthy, self.starting, self.leaving, self.unready, self.unhealthy, self.stranded)
+
     def each(self) -> Iterator[Task]:
         """Every remembered task of the deployment, without a copy."""
-        return chain(
-            self.healthy, self.starting, self.leaving, self.unhealthy, self.stranded, self.stopping, self.stopped
-        )
+        return chain(self.up(), self.stopping, self.stopped)
 
 
 @dataclass(slots=True)
@@ -186,17 +195,19 @@ class _Sorter:
             grace_ends_at = (task.started_at or self._now) + self._grace
             if grace_ends_at <= self._now:
                 group.unhealthy.append(task)
-            else:
-                group.starting.append(task)
-                census.grace_ends_at = min(census.grace_ends_at or grace_ends_at, grace_ends_at)
-            return
+                return
+            health = "UNKNOWN"
+            census.grace_ends_at = min(census.grace_ends_at or grace_ends_at, grace_ends_at)
         if health == "HEALTHY" and not has_health_check(task):
             proof_ends_at = self._proof_ends_at(task, group)
             if proof_ends_at > self._now:
                 health = "UNKNOWN"
                 census.proof_ends_at = min(census.proof_ends_at or proof_ends_at, proof_ends_at)
         if task.container_instance_arn in self._draining:
-            (group.leaving if health == "HEALTHY" else group.stranded).append(task)
+            if health == "HEALTHY":
+                group.leaving.append(task)
+            else:
+                (group.unready if task.last_status == "RUNNING" else group.stranded).append(task)
         elif health == "HEALTHY":
             group.healthy.append(task)
         else:
@@ -214,11 +225,6 @@ def health_of(task: Task) -> str:
     if task.last_status != "RUNNING":
         return "UNKNOWN"
     return task.health_status if has_health_check(task) else "HEALTHY"
-
-
-def is_healthy(task: Task) -> bool:
-    """Whether a task is healthy by what is observed of it, proof period aside."""
-    return health_of(task) == "HEALTHY"
 
 
 def has_health_check(task: Task) -> bool:

@@ -10,10 +10,10 @@ stopped, and tasks that were lost with their machine or interrupted.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 
-import msgspec
-
+from openecs.model.record import changed
 from openecs.model.service import FailureCount
 from openecs.model.task import Task
 from openecs.planning.service_actions import HEALTH_CHECK_REASON
@@ -43,6 +43,7 @@ def advance(
     mark: FailureCount,
     times: Iterable[float],
     *,
+    now: float,
     since: float = _NEVER,
     reset_at: float = _NEVER,
     memory: float = float("inf"),
@@ -52,12 +53,22 @@ def advance(
     ``times`` are when they ended, in any order.  Failures before ``since`` do not count, those
     up to ``reset_at`` are made good by then, and a pause of more than ``memory`` seconds between
     two failures makes good what was before it.
+
+    Whatever ended after ``now`` ended by a clock that was set back since, and was counted then.
     """
+    ordered = sorted(times)
+    past = bisect_right(ordered, now)
     count, until, at_until = mark.count, mark.until, mark.at_until
+    if until > now:
+        until, at_until = now, past - bisect_left(ordered, now)
+        ahead, passed = len(ordered) - past, 0
+    else:
+        ahead = min(mark.ahead, len(ordered) - past)
+        passed = mark.ahead - ahead
     if count and (until < since or until <= reset_at):
         count = 0
     seen = 0
-    for at in sorted(times):
+    for at in ordered[:past]:
         if at < until:
             continue
         if at > until:
@@ -68,7 +79,9 @@ def advance(
         if seen <= at_until:
             continue
         at_until = seen
-        count = 0 if at < since or at <= reset_at else count + 1
-    if (count, until, at_until) == (mark.count, mark.until, mark.at_until):
-        return mark
-    return msgspec.structs.replace(mark, count=count, until=until, at_until=at_until)
+        if passed:
+            # The clock has come to it a second time.
+            passed -= 1
+        else:
+            count = 0 if at < since or at <= reset_at else count + 1
+    return changed(mark, count=count, until=until, at_until=at_until, ahead=ahead)

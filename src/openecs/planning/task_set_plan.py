@@ -18,10 +18,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from openecs.model.record import changed
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.planning import deployment_backoff as backoff
-from openecs.planning import service_events
+from openecs.planning import service_condition, service_events
 from openecs.planning.service_actions import Action, Event, Plan, Start, scale_in, unhealthy
 from openecs.planning.service_snapshot import Census, Group, ServiceSnapshot
 from openecs.planning.service_victims import choose
@@ -64,15 +65,11 @@ def plan_task_sets(snapshot: ServiceSnapshot, census: Census, now: float) -> Pla
         wake_at += share.wake_at
         steady = steady and share.settled
         kept.append(_stability(share.deployment, "STEADY_STATE" if share.settled else "STABILIZING", now))
-    steady_at = service.steady_at
-    if steady and (not service.steady or steady_at is None or now >= steady_at + service_events.REPEAT_AFTER):
-        steady_at = now
-        actions.append(Event(service_events.steady_state(service.name)))
-    if steady and steady_at is not None:
-        wake_at.append(steady_at + service_events.REPEAT_AFTER)
-    deployments = tuple(kept)
-    if (deployments, steady, steady_at) != (service.deployments, service.steady, service.steady_at):
-        service = msgspec.structs.replace(service, deployments=deployments, steady=steady, steady_at=steady_at)
+    condition = service_condition.steadiness(service, now, steady=steady)
+    actions += condition.said
+    if condition.repeat_at is not None:
+        wake_at.append(condition.repeat_at)
+    service = changed(service, deployments=tuple(kept), steady=condition.steady, steady_at=condition.steady_at)
     return Plan(service, tuple(actions), min(wake_at, default=None))
 
 
@@ -123,7 +120,9 @@ class _Share:
         self.actions += [
             scale_in(task, "its container instance is DRAINING and it does not serve yet") for task in group.stranded
         ]
-        for task in group.leaving[: self._budget]:
+        leaving = [task for task in group.leaving if not task.protected(self.now)]
+        self.wake_at += [task.protected_until or self.now for task in group.leaving if task.protected(self.now)]
+        for task in leaving[: self._budget]:
             self._stop_serving(task, "its container instance is DRAINING")
         sick = sorted(group.unhealthy, key=lambda task: (task.created_at, task.arn))
         excess = len(group.healthy) + len(sick) - self.desired
@@ -159,16 +158,9 @@ class _Share:
 
 
 def _judge(service: Service, group: Group, desired: int, now: float) -> _Verdict:
-    before = group.deployment
-    deployment = backoff.account(before, group.stopped, group.known)
+    deployment = backoff.account(group.deployment, group.stopped, group.each(), now)
     held = backoff.state(deployment, desired, now)
-    said: list[Event] = []
-    name = speaker(service, deployment.id)
-    if deployment.failed_tasks > before.failed_tasks:
-        if backoff.rounds(deployment.failed_tasks, desired) >= backoff.IMPAIRED_ROUNDS:
-            said.append(Event(service_events.start_impaired(name)))
-    elif held is not None and held.cause == "exited-early" and deployment.crashes.count > before.crashes.count:
-        said.append(Event(service_events.exits_early(service.name, deployment.id, held.delay)))
+    said = service_condition.back_off(service, deployment, held, desired, speaker=speaker(service, deployment.id))
     return _Verdict(deployment, held.until if held else 0.0, said)
 
 
@@ -176,8 +168,8 @@ def _stability(deployment: Deployment, status: Literal["STEADY_STATE", "STABILIZ
     settings = deployment.task_set
     if settings is None or settings.stability_status == status:
         return deployment
-    changed = msgspec.structs.replace(settings, stability_status=status, stability_status_at=now)
-    return msgspec.structs.replace(deployment, task_set=changed)
+    settings = msgspec.structs.replace(settings, stability_status=status, stability_status_at=now)
+    return msgspec.structs.replace(deployment, task_set=settings)
 
 
 def _alive(group: Group) -> list[Task]:

@@ -150,6 +150,7 @@ def _calm(service: Service, census: Census, primary: Group) -> bool:
         and not census.orphans.alive
         and not primary.leaving
         and not primary.unhealthy
+        and not primary.unready
         and not primary.stranded
         and len(primary.healthy) >= service.desired_count
     )

@@ -22,7 +22,8 @@ from openecs.api.ecs.task_view import TaskViews
 from openecs.api.ecs.tasks import Tasks
 from openecs.api.logs.service import CloudWatchLogs
 from openecs.api.sts.caller_identity import CallerIdentity
-from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.launch import Launcher
+from openecs.control.region_networks import RegionNetworks
 from openecs.logs.store import LogStore
 from openecs.state.state import State
 from openecs.wire.call import Handler, Handlers

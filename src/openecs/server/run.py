@@ -23,9 +23,10 @@ from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
 from openecs.control.historian import Historian
-from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.launch import Launcher
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
+from openecs.control.region_networks import RegionNetworks
 from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
 from openecs.control.task_credentials import TaskCredentials

@@ -26,9 +26,13 @@ class _Host:
     """A node with the candidates that stand for it, by name."""
 
     capacity: Resources
-    gpus: int
+    gpus: tuple[str, ...]
     used: NodeUsage
     candidates: dict[str, tuple[Offer, Candidate]] = field(default_factory=dict)
+
+    def free_gpus(self) -> tuple[str, ...]:
+        """Ids of the GPUs that no task has, in the node's order."""
+        return tuple([gpu for gpu in self.gpus if gpu not in self.used.gpus]) if self.gpus else ()
 
 
 class Fleet:
@@ -51,6 +55,11 @@ class Fleet:
     def instance(self, instance: ContainerInstance) -> Candidate | None:
         """The candidate that stands for a container instance, unless that is INACTIVE."""
         return self._offer(instance.cluster_arn).get(instance.arn)
+
+    def free_gpus(self, node_id: str) -> tuple[str, ...]:
+        """Ids of a node's GPUs that no task has; none of a node that is unknown."""
+        host = self._hosts.get(node_id)
+        return host.free_gpus() if host else ()
 
     def task_changed(self, old: Task | None, new: Task | None) -> None:
         """Take one replacement of a task record into account, after ``Usage`` did."""
@@ -77,10 +86,11 @@ class Fleet:
         name = task.container_instance_arn or task.node_id
         used = host.used
         cpu, memory = host.capacity.cpu - used.cpu, host.capacity.memory - used.memory
+        gpus = len(host.free_gpus())
         for arn, (offer, candidate) in host.candidates.items():
             candidate.cpu = cpu
             candidate.memory = memory
-            candidate.gpus = host.gpus - used.gpus
+            candidate.gpus = gpus
             candidate.tasks = used.tasks
             if arn == name:
                 group = task.group
@@ -101,7 +111,8 @@ class Fleet:
     def _instance_changed(self, old: ContainerInstance | None, new: ContainerInstance | None) -> None:
         if old is not None and new is not None and _shown(old) == _shown(new):
             return
-        for node_id in {instance.node_id for instance in (old, new) if instance is not None}:
+        # Not a set: its order would differ from run to run, and with it the order of candidates.
+        for node_id in dict.fromkeys(instance.node_id for instance in (old, new) if instance is not None):
             self._renew(node_id)
 
     def _renew(self, node_id: str) -> None:
@@ -112,7 +123,7 @@ class Fleet:
         node = self._nodes.get(node_id)
         if node is None:
             return
-        host = self._hosts[node_id] = _Host(node.capacity, len(node.gpus), self._usage.node(node_id))
+        host = self._hosts[node_id] = _Host(node.capacity, node.gpus, self._usage.node(node_id))
         instances = self._instances.by("node", node_id)
         if node.fargate_pool:
             # A node of the pool can do what it registered as a container instance.
@@ -192,7 +203,7 @@ def _candidate(
         connected=node.agent_connected,
         cpu=node.capacity.cpu - used.cpu,
         memory=node.capacity.memory - used.memory,
-        gpus=host.gpus - used.gpus,
+        gpus=len(host.free_gpus()),
         # These dictionaries are the usage's own: the candidate sees them change.
         ports_taken=used.ports,
         ports_udp_taken=used.ports_udp,

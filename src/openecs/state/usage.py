@@ -20,10 +20,11 @@ class NodeUsage:
 
     cpu: int = 0
     memory: int = 0
-    gpus: int = 0
     #: Host port → how many tasks hold it (one, unless ports were taken by force).
     ports: dict[int, int] = field(default_factory=dict)
     ports_udp: dict[int, int] = field(default_factory=dict)
+    #: Ids of the GPUs that are taken, like the ports.
+    gpus: dict[str, int] = field(default_factory=dict)
     tasks: int = 0
     #: FARGATE task group (see ``fargate_group``) → tasks of it that shall run.
     fargate_groups: dict[str, int] = field(default_factory=dict)
@@ -101,11 +102,14 @@ class Usage:
         held = task.reservation
         usage.cpu += sign * held.cpu
         usage.memory += sign * held.memory
-        usage.gpus += sign * held.gpus
         usage.tasks += sign
         for ports, taken in ((usage.ports, held.ports), (usage.ports_udp, held.ports_udp)):
             for port in taken:
                 _increment(ports, port, sign)
+        if held.gpus:
+            for container in task.containers:
+                for gpu in container.gpu_ids:
+                    _increment(usage.gpus, gpu, sign)
         if task.container_instance_arn is None and task.desired_status == "RUNNING":
             _increment(usage.fargate_groups, fargate_group(task.cluster_arn, task.group), sign)
 

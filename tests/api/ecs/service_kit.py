@@ -12,7 +12,7 @@ from openecs.api.ecs.service_revisions import ServiceRevisions
 from openecs.api.ecs.services import Services
 from openecs.api.ecs.tagging import Tagging
 from openecs.api.ecs.task_sets import TaskSets
-from openecs.control.launch import RegionNetworks
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
 from openecs.ids import SeededIds
 from openecs.model.cluster import Cluster

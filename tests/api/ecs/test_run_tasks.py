@@ -11,7 +11,8 @@ import pytest
 from openecs.api.ecs.run_tasks import RunTasks
 from openecs.api.ecs.task_view import TaskViews
 from openecs.api.ecs.tasks import Tasks
-from openecs.control.launch import Launcher, RegionNetworks
+from openecs.control.launch import Launcher
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
 from openecs.ids import SeededIds
 from openecs.model.cluster import Cluster

@@ -218,6 +218,18 @@ def test_abort_needs_nothing_to_go_back_to(api: Api):
     assert (current(api).stop_requested, current(api).status) == ("ABORT", "STOP_REQUESTED")
 
 
+def test_a_deployment_whose_tasks_all_run_can_be_gone_back_to_before_it_is_complete(api: Api):
+    first = api.create()["deployments"][0]["id"]
+    api.put(task(1, first, "RUNNING"))
+    api.update(taskDefinition="web:2")
+    arn = under_way(api).arn
+    text = "no service revision that was deployed successfully"
+    api.refused("stop_deployment", "InvalidParameterException", text, serviceDeploymentArn=arn)
+    api.put(task(2, first, "RUNNING"))
+    api("stop_deployment", serviceDeploymentArn=arn)
+    assert current(api).stop_requested == "ROLLBACK"
+
+
 def test_what_ended_cannot_be_stopped(api: Api):
     api.create()
     arn = current(api).arn

@@ -67,8 +67,22 @@ def test_the_table_says_something_of_every_field_and_of_nothing_else() -> None:
             "containerDefinitions[0].environmentFiles",
         ),
         (body(container(repositoryCredentials={"credentialsParameter": "x"})), "repositoryCredentials"),
-        (body(container(resourceRequirements=[{"type": "GPU", "value": "1"}])), "resourceRequirements"),
-        (body(container(resourceRequirements=[{"type": "NeuronDevice", "value": "1"}])), "resourceRequirements"),
+        (
+            body(container(resourceRequirements=[{"type": "NeuronDevice", "value": "ALL"}])),
+            "containerDefinitions[0].resourceRequirements[0].type NeuronDevice",
+        ),
+        (
+            body(container(resourceRequirements=[{"type": "InferenceAccelerator", "value": "a"}])),
+            "containerDefinitions[0].resourceRequirements[0].type InferenceAccelerator",
+        ),
+        (
+            body(container(resourceRequirements=[{"type": "GPU", "value": "ALL"}])),
+            "containerDefinitions[0].resourceRequirements[0].value ALL",
+        ),
+        (
+            body(container(resourceRequirements=[{"type": "GPU", "sharingStrategy": {"nvidiaMps": {"memory": 512}}}])),
+            "containerDefinitions[0].resourceRequirements[0].sharingStrategy",
+        ),
         (body(container(firelensConfiguration={"type": "fluentd"})), "firelensConfiguration"),
         (body(container(credentialSpecs=["x"])), "credentialSpecs"),
         (

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from openecs.acs.messages import ContainerPayload, TaskPayload
+from openecs.agent import gpus
 from openecs.agent.engine import names
 from openecs.agent.engine.ports import parse_range
 from openecs.shapes import ecs
@@ -23,7 +24,7 @@ MINIMUM_SHARES, MAXIMUM_SHARES = 2, 262144
 
 
 class DockerConfigError(Exception):
-    """The payload's Config or HostConfig is no JSON object."""
+    """The payload's Config or HostConfig is no JSON object, or its devices cannot be given."""
 
 
 class BodyInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +50,16 @@ def build(task: TaskPayload, container: ContainerPayload, inputs: BodyInputs) ->
 
     Raises ``DockerConfigError``.
     """
-    config = _config(container, inputs)
+    try:
+        own_gpus = gpus.own(task, container.name)
+    except ValueError as error:
+        raise DockerConfigError(str(error)) from None
+    config = _config(container, inputs, own_gpus)
     host = _host_config(task, container, inputs)
     config |= _overlay(container.docker_config.config, "config")
     host |= _overlay(container.docker_config.host_config, "hostConfig")
+    if own_gpus:
+        host["DeviceRequests"] = gpus.device_requests(own_gpus)
     if inputs.network_mode is not None:
         host["NetworkMode"] = inputs.network_mode
         if inputs.network_mode.startswith("container:"):
@@ -67,12 +74,14 @@ def build(task: TaskPayload, container: ContainerPayload, inputs: BodyInputs) ->
     return config
 
 
-def _config(container: ContainerPayload, inputs: BodyInputs) -> dict[str, Any]:
+def _config(container: ContainerPayload, inputs: BodyInputs, own_gpus: Sequence[str]) -> dict[str, Any]:
     environment = dict(container.environment)
     for key, value in inputs.environment.items():
         if key in ("AWS_REGION", "AWS_DEFAULT_REGION") and _region_is_set(container, inputs):
             continue
         environment[key] = value
+    if own_gpus:
+        environment[gpus.VISIBLE_DEVICES] = ",".join(own_gpus)
     config: dict[str, Any] = {
         "Image": container.image,
         "Env": [f"{key}={value}" for key, value in environment.items()],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Literal
 
 import msgspec
 import structlog
@@ -31,6 +32,9 @@ REPEAT_AFTER = 30.0
 GATHERING = 5.0
 #: Tries to deliver one piece, and the first pause between them in seconds, which doubles.
 TRIES, FIRST_PAUSE = 6, 0.5
+
+#: What is told: everything; no words of the container's own (its output and its health check's); nothing.
+EvidenceLevel = Literal["full", "status", "none"]
 
 
 def occasions(payload: TaskPayload, before: TaskState, after: TaskState) -> Iterator[Evidence]:
@@ -84,12 +88,18 @@ class EvidenceGatherer:
         send: Callable[[bytes], Awaitable[None]],
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        output: bool = True,
     ) -> None:
-        """``send`` delivers one encoded ``Evidence``; it raises ``AWSError`` or ``Retryable``."""
+        """``send`` delivers one encoded ``Evidence``; it raises ``AWSError`` or ``Retryable``.
+
+        Without ``output`` nothing that a container or its health check printed is read or told.
+        """
         self._runtime = runtime
         self._send = send
         self._clock = clock
         self._sleep = sleep
+        self._output = output
         self._group: asyncio.TaskGroup | None = None
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._count = 0
@@ -102,7 +112,11 @@ class EvidenceGatherer:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                # Whoever still works while the agent stops has nobody to tell.
+                self._group = None
 
     def take(self, found: Evidence, container_id: str | None) -> None:
         """Tell of an occasion, unless it was told of a moment ago or too many are under way."""
@@ -136,9 +150,13 @@ class EvidenceGatherer:
                         found = await self._gather(found, container_id)
             except (EngineError, EngineUnavailable, TimeoutError) as error:
                 _log.debug("evidence is incomplete", task=found.task_arn, error=str(error))
+            except Exception:  # noqa: BLE001 -- whatever an engine answers, what is known already is told
+                _log.exception("evidence is incomplete", task=found.task_arn, container=found.container)
             finally:
                 self._done_with(found.task_arn, gathered)
             await self._deliver(msgspec.json.encode(found), found.task_arn)
+        except Exception:  # noqa: BLE001 -- one piece that is lost must not end the agent
+            _log.exception("evidence is lost", task=found.task_arn, container=found.container)
         finally:
             self._count -= 1
 
@@ -153,9 +171,10 @@ class EvidenceGatherer:
     async def _gather(self, found: Evidence, container_id: str) -> Evidence:
         info = await self._runtime.inspect(container_id)
         probes = tuple(
-            Probe(exit_code=probe.exit_code, output=probe.output[-PROBE_LENGTH:]) for probe in info.probes[-PROBES:]
+            Probe(exit_code=probe.exit_code, output=probe.output[-PROBE_LENGTH:] if self._output else "")
+            for probe in info.probes[-PROBES:]
         )
-        log = await self._runtime.tail(container_id, LOG_LINES)
+        log = await self._runtime.tail(container_id, LOG_LINES) if self._output else None
         reason = found.reason or info.error[:REASON_LENGTH]
         return msgspec.structs.replace(
             found, probes=probes, log=None if log is None else log[-LOG_LENGTH:], reason=reason

@@ -8,6 +8,7 @@ this agent's own tasks are known here; answers say so with ``known``.
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -180,7 +181,7 @@ class MetadataRoutes:
     def _association(
         self, engine: TaskEngine, request: Request, version: int, token: str, kind: str, rest: list[str], *, slash: bool
     ) -> Answer:
-        """No task here has associations (GPUs and inference accelerators are such)."""
+        """The container's devices of one kind (GPUs are the only one), or what is known of one of them."""
         handler = f"V{version} container associations handler: "
         found = find(engine, token)
         if found is None:
@@ -189,10 +190,15 @@ class MetadataRoutes:
             return _json(text, 400)._replace(known=False)
         if not permitted(engine, found[0], request.client):
             return _json(handler + "the request comes from another task's address", 403)
+        worker, own = found
+        there = {a.name: a for a in worker.payload.associations if a.type == kind and own.name in a.containers}
         if not rest and not slash:
-            return _json({"Associations": []})
+            return _json({"Associations": [*there]})
         if not rest:
             return _json(handler + "unable to get association name from request", 400)
+        device = there.get("/".join(rest))
+        if device is not None:
+            return Answer(200, base64.b64decode(device.content.value))
         return _json(
             "Unable to write container association response: unable to get association from association type "
             f"{kind} and association name {'/'.join(rest)}",

@@ -52,6 +52,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     kernel_version: str = ""
     #: Whether containers' health checks are run.
     runs_health_checks: bool = True
+    #: Whether it can give GPUs of the host to containers, by id.
+    hands_out_gpus: bool = False
     #: Whether containers that join another one's network get its name servers.
     shares_name_servers: bool = True
 

@@ -62,7 +62,7 @@ class Registration:
             memory=capacity.total.memory,
             ports=capacity.reserved_ports,
             ports_udp=capacity.reserved_ports_udp,
-            gpus=node.gpus,
+            gpus=node.gpus or None,
         )
         node = msgspec.structs.replace(node, instance_arn=instance.arn)
         instance = msgspec.structs.replace(
@@ -128,7 +128,7 @@ class Registration:
             capacity=capacity.total,
             reserved_ports=capacity.reserved_ports,
             reserved_ports_udp=capacity.reserved_ports_udp,
-            gpus=tuple(device.id for device in request.platform_devices or ()),
+            gpus=capacity.gpus,
             fargate_pool=named.get(registered_resources.FARGATE) == "true",
             lent_to=registered_resources.lent_to(named),
             availability_zone=named.get(ZONE) or identity.availability_zone or f"{cluster.region}a",

@@ -52,17 +52,17 @@ def facts(state: State, instance: ContainerInstance) -> InstanceFacts:
 
 
 def resources(
-    *, cpu: int, memory: int, ports: Iterable[int], ports_udp: Iterable[int], gpus: Iterable[str] = ()
+    *, cpu: int, memory: int, ports: Iterable[int], ports_udp: Iterable[int], gpus: Iterable[str] | None = None
 ) -> tuple[ecs.Resource, ...]:
-    """Amounts in AWS's order and form; of ports, those that are taken.  No GPUs, no entry."""
-    gpus = tuple(gpus)
+    """Amounts in AWS's order and form; of ports, those that are taken.  A host without GPUs
+    (``None``) has no entry for them; one whose GPUs are all taken has an empty one."""
     listed = (
         _integer("CPU", cpu),
         _integer("MEMORY", memory),
         _string_set("PORTS", ports),
         _string_set("PORTS_UDP", ports_udp),
     )
-    return (*listed, _string_set("GPU", gpus)) if gpus else listed
+    return (*listed, _string_set("GPU", gpus)) if gpus is not None else listed
 
 
 def _provider(state: State, instance: ContainerInstance) -> str | None:
@@ -85,7 +85,7 @@ def _remaining(state: State, node: Node) -> tuple[ecs.Resource, ...]:
         memory=node.capacity.memory - used.memory,
         ports=dict.fromkeys((*node.reserved_ports, *used.ports)),
         ports_udp=dict.fromkeys((*node.reserved_ports_udp, *used.ports_udp)),
-        gpus=node.gpus[used.gpus :],
+        gpus=state.fleet.free_gpus(node.id) if node.gpus else None,
     )
 
 

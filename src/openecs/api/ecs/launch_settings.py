@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from openecs.api.ecs import network_configuration, run_validation
 from openecs.api.ecs import service_validation as validation
-from openecs.control.launch import RegionNetworks
+from openecs.control.region_networks import RegionNetworks
 from openecs.model.task_definition import TaskDefinition
 from openecs.shapes import ecs
 from openecs.wire.call import Call

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from openecs.errors import AWSError, invalid_parameter
+from openecs.errors import AWSError, invalid_parameter, not_supported
 from openecs.model.cluster import NAME as CLUSTER_NAME
 from openecs.model.resources import Resources
 from openecs.shapes import ecs
@@ -20,6 +20,8 @@ NODE_ID, FARGATE, LEND_TO = "openecs.node-id", "openecs.fargate", "openecs.lend-
 RESERVED_PREFIXES = ("ecs.", "com.amazonaws.", "openecs.")
 MAX_NAME = MAX_VALUE = 128
 MAX_LENT = 100
+MAX_GPUS = 1000
+_GPU = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,128}", re.ASCII)
 _NODE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
@@ -38,6 +40,8 @@ class Capacity(msgspec.Struct, frozen=True):
     total: Resources
     reserved_ports: tuple[int, ...]
     reserved_ports_udp: tuple[int, ...]
+    #: Ids of its GPUs.
+    gpus: tuple[str, ...]
 
 
 def capacity(request: ecs.RegisterContainerInstanceRequest) -> Capacity:
@@ -47,12 +51,12 @@ def capacity(request: ecs.RegisterContainerInstanceRequest) -> Capacity:
         if not resource.name or resource.name in by_name:
             raise invalid_parameter(f"Resource names must be given and different: {resource.name or ''}")
         by_name[resource.name] = resource
+    gpus = _gpus(request.platform_devices or ())
     return Capacity(
-        total=Resources(
-            cpu=_amount(by_name, "CPU"), memory=_amount(by_name, "MEMORY"), gpus=len(request.platform_devices or ())
-        ),
+        total=Resources(cpu=_amount(by_name, "CPU"), memory=_amount(by_name, "MEMORY"), gpus=len(gpus)),
         reserved_ports=_ports(by_name, "PORTS"),
         reserved_ports_udp=_ports(by_name, "PORTS_UDP"),
+        gpus=gpus,
     )
 
 
@@ -130,6 +134,24 @@ def _ports(by_name: dict[str, ecs.Resource], name: str) -> tuple[int, ...]:
     if len(ports) > MAX_RESERVED_PORTS:
         raise invalid_parameter(f"Resource {name} can hold at most {MAX_RESERVED_PORTS} ports.")
     return tuple(ports)
+
+
+def _gpus(devices: Iterable[ecs.PlatformDevice]) -> tuple[str, ...]:
+    """Ids of the registered GPUs.  Engines take them in a list with commas, so none may have one."""
+    ids: dict[str, None] = {}
+    for device in devices:
+        if device.type != "GPU":
+            raise not_supported(f"platformDevices type {device.type}")
+        if not _GPU.fullmatch(device.id):
+            raise invalid_parameter(
+                "The id of a platform device must have between 1 and 128 printable ASCII characters, no space or comma."
+            )
+        if device.id in ids:
+            raise invalid_parameter(f"Duplicate platform device: {device.id}")
+        ids[device.id] = None
+    if len(ids) > MAX_GPUS:
+        raise invalid_parameter(f"A container instance can have at most {MAX_GPUS} platform devices.")
+    return tuple(ids)
 
 
 def instance_type_changed() -> AWSError:

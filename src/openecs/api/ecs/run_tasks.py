@@ -10,7 +10,9 @@ from openecs.api.ecs import lookup, network_configuration, provider_strategy, ru
 from openecs.api.ecs.definition.lookup import resolve
 from openecs.api.ecs.provider_strategy import LaunchType
 from openecs.api.ecs.task_view import TaskViews
-from openecs.control.launch import Launched, Launcher, LaunchSpec, RegionNetworks
+from openecs.control.launch import Launcher
+from openecs.control.launch_spec import Launched, LaunchSpec
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import invalid_parameter
 from openecs.model import tag_rules
 from openecs.model.cluster import Cluster

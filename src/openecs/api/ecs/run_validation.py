@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from openecs.api.ecs.definition import roles, size
+from openecs.api.ecs.definition import gpus, roles, size
 from openecs.errors import AWSError, invalid_parameter, not_supported
 from openecs.model import fargate
 from openecs.planning import cluster_query
@@ -46,8 +46,7 @@ def check_overrides(
             )
         if override.environment_files:
             raise not_supported(f"overrides.containerOverrides[{override.name}].environmentFiles")
-        if override.resource_requirements:
-            raise not_supported(f"overrides.containerOverrides[{override.name}].resourceRequirements")
+        _check_gpus(override, launch_type)
         length += _size(override)
     if length > MAX_OVERRIDES_BYTES:
         raise invalid_parameter(f"Container Overrides length must be at most {MAX_OVERRIDES_BYTES}")
@@ -70,6 +69,16 @@ def check_overrides(
         task_role_arn=overrides.task_role_arn or None,
         execution_role_arn=overrides.execution_role_arn or None,
     )
+
+
+def _check_gpus(override: ecs.ContainerOverride, launch_type: str) -> None:
+    given = override.resource_requirements or ()
+    gpus.refuse_unsupported(f"overrides.containerOverrides[{override.name}].resourceRequirements", given)
+    wrong = gpus.problem(given)
+    if wrong:
+        raise invalid_parameter(f"Invalid 'resourceRequirements' override for container '{override.name}'. {wrong}")
+    if given and launch_type == "FARGATE":
+        raise invalid_parameter("Tasks using the Fargate launch type do not support GPU resource requirements.")
 
 
 def _check_sizes(

@@ -18,7 +18,7 @@ from openecs.api.ecs import service_records as records
 from openecs.api.ecs import service_update as updates
 from openecs.api.ecs import service_validation as validation
 from openecs.api.ecs.definition.lookup import resolve
-from openecs.control.launch import RegionNetworks
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import invalid_parameter
 from openecs.model.cluster import Cluster
 from openecs.model.service import Deployment, Service

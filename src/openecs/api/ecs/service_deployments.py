@@ -16,7 +16,10 @@ from openecs.api.ecs import service_validation as validation
 from openecs.api.ecs.task_set_view import TaskCount, count_tasks
 from openecs.errors import AWSError, invalid_parameter
 from openecs.model.cluster import Cluster
+from openecs.model.service import Service
 from openecs.model.service_deployment import ServiceDeployment
+from openecs.planning import rollback
+from openecs.planning.service_snapshot import ServiceSnapshot, take_census
 from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
@@ -93,7 +96,8 @@ class ServiceDeployments:
     def stop(self, call: Call, request: ecs.StopServiceDeploymentRequest) -> ecs.StopServiceDeploymentResponse:
         """Ask for the end of a deployment that is under way.
 
-        ROLLBACK, the default, brings the last completed revision back.  ABORT only ends the
+        ROLLBACK, the default, brings the last completed revision back, or an older one that runs
+        in full.  ABORT only ends the
         deployment: nothing more of it is started, and what runs stays.
         """
         deployment = self._existing(call, request.service_deployment_arn)
@@ -103,7 +107,7 @@ class ServiceDeployments:
             raise _conflict(deployment, "because its service is not ACTIVE")
         if service.service_deployment_arn != deployment.arn or deployment.status not in ("PENDING", "IN_PROGRESS"):
             raise _conflict(deployment, f"in the status {deployment.status}")
-        if stop_type == "ROLLBACK" and service.last_completed is None:
+        if stop_type == "ROLLBACK" and self._nothing_to_go_back_to(service, call.now):
             raise invalid_parameter(
                 "The service deployment cannot be rolled back because the service has no service revision that was "
                 "deployed successfully."
@@ -126,6 +130,11 @@ class ServiceDeployments:
         raise invalid_parameter(
             f"The service deployment is not paused at a lifecycle hook with the ID '{request.hook_id}'."
         )
+
+    def _nothing_to_go_back_to(self, service: Service, now: float) -> bool:
+        """Whether a rollback would only stall; the scheduler asks the same when it carries it out."""
+        census = take_census(ServiceSnapshot(service, self._state.tasks.by("service", service.arn)), now)
+        return rollback.target(service, census, service.desired_count) is None
 
     def _existing(self, call: Call, arn: str) -> ServiceDeployment:
         (arn,) = check_arns(call, (arn,), "serviceDeploymentArn", "service-deployment")

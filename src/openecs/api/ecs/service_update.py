@@ -49,7 +49,6 @@ def apply(
         strategy = validation.placement_strategy(request.placement_strategy)
     changes: dict[str, Any] = {
         "deployments": deployments,
-        "not_before": 0.0,
         "deployment_configuration": deployment_configuration.resolve(
             request.deployment_configuration,
             service.deployment_configuration,

@@ -19,7 +19,7 @@ from openecs.api.ecs import service_validation as validation
 from openecs.api.ecs.definition.lookup import resolve
 from openecs.api.ecs.service_creation import ServiceCreation, same
 from openecs.api.ecs.service_views import ServiceViews
-from openecs.control.launch import RegionNetworks
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError, invalid_parameter
 from openecs.model import tag_rules
 from openecs.model.cluster import Cluster

@@ -9,7 +9,7 @@ from openecs.api.ecs import service_records as records
 from openecs.api.ecs import service_tokens as tokens
 from openecs.api.ecs import service_validation as validation
 from openecs.api.ecs.definition.lookup import resolve
-from openecs.control.launch import RegionNetworks
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import invalid_parameter, not_supported
 from openecs.model.cluster import Cluster
 from openecs.model.idempotency import ClientToken
@@ -90,7 +90,6 @@ class TaskSetCreation:
             arn=records.task_set_arn(service.arn, begun.id),
             scale=scale,
             external_id=request.external_id,
-            client_token=request.client_token,
             stability_status_at=call.now,
         )
         # Task sets are not rolled out and have no service revision.

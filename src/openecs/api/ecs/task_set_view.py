@@ -56,7 +56,6 @@ def render(
         task_set_arn=settings.arn,
         service_arn=service.arn,
         cluster_arn=service.cluster_arn,
-        started_by=settings.started_by,
         external_id=settings.external_id,
         status=deployment.status,
         task_definition=deployment.task_definition_arn,

@@ -12,7 +12,7 @@ import msgspec
 from openecs.api.ecs import lookup, task_set_lookup, task_set_view
 from openecs.api.ecs.task_set_creation import TaskSetCreation, check_scale
 from openecs.api.ecs.task_set_view import TaskCount, count_tasks
-from openecs.control.launch import RegionNetworks
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import invalid_parameter
 from openecs.model import tag_rules
 from openecs.model.service import Deployment, Service

@@ -114,6 +114,7 @@ def _container(container: TaskContainer, task: Task) -> ecs.Container:
         cpu=container.cpu,
         memory=container.memory,
         memory_reservation=container.memory_reservation,
+        gpu_ids=container.gpu_ids or None,
     )
 
 

@@ -87,6 +87,7 @@ class DockerRuntime:
             version,
             runs_health_checks=not self._api.is_podman or self._systemd.is_dir(),
             shares_name_servers=not self._api.is_podman,
+            hands_out_gpus=not self._api.is_podman,
         )
 
     async def inspect_image(self, reference: str) -> ImageInfo | None:
@@ -110,6 +111,9 @@ class DockerRuntime:
                     raise EngineError(detail or progress.error)
 
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
+        if self._api.is_podman and (body.get("HostConfig") or {}).get("DeviceRequests"):
+            # Its compatible API would leave them out without a word.
+            raise EngineError("Podman cannot give GPUs to containers by Docker's API", 400)
         for pause in (*self._creation_pauses, None):
             # Podman says with a 500 that a name is taken.
             response = await self._api.call(
@@ -214,18 +218,16 @@ class DockerRuntime:
         response = await self._api.call("GET", _path(container_id, "json"))
         config = self._api.decode(_container, response.body, container_id).config
         query = {"stdout": "1", "stderr": "1", "tail": str(lines)}
-        answer = b""
+        end = output.End(terminal=config is not None and config.tty)
         try:
             async with self._api.stream("GET", _path(container_id, "logs"), query=query) as stream:
                 async for chunk in stream.chunks():
-                    answer += chunk
-                    if len(answer) >= output.LIMIT:
-                        break
+                    end.feed(chunk)
         except EngineError as error:
             if error.status == 501 or _UNREADABLE in error.message:
                 return None
             raise
-        return output.newest(output.text_of(answer, terminal=config is not None and config.tty), lines)
+        return output.newest(end.text(), lines)
 
     async def top(self, container_id: str) -> tuple[int, ...]:
         await self._api.version()

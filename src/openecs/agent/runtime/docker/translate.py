@@ -98,6 +98,7 @@ def engine_info(
     *,
     runs_health_checks: bool = True,
     shares_name_servers: bool = True,
+    hands_out_gpus: bool = False,
 ) -> EngineInfo:
     """The engine and its host."""
     return EngineInfo(
@@ -114,6 +115,7 @@ def engine_info(
         kernel_version=info.kernel_version,
         runs_health_checks=runs_health_checks,
         shares_name_servers=shares_name_servers,
+        hands_out_gpus=hands_out_gpus,
     )
 
 

@@ -67,6 +67,7 @@ class FakeRuntime:
             cgroup_driver="cgroupfs",
             log_drivers=("awslogs", "fluentd", "gelf", "journald", "json-file", "local", "splunk", "syslog"),
             storage_driver="fake",
+            hands_out_gpus=True,
         )
         self._images = ImageStore()
         self._network = HostNetwork()
@@ -231,6 +232,11 @@ class FakeRuntime:
         for container in self._containers.values():
             container.cancel_timers()
 
+    def gpus(self, container_id: str) -> tuple[str, ...]:
+        """Ids of the GPUs that the container was created with."""
+        requests = self._get(container_id).host_config.get("DeviceRequests") or ()
+        return tuple(gpu for request in requests for gpu in request.get("DeviceIDs") or ())
+
     # What befalls an engine
 
     def add_image(self, reference: str) -> ImageInfo:
@@ -375,5 +381,7 @@ def _check_host_config(container: FakeContainer) -> None:
         raise EngineError("conflicting options: port publishing and the container type network mode", 400)
     if (host.get("RestartPolicy") or {}).get("Name") not in {None, "", "no"}:
         raise EngineError("the fake engine restarts no containers: RestartPolicy must be no", 400)
+    if any(request.get("Driver") != "nvidia" or request.get("Count") for request in host.get("DeviceRequests") or ()):
+        raise EngineError("the fake engine has NVIDIA's GPUs only, by their ids", 400)
     if host.get("AutoRemove"):
         raise EngineError("the fake engine removes no containers by itself: AutoRemove must be false", 400)

@@ -28,6 +28,7 @@ _NOT_ON_FARGATE = (
     "containerDefinitions[].linuxParameters.sharedMemorySize",
     "containerDefinitions[].linuxParameters.maxSwap",
     "containerDefinitions[].linuxParameters.swappiness",
+    "containerDefinitions[].resourceRequirements",
 )
 
 

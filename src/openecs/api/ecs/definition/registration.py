@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from openecs.api.ecs.definition import (
     attributes,
     dependencies,
+    gpus,
     launch_types,
     lifecycle,
     linux,
@@ -107,6 +108,9 @@ def _completed(
     linux.check(container, mode=mode, ipc_mode=request.ipc_mode)
     logs.check(container)
     volumes.check_mounts(container, task_volumes)
+    wrong = gpus.problem(container.resource_requirements or ())
+    if wrong:
+        raise invalid_field("resourceRequirements", container.name or "", wrong)
     for variable in container.environment or ():
         if not variable.name or "=" in variable.name:
             raise invalid_field("environment", container.name or "", "Names must not be empty or contain '='.")

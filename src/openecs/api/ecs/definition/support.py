@@ -145,7 +145,13 @@ _CONTAINER: tuple[Field, ...] = (
     *_refused("logConfiguration.secretOptions", "secrets", note="no secret store yet"),
     *_refused("environmentFiles", note="no object store; use environment"),
     *_refused("repositoryCredentials", note="no secret store yet; log the host's engine in to the registry"),
-    *_refused("resourceRequirements", note="GPUs and accelerators"),
+    *_values_refused(
+        "resourceRequirements[].type",
+        frozenset({"InferenceAccelerator", "NeuronDevice"}),
+        "GPU is honoured, InferenceAccelerator and NeuronDevice are refused",
+    ),
+    *_values_refused("resourceRequirements[].value", frozenset({"ALL"}), "numbers are honoured, ALL is refused"),
+    *_refused("resourceRequirements[].sharingStrategy", note="a GPU belongs to one container at a time"),
     *_refused("firelensConfiguration", note="use a log driver of the engine"),
     *_refused("credentialSpecs", note="Active Directory"),
 )

@@ -1,0 +1,98 @@
+"""Where the tasks of a launch may go, and what a task gets at the place that was chosen for it.
+
+What is asked of placement, among which nodes, and the network interface of an awsvpc task.
+Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openecs.control.launch_spec import LaunchSpec
+from openecs.control.region_networks import RegionNetworks
+from openecs.control.task_demand import fargate_demand, task_demand
+from openecs.ids import Ids
+from openecs.model.network import Subnet
+from openecs.model.resources import Resources
+from openecs.model.task import NetworkInterface
+from openecs.planning.new_task import new_interface
+from openecs.planning.placement import Candidate, Demand, Scope
+from openecs.shapes import ecs
+from openecs.state.state import State
+
+
+class LaunchPlaces:
+    """Turns a launch into questions to placement, and placement's answer into a task's members."""
+
+    def __init__(self, state: State, networks: RegionNetworks) -> None:
+        self._state = state
+        self._networks = networks
+
+    def demand(self, spec: LaunchSpec, reservation: Resources) -> Demand:
+        """What each task of the launch asks of a node."""
+        shape = spec.definition.definition
+        if spec.launch_type != "FARGATE":
+            constraints, strategies = spec.placement_constraints, spec.placement_strategy
+            return task_demand(shape, spec.overrides, reservation, spec.group, constraints, strategies)
+        subnets = self._subnets(spec) if shape.network_mode == "awsvpc" else ()
+        zones = [subnet.availability_zone for subnet in subnets]
+        return fargate_demand(shape, spec.overrides, reservation, spec.cluster.arn, spec.group, zones)
+
+    def scope(self, spec: LaunchSpec) -> Scope:
+        """Among which nodes the launch may choose."""
+        if spec.launch_type == "FARGATE" or spec.capacity_provider is None:
+            return Scope(spec.cluster.arn, spec.launch_type)
+        # A provider that is gone has no instances, not all of them.
+        return Scope(spec.cluster.arn, spec.launch_type, self._group(spec) or "")
+
+    def location(self, spec: LaunchSpec, chosen: Candidate, ids: Ids) -> dict[str, Any] | None:
+        """Members of a task that say where it runs; ``None`` when its subnets are full."""
+        zone = chosen.facts.attributes.get("ecs.availability-zone")
+        eni: NetworkInterface | None = None
+        if spec.definition.definition.network_mode == "awsvpc":
+            eni = self._interface(spec, zone, ids)
+            if eni is None:
+                return None
+            if spec.launch_type == "FARGATE":
+                subnet = self._networks.of(spec.cluster.region).subnet(eni.subnet_id)
+                zone = subnet.availability_zone if subnet else zone
+        return {
+            "node_id": chosen.node_id,
+            "container_instance_arn": chosen.container_instance_arn,
+            "availability_zone": zone,
+            "eni": eni,
+            # With an interface to prepare a task is PROVISIONING first; others wait for the agent.
+            "last_status": "PROVISIONING" if eni else "PENDING",
+        }
+
+    def _group(self, spec: LaunchSpec) -> str | None:
+        """Name of the Auto Scaling group that the launch's capacity provider stands for."""
+        found = self._state.capacity_providers.by("region", spec.cluster.region)
+        return next((p.group_name for p in found if p.name == spec.capacity_provider and p.status == "ACTIVE"), None)
+
+    def _interface(self, spec: LaunchSpec, zone: str | None, ids: Ids) -> NetworkInterface | None:
+        network = self._networks.of(spec.cluster.region)
+        wanted = _awsvpc(spec)
+        # A subnet of the node's own zone first, then whatever the caller allows.
+        for subnet in sorted(self._subnets(spec), key=lambda s: s.availability_zone != zone):
+            address = self._state.addresses.next_free(subnet)
+            if address is not None:
+                return new_interface(
+                    subnet=subnet,
+                    address=address,
+                    security_groups=wanted.security_groups or (network.security_group_id,),
+                    assign_public_ip=wanted.assign_public_ip == "ENABLED",
+                    region=spec.cluster.region,
+                    ids=ids,
+                )
+        return None
+
+    def _subnets(self, spec: LaunchSpec) -> list[Subnet]:
+        network = self._networks.of(spec.cluster.region)
+        return [s for s in (network.subnet(i) for i in _awsvpc(spec).subnets) if s is not None]
+
+
+def _awsvpc(spec: LaunchSpec) -> ecs.AwsVpcConfiguration:
+    wanted = spec.network_configuration.awsvpc_configuration if spec.network_configuration else None
+    assert wanted is not None  # noqa: S101 -- validation refuses awsvpc without it
+    return wanted

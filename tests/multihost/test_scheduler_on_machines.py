@@ -1,0 +1,211 @@
+"""The service scheduler over four machines in two zones: where tasks go, and what moves them.
+
+``a1`` and ``a2`` are in one zone, ``b1`` in another; ``late`` joins in the course of the tests.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import pytest
+from conformance_support import BIN, wait_for
+from following_client import FollowingClient
+from multihost_site import CLUSTER, Site, opened
+
+ZONES = {"a1": "us-east-1a", "a2": "us-east-1a", "b1": "us-east-1b", "late": "us-east-1b"}
+GROUP, PROVIDER = "blue-machines", "blue"
+EVERY_ZONE = {"type": "spread", "field": "attribute:ecs.availability-zone"}
+EVERY_MACHINE = {"type": "spread", "field": "instanceId"}
+SERVE = "httpd -f -p 80 -h /www & trap 'exit 0' TERM; wait"
+CHECK = {"command": ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1/"], "interval": 5, "timeout": 2, "retries": 2}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, busybox_image: str) -> Iterator[Site]:
+    with opened(tmp_path_factory.mktemp("plane"), busybox_image, *ZONES) as site:
+        for name in ("a1", "a2", "b1"):
+            site.join(name, "--availability-zone", ZONES[name])
+        yield site
+
+
+def test_tasks_spread_over_zones_first_and_then_over_machines(site: Site) -> None:
+    definition = site.register()
+    service = site.service(definition, 4, placementStrategy=[EVERY_ZONE, EVERY_MACHINE])
+    plain = site.service(definition, 2)
+    aws(site, "services-stable", "--services", service, plain)
+    assert site.service_machines(service) == ["a1", "a2", "b1", "b1"]
+    for task in tasks_of(site, service):
+        assert task["availabilityZone"] == ZONES[site.machine_of(task)]
+        assert site.machines[site.machine_of(task)].engine.running(task["taskArn"])
+    # Services spread over the zones by themselves.
+    assert sorted(ZONES[name] for name in site.service_machines(plain)) == ["us-east-1a", "us-east-1b"]
+    reply = site.ecs.run_task(cluster=CLUSTER, taskDefinition=definition, count=6, placementStrategy=[EVERY_MACHINE])
+    assert reply["failures"] == []
+    alone = [task["taskArn"] for task in reply["tasks"]]
+    aws(site, "tasks-running", "--tasks", *alone)
+    assert Counter(site.machine_of(site.describe(arn)) for arn in alone) == {"a1": 2, "a2": 2, "b1": 2}
+    site.stop(*alone)
+    deleted(site, service, plain)
+
+
+def test_a_machine_that_joins_gets_what_waited_for_it(site: Site) -> None:
+    definition = site.register()
+    daemon = site.service(definition, None, schedulingStrategy="DAEMON")
+    distinct = site.service(definition, 4, placementConstraints=[{"type": "distinctInstance"}])
+    site.ecs.create_capacity_provider(name=PROVIDER, autoScalingGroupProvider={"autoScalingGroupArn": GROUP})
+    site.ecs.put_cluster_capacity_providers(
+        cluster=CLUSTER, capacityProviders=[PROVIDER], defaultCapacityProviderStrategy=[]
+    )
+    reply = site.ecs.run_task(
+        cluster=CLUSTER,
+        taskDefinition=definition,
+        count=2,
+        capacityProviderStrategy=[{"capacityProvider": PROVIDER, "weight": 1}],
+    )
+    assert reply["failures"] == []
+    waiting = [task["taskArn"] for task in reply["tasks"]]
+    aws(site, "services-stable", "--services", daemon)
+    site.until_service_on(distinct, "a1", "a2", "b1")
+    wait_for(
+        lambda: any("unable to place a task" in text for text in messages(site, distinct)),
+        what="the event about the fourth task",
+    )
+    with in_background(site, "services-stable", "--services", daemon, distinct) as stable:
+        with in_background(site, "tasks-running", "--tasks", *waiting) as running:
+            for arn in waiting:
+                task = site.describe(arn)
+                assert (task["lastStatus"], task["capacityProviderName"]) == ("PROVISIONING", PROVIDER)
+                assert "containerInstanceArn" not in task
+            assert site.service_machines(distinct) == ["a1", "a2", "b1"]
+
+            site.join("late", "--availability-zone", ZONES["late"], "--group", GROUP)
+            for arn in waiting:
+                assert site.machine_of(site.reaches(arn, "RUNNING")) == "late"
+            site.until_service_on(daemon, "a1", "a2", "b1", "late")
+            site.until_service_on(distinct, "a1", "a2", "b1", "late")
+            assert running.wait(timeout=60) == 0
+        assert stable.wait(timeout=60) == 0
+    assert site.instance("late")["capacityProviderName"] == PROVIDER
+    assert described(site, daemon)["desiredCount"] == 4
+    late = site.machines["late"].engine
+    for arn in (*waiting, *site.ecs.list_tasks(cluster=CLUSTER, containerInstance=site.instances["late"])["taskArns"]):
+        assert late.running(arn)
+    site.stop(*waiting)
+    deleted(site, daemon, distinct)
+    assert site.ecs.list_tasks(cluster=CLUSTER)["taskArns"] == []
+
+
+def test_draining_moves_tasks_above_the_floor_and_daemons_go_last(site: Site) -> None:
+    ports = [{"containerPort": 80}]
+    web = site.register(SERVE, {"healthCheck": CHECK, "portMappings": ports})
+    service = site.service(web, 6, placementStrategy=[EVERY_MACHINE])
+    daemon = site.service(site.register(), None, schedulingStrategy="DAEMON")
+    aws(site, "services-stable", "--services", service, daemon)
+    moved = [task["taskArn"] for task in tasks_of(site, service) if site.machine_of(task) == "a1"]
+    assert moved
+    (its_daemon,) = [task["taskArn"] for task in tasks_of(site, daemon) if site.machine_of(task) == "a1"]
+
+    def address(task: dict[str, Any]) -> str:
+        return site.machines[site.machine_of(task)].address
+
+    with FollowingClient(site.ecs, service, cluster=CLUSTER, address=address) as client:
+        site.set_state("a1", "DRAINING")
+        with in_background(site, "services-stable", "--services", service, daemon) as stable:
+            wait_for(lambda: site.instance("a1")["runningTasksCount"] == 0, what="nothing left on a1")
+            site.reaches(its_daemon, "STOPPED")
+            wait_for(lambda: "a1" not in site.service_machines(service), what="the service to be elsewhere")
+            wait_for(lambda: len(site.service_machines(service)) == 6, what="six tasks elsewhere")
+            assert stable.wait(timeout=60) == 0
+    assert client.wrong == []
+    assert min(client.fewest_healthy, client.fewest_answers) >= 6
+    ends: list[datetime] = [site.reaches(arn, "STOPPED")["stoppedAt"] for arn in moved]
+    assert site.describe(its_daemon)["stoppingAt"] >= max(ends)
+    assert site.service_machines(daemon) == sorted({"a2", "b1", "late"} & set(site.instances))
+    for arn in (*moved, its_daemon):
+        assert not site.machines["a1"].engine.running(arn)
+    site.set_state("a1", "ACTIVE")
+    site.until_service_on(daemon, *site.instances)
+    deleted(site, service, daemon)
+
+
+def test_what_a_lost_machine_ran_is_replaced_elsewhere(site: Site) -> None:
+    definition = site.register()
+    service = site.service(definition, 2, placementStrategy=[EVERY_ZONE], availabilityZoneRebalancing="DISABLED")
+    daemon = site.service(definition, None, schedulingStrategy="DAEMON")
+    aws(site, "services-stable", "--services", service, daemon)
+    before = {task["taskArn"]: site.machine_of(task) for task in tasks_of(site, service) + tasks_of(site, daemon)}
+    lost = next(name for name in site.service_machines(service) if ZONES[name] == "us-east-1b")
+    survivors = [name for name in site.instances if name != lost]
+    site.machines[lost].kill()
+    assert not site.machines[lost].engine.answers()
+    wait_for(lambda: not site.instance(lost)["agentConnected"], seconds=60, what="the loss to be noticed")
+    gone = site.instances[lost]
+    there = [arn for arn, name in before.items() if name == lost]
+    assert len(there) == 2
+    # Nobody here can know whether they still run, so nothing is made up.
+    assert {site.describe(arn)["connectivity"] for arn in there} == {"DISCONNECTED"}
+
+    forced = ("ecs", "deregister-container-instance", "--cluster", CLUSTER, "--container-instance", gone, "--force")
+    site.installation.aws(*forced)
+    aws(site, "services-stable", "--services", service, daemon)
+    del site.instances[lost]
+    assert site.service_machines(daemon) == sorted(survivors)
+    assert set(site.service_machines(service)) <= set(survivors)
+    assert len(site.service_machines(service)) == 2
+    for arn in there:
+        task = site.describe(arn)
+        assert (task["lastStatus"], task["stoppedReason"]) == (
+            "STOPPED",
+            "Container instance deregistration forced by user",
+        )
+    kept = {arn for arn, name in before.items() if name != lost}
+    assert kept <= {task["taskArn"] for task in tasks_of(site, service) + tasks_of(site, daemon)}
+    deleted(site, service, daemon)
+
+
+def aws(site: Site, waiter: str, *arguments: str) -> None:
+    """``aws ecs wait``, to its end."""
+    site.installation.aws("ecs", "wait", waiter, "--cluster", CLUSTER, *arguments)
+
+
+@contextmanager
+def in_background(site: Site, waiter: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """``aws ecs wait`` in a process of its own, ended with the block if it still waits."""
+    command = [str(BIN / "aws"), "ecs", "wait", waiter, "--cluster", CLUSTER, *arguments]
+    with subprocess.Popen(command, env=site.installation.client_environ()) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def deleted(site: Site, *services: str) -> None:
+    """Delete the services and wait until nothing of them is left."""
+    for service in services:
+        site.ecs.delete_service(cluster=CLUSTER, service=service, force=True)
+    aws(site, "services-inactive", "--services", *services)
+    for service in services:
+        assert tasks_of(site, service) == []
+
+
+def described(site: Site, service: str) -> dict[str, Any]:
+    (found,) = site.ecs.describe_services(cluster=CLUSTER, services=[service])["services"]
+    result: dict[str, Any] = found
+    return result
+
+
+def messages(site: Site, service: str) -> list[str]:
+    return [event["message"] for event in described(site, service)["events"]]
+
+
+def tasks_of(site: Site, service: str) -> list[dict[str, Any]]:
+    """The service's tasks that nobody told to stop."""
+    arns = site.ecs.list_tasks(cluster=CLUSTER, serviceName=service)["taskArns"]
+    tasks: list[dict[str, Any]] = site.ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
+    return tasks
