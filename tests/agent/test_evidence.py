@@ -348,6 +348,7 @@ async def test_what_comes_while_the_agent_stops_is_dropped() -> None:
 
 async def test_without_output_nothing_printed_is_read_or_told() -> None:
     async with Gathering() as it:
+        it.running.cancel()
         it.gatherer = EvidenceGatherer(it.runtime, it.sender, it.clock, it.sleep, output=False)  # type: ignore[arg-type]
         it.running = it.group.create_task(it.gatherer.run())
         await asyncio.sleep(0)

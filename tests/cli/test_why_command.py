@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openecs.cli.why import lines, path_of
+from openecs.cli.why import lines, path_of, printable
 from openecs.errors import OperatorError
 
 PREFIX = "arn:aws:ecs:eu-west-1:123456789012"
@@ -89,3 +89,32 @@ def test_an_answer_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     gone = answer | {"status": None, "now": [], "failures": [], "timeline": []}
     assert list(lines(gone)) == ["service arn", "  0 of 1 tasks run"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain text, \u00e4\u4e2d \U0001f600", "plain text, \u00e4\u4e2d \U0001f600"),
+        ("\x1b]0;owned\x07", r"\x1b]0;owned\x07"),
+        ("\x9b31m", r"\x9b31m"),
+        ("a\nservice web ACTIVE\r\tb", r"a\nservice web ACTIVE\r\tb"),
+        ("\x7f\x00\x85\u2028", r"\x7f\x00\x85\u2028"),
+        ("\u202egnp.exe\u2066\u200f\u061c", r"\u202egnp.exe\u2066\u200f\u061c"),
+        ("\udc80", r"\udc80"),
+    ],
+)
+def test_what_containers_print_cannot_move_the_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_every_part_of_an_answer_is_made_printable() -> None:
+    bad = "\x1b]0;x\x07\x9b\n"
+    line = {"at": 1.0, "what": bad, "text": bad, "details": [bad]}
+    group = {"cause": bad, "count": 1, "last_at": 1.0, "tasks": [bad]}
+    answer = {
+        "subject": bad, "id": bad, "status": bad, "summary": bad, "now": [line], "failures": [group],
+        "timeline": [line],
+    }  # fmt: skip
+    shown = list(lines(answer))
+    assert len(shown) == 14
+    assert all(text.isprintable() for text in shown)

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 from control_kit import CLUSTER, PREFIX, World, deployment, new_service, running_loop
 
-from openecs.control.historian import PRUNE_INTERVAL, RETENTION, Historian
+from openecs.control.historian import PRUNE_INTERVAL, REPEAT_AFTER, RETENTION, Historian
 from openecs.control.launch_spec import LaunchSpec
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.history import Actor, HistoryEntry
 from openecs.model.task import Task
 from openecs.model.task_state import apply_health, declare_stopped, request_stop
+from openecs.shapes import ecs
 from openecs.state.journal.protocol import HistoryQuery
 from openecs.wire.call import acting
 
@@ -28,16 +29,16 @@ def time() -> VirtualTime:
 @pytest.fixture
 def world(time: VirtualTime) -> World:
     world = World(time)
-    Historian(world.state, time)
+    Historian(world.state, time, strict=True)
     return world
 
 
 async def of_task(world: World, task: Task) -> list[HistoryEntry]:
-    return await world.state.store.history(HistoryQuery(task_id=task.arn.rsplit("/", 1)[-1]))
+    return await world.state.store.history(HistoryQuery("task", task.arn.rsplit("/", 1)[-1]))
 
 
 async def of_service(world: World, kind: str) -> list[HistoryEntry]:
-    entries = await world.state.store.history(HistoryQuery(service_arn=f"{PREFIX}:service/default/web"))
+    entries = await world.state.store.history(HistoryQuery("service", f"{PREFIX}:service/default/web"))
     return [entry for entry in entries if entry.kind == kind]
 
 
@@ -197,7 +198,7 @@ async def test_calls_that_change_a_service_tell_who_and_what(world: World) -> No
         "ecs-svc/2: PRIMARY deployment of web:2 begins",
         "ecs-svc/1: PRIMARY -> ACTIVE",
     ]
-    found = await world.state.store.history(HistoryQuery(deployment_id="ecs-svc/2"))
+    found = await world.state.store.history(HistoryQuery("deployment", "ecs-svc/2"))
     assert [e.text for e in found] == ["ecs-svc/2: PRIMARY deployment of web:2 begins"]
 
 
@@ -213,14 +214,14 @@ async def test_draining_an_instance_is_found_by_its_cluster(world: World) -> Non
     token = acting.set(Actor(ROOT.principal, "UpdateContainerInstancesState"))
     world.set_instance(instance, "DRAINING")
     acting.reset(token)
-    (entry,) = await world.state.store.history(HistoryQuery(cluster_arn=CLUSTER))
+    (entry,) = await world.state.store.history(HistoryQuery("cluster", CLUSTER))
     assert entry.text == (
         f"container instance a became DRAINING by {ROOT.principal} with UpdateContainerInstancesState"
     )
 
 
 async def test_history_is_forgotten_after_its_time(world: World, time: VirtualTime) -> None:
-    historian = Historian(world.state, time)
+    historian = Historian(world.state, time, strict=True)
     world.add_node("a")
     (old,) = launch(world)
     await time.advance(RETENTION / 2)
@@ -233,3 +234,55 @@ async def test_history_is_forgotten_after_its_time(world: World, time: VirtualTi
         pruning.cancel()
     assert await of_task(world, old) == []
     assert len(await of_task(world, young)) == 1
+
+
+async def test_the_values_of_overriding_variables_are_not_kept(world: World) -> None:
+    world.add_node("a")
+    pair = ecs.KeyValuePair(name="PASSWORD", value="hunter2")
+    bare = ecs.ContainerOverride(name="side", command=("sleep",))
+    overrides = ecs.TaskOverride(
+        container_overrides=(ecs.ContainerOverride(name="web", environment=(pair,)), bare)
+    )
+    (task,) = launch(world)
+    task = msgspec.structs.replace(task, overrides=overrides)
+    world.put(declare_stopped(task, now=3.0, stop_code="UserInitiated", reason=""))
+    entries = await of_task(world, task)
+    assert b"hunter2" not in msgspec.json.encode(entries)
+    kept = msgspec.convert(msgspec.to_builtins(entries[-1].facts["task"]), Task).overrides
+    named = ecs.ContainerOverride(name="web", environment=(ecs.KeyValuePair(name="PASSWORD"),))
+    assert kept == ecs.TaskOverride(container_overrides=(named, bare))
+
+
+def unplaced(world: World, deployment_id: str | None, now: float) -> None:
+    """Note that tasks found no node, for the same reason as ever."""
+    with world.state.transaction() as tx:
+        tx.note(
+            HistoryEntry(
+                at=now,
+                kind="not-placed",
+                text=f"at {now}",
+                service_arn=f"{PREFIX}:service/default/web",
+                deployment_id=deployment_id,
+                facts={"rejected": {"AGENT": 1}},
+            )
+        )
+
+
+async def test_a_clock_that_was_ahead_does_not_hide_news(world: World) -> None:
+    for now in (1e9, 5.0, 6.0, 5.0 + REPEAT_AFTER):
+        unplaced(world, "ecs-svc/1", now)
+    told = [entry.text for entry in await of_service(world, "not-placed")]
+    assert sorted(told) == sorted(["at 5.0", f"at {5.0 + REPEAT_AFTER}", f"at {1e9}"])
+
+
+async def test_what_is_over_leaves_nothing_in_the_historians_memory(world: World, time: VirtualTime) -> None:
+    historian = Historian(world.state, time, strict=True)
+    world.put(new_service(world, 1))
+    unplaced(world, "ecs-svc/1", 1.0)
+    unplaced(world, None, 1.0)
+    assert len(historian._not_placed) == 2
+    world.put(msgspec.structs.replace(world.service(), deployments=(deployment(2, 5.0),)))
+    assert list(historian._not_placed) == [f"{PREFIX}:service/default/web"]
+    unplaced(world, "ecs-svc/2", 2.0)
+    world.put(msgspec.structs.replace(world.service(), status="INACTIVE"))
+    assert historian._not_placed == {}

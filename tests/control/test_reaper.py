@@ -14,7 +14,9 @@ from openecs.model.service import ServiceEvents, TaskSetSettings
 from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from openecs.model.tags import ResourceTags
 from openecs.model.task import Task
+from openecs.planning import reap_plan
 from openecs.shapes import ecs
+from openecs.state.store import Transaction
 
 DEFINITION = f"{PREFIX}:task-definition/web:1"
 
@@ -234,3 +236,38 @@ async def test_the_tags_of_a_task_set_go_with_it(world: World, time: VirtualTime
         last = msgspec.structs.replace(sets[1], status="INACTIVE")
         world.put(msgspec.structs.replace(service, status="INACTIVE", deployments=(last,), deleted_at=time.now()))
         await time.run_until(lambda: not tagged(), within=1.0)
+
+
+def test_who_names_a_revision_is_known_without_a_look_at_all_deployments(
+    world: World, time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+):
+    """At a resync every revision of a service is looked at: not every deployment for each of them."""
+    start = time.now() - 100 * DAY
+    world.put(*(revision(n, start) for n in range(200)), *(rollout(n, time.now(), n - 1) for n in range(1, 200, 2)))
+    reaper = Reaper(world.state, time)
+    looks = 0
+    named = reap_plan.named_revisions
+
+    def counted(deployment: ServiceDeployment) -> set[str]:
+        nonlocal looks
+        looks += 1
+        return named(deployment)
+
+    monkeypatch.setattr(reap_plan, "named_revisions", counted)
+    for number in range(200):
+        reaper.reconcile(f"service_revision:{revision(number, start).arn}")
+    assert (looks, len(world.state.service_revisions)) == (0, 200)
+    # What was undone still counts, what was forgotten does not.
+    with pytest.raises(KeyError), world.state.transaction() as tx:
+        _delete_and_fail(tx, rollout(3, time.now(), 2))
+    with world.state.transaction() as tx:
+        tx.delete(rollout(7, time.now(), 6))
+        tx.put(rollout(9, time.now(), 6))
+    for number in (2, 3, 6, 7, 8, 9):
+        reaper.reconcile(f"service_revision:{revision(number, start).arn}")
+    assert set(range(200)) - set(numbers(world.state.service_revisions)) == {7, 8}
+
+
+def _delete_and_fail(tx: Transaction, record: ServiceDeployment) -> None:
+    tx.delete(record)
+    raise KeyError("undone")

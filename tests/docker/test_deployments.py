@@ -212,8 +212,8 @@ def test_a_crash_loop_is_slowed_down_and_says_so(service: DeployedService) -> No
 def delays(service: DeployedService, deployment: str) -> list[int]:
     """The delays that the service told of a deployment, in seconds."""
     slowed = re.compile(
-        rf"\(deployment {deployment}\) tasks exit by themselves soon after they start\. "
-        r"The next task is started (\d+) seconds? after the last one exited\."
+        rf"\(deployment {deployment}\) tasks exit or fail their health checks soon after they start\. "
+        r"The next task is started (\d+) seconds? after the last one ended\."
     )
     return [int(match[1]) for message in service.messages() if (match := slowed.fullmatch(message))]
 

@@ -72,7 +72,7 @@ class Plane:
         self.services = ServiceController(self.state, self.launcher, self.clock, self.ids)
         self.provisioning = Provisioning(self.state, self.launcher, self.clock, self.ids)
         self.reaper = Reaper(self.state, self.clock)
-        self.historian = Historian(self.state, self.clock)
+        self.historian = Historian(self.state, self.clock, strict=True)
         self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=self.clock, secret=b"s" * 32)
         self.agents = AgentGateway(
             self.state,

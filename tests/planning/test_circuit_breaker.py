@@ -213,3 +213,22 @@ def test_the_moment_a_task_became_healthy():
     running = msgspec.structs.replace(task, started_at=START)
     assert circuit_breaker.became_healthy(running) == START + 10
     assert circuit_breaker.became_healthy(msgspec.structs.replace(running, stopped_at=START + 9)) == float("inf")
+
+
+def test_a_count_from_now_on_leaves_out_what_ended_by_a_clock_that_was_set_back():
+    simulation = Simulation(service(3))
+    simulation.step()
+    first, second, third = simulation.alive()
+    simulation.now += 3600
+    simulation.fails_to_start(first)
+    simulation.now -= 3600
+    simulation.fails_to_start(second)
+    stopped = [task for task in simulation.tasks.values() if task.stopped]
+    mark = circuit_breaker.counted_up_to(stopped, simulation.now)
+    record = deployment(1, breaker=mark)
+    for now in (simulation.now, simulation.now + 7200):
+        assert circuit_breaker.count(simulation.service, record, stopped, stopped, now).count == 0
+    simulation.now += 1
+    simulation.fails_to_start(third)
+    stopped.append(simulation.tasks[third.arn])
+    assert circuit_breaker.count(simulation.service, record, stopped, stopped, simulation.now).count == 1

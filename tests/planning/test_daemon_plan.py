@@ -6,6 +6,7 @@ import msgspec
 from daemon_simulation import DaemonSimulation, daemon
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from service_simulation import configuration
 
 from openecs.shapes import ecs
 
@@ -354,3 +355,95 @@ def test_random_histories_never_double_up_and_end_with_one_task_each(minimum, he
         assert [task.deployment_id for task in simulation.on(name)] == [newest], simulation.describe()
     assert len(simulation.service.deployments) == 1
     assert simulation.step().actions == ()
+
+
+def stalled(*instances: str) -> DaemonSimulation:
+    """A DAEMON service whose newest deployment FAILED without a rollback."""
+    options = {"maximum": 100, "rollback": False, "threshold": ("COUNT", 1)}
+    simulation = DaemonSimulation(daemon(deployment_configuration=configuration(minimum=0, **options)), *instances)
+    for _ in range(10):
+        simulation.step()
+        simulation.everything_goes_well()
+        simulation.now += 6
+    simulation.service = msgspec.structs.replace(
+        simulation.service, deployment_configuration=configuration(minimum=60, **options)
+    )
+    simulation.update(2)
+    while simulation.service.primary.rollout_state == "IN_PROGRESS":
+        simulation.step()
+        simulation.stops_end()
+        for task in simulation.alive("ecs-svc/2"):
+            simulation.ends(task, "TaskFailedToStart")
+        simulation.now += 5
+    return simulation
+
+
+def go_on(simulation: DaemonSimulation, rounds: int = 6) -> None:
+    for _ in range(rounds):
+        simulation.step()
+        simulation.everything_goes_well()
+        simulation.now += 100
+
+
+def test_a_stalled_deployment_leaves_no_instance_without_the_revision_that_worked():
+    simulation = stalled("a", "b", "c")
+    go_on(simulation)
+    assert [len(simulation.on(name)) for name in "abc"] == [1, 1, 1]
+    simulation.ends(simulation.on("a")[0])
+    go_on(simulation)
+    simulation.join("d")
+    go_on(simulation)
+    assert [task.deployment_id for name in "abcd" for task in simulation.on(name)] == ["ecs-svc/1"] * 4
+    assert simulation.service.desired_count == 4
+    # A machine that is drained loses it, and all of them do not take the deployment with them.
+    for name in "abcd":
+        simulation.drain(name)
+    go_on(simulation)
+    assert simulation.alive() == []
+    simulation.join("e")
+    go_on(simulation)
+    assert [task.deployment_id for task in simulation.on("e")] == ["ecs-svc/1"]
+
+
+def test_a_stalled_deployment_starts_the_old_revision_only_where_it_belongs():
+    simulation = stalled("a", "b")
+    simulation.join("d")
+    simulation.unsuitable["d"] = frozenset({"ecs-svc/1"})
+    go_on(simulation)
+    assert simulation.on("d") == []
+    assert not simulation.alive("ecs-svc/2")
+
+
+def test_unhealthy_tasks_of_a_stalled_service_are_replaced():
+    simulation = stalled("a", "b")
+    (task,) = simulation.on("a")
+    container = msgspec.structs.replace(task.containers[0], has_health_check=True)
+    simulation.change(task, containers=(container,), health_status="UNHEALTHY")
+    go_on(simulation)
+    assert [one.arn != task.arn for one in simulation.on("a")] == [True]
+
+
+def test_a_running_task_that_is_not_healthy_yet_stays_while_its_instance_has_others():
+    simulation = DaemonSimulation(daemon(), "a", "b", health_check=True)
+    simulation.step()
+    (task,), (pending,) = simulation.on("a"), simulation.on("b")
+    simulation.runs(task)
+    simulation.drain("a", occupied=True)
+    simulation.drain("b", occupied=True)
+    plan = simulation.step()
+    assert [stop.task_arn for stop in plan.stops] == [pending.arn]
+    simulation.set("a", occupied=False)
+    simulation.change(task, protected_until=simulation.now + 60)
+    assert simulation.step().stops == ()
+    simulation.change(task, protected_until=None)
+    assert [stop.task_arn for stop in simulation.step().stops] == [task.arn]
+
+
+def test_one_step_stops_only_so_many_tasks():
+    names = [f"i{number}" for number in range(300)]
+    simulation = running(*names)
+    for name in names:
+        simulation.drain(name)
+    assert len(simulation.step().stops) == 250
+    simulation.stops_end()
+    assert len(simulation.step().stops) == 50

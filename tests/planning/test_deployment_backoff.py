@@ -95,3 +95,59 @@ def test_counting_again_changes_nothing_and_order_does_not_matter(outcomes, orde
     order.shuffle(tasks)
     assert account(first, tasks) is first
     assert account(deployment(1), tasks) == first
+
+
+def sick_task(number: int, at: float, healthy_at: float | None):
+    return msgspec.structs.replace(
+        failed_task(at),
+        arn=f"s{number}",
+        started_at=START,
+        healthy_at=healthy_at,
+        stop_code="ServiceSchedulerInitiated",
+        stopped_reason="Task failed container health checks",
+    )
+
+
+def test_health_checks_that_fail_again_and_again_slow_a_deployment_down():
+    never = [sick_task(n, START + 100 + n, None) for n in range(3)]
+    held = backoff.state(account(deployment(1), never), 1, START + 102.5)
+    assert held is not None
+    assert (held.failures, held.delay) == (3, 2.0)
+    soon = [sick_task(n, START + 1000 + n, START + 800) for n in range(3)]
+    assert account(deployment(1), soon).crashes.count == 3
+    # One that was healthy for long is replaced like any other.
+    late = [sick_task(n, START + 1000 + n, START + 600) for n in range(3)]
+    assert account(deployment(1), late).crashes.count == 0
+
+
+def test_a_revision_that_never_becomes_healthy_is_not_started_without_pause():
+    simulation = Simulation(service(1), health_check=True)
+    for _ in range(720):
+        simulation.step()
+        for task in list(simulation.tasks.values()):
+            if task.stopped:
+                continue
+            if task.desired_status == "STOPPED":
+                simulation.finishes_stopping(task)
+            elif task.last_status == "PENDING":
+                simulation.runs(task)
+            else:
+                simulation.change(task, health_status="UNHEALTHY")
+        simulation.now += 5
+    assert len(simulation.started) < 30
+    assert any("health checks soon after they start" in text for text in simulation.said)
+
+
+def test_a_clock_that_is_set_back_makes_nothing_good_that_fails_afterwards():
+    """The update, and the start of a task, are an hour ahead then."""
+    later = START + 3600
+    updated = deployment(1, updated_at=later)
+    record = backoff.account(updated, [], [started_task(later)], later)
+    tasks = [started_task(later), *(failed_task(START + at) for at in range(1, 6))]
+    for task in tasks[1:]:
+        known = [one for one in tasks if (one.stopped_at or 0.0) <= (task.stopped_at or 0.0)]
+        record = backoff.account(record, [one for one in known if one.stopped], known, task.stopped_at)
+    assert record.failed_tasks == 5
+    held = backoff.state(record, 1, START + 5)
+    assert held is not None
+    assert held.until == START + 5 + held.delay

@@ -90,11 +90,11 @@ def test_a_crash_loop_says_how_long_it_waits_once_per_delay():
         for task in simulation.alive():
             simulation.exits(task) if task.last_status == "RUNNING" else simulation.runs(task)
         simulation.now += 0.25
-    said = [text for text in simulation.said if "exit by themselves" in text]
+    said = [text for text in simulation.said if "tasks exit or fail" in text]
     assert len(said) == len(set(said)) >= 6
     assert said[:2] == [
-        "(service web) (deployment ecs-svc/1) tasks exit by themselves soon after they start. "
-        f"The next task is started {delay} after the last one exited."
+        "(service web) (deployment ecs-svc/1) tasks exit or fail their health checks soon after they start. "
+        f"The next task is started {delay} after the last one ended."
         for delay in ("1 second", "2 seconds")
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openecs.ids import SeededIds
 from openecs.planning import service_events as events
+from openecs.planning import zone_events
 from openecs.shapes import ecs
 
 NOW = 1_700_000_000.0
@@ -83,3 +84,54 @@ def test_steady_state_may_be_said_each_time_it_is_reached():
     ids = SeededIds()
     kept = events.append((), [events.steady_state("web")], now=NOW, ids=ids)
     assert len(events.append(kept, [events.steady_state("web")], now=NOW + 10, ids=ids)) == 2
+
+
+def test_a_condition_is_the_same_whichever_instance_is_the_closest_one():
+    ids = SeededIds()
+    kept = events.append((), [place("RESOURCE:MEMORY", arn="arn:x/i1")], now=NOW, ids=ids)
+    assert events.append(kept, [place("RESOURCE:MEMORY", arn="arn:x/i2")], now=NOW + 60, ids=ids) == kept
+    assert "(container-instance i1)" in (kept[0].message or "")
+    # For another reason it is another condition.
+    assert len(events.append(kept, [place("RESOURCE:CPU", arn="arn:x/i2")], now=NOW + 60, ids=ids)) == 2
+
+
+def test_what_happens_is_told_each_time():
+    ids = SeededIds()
+    happened = [
+        events.stopped_pending("web", 1),
+        events.deployment_completed("web", "ecs-svc/1"),
+        events.deployment_failed("web", "ecs-svc/2", "tasks failed to start."),
+        events.rolling_back("web", "ecs-svc/1"),
+    ]
+    kept = events.append((), happened, now=NOW, ids=ids)
+    assert len(events.append(kept, happened, now=NOW + 60, ids=ids)) == 2 * len(happened)
+
+
+def test_every_lasting_condition_is_told_once():
+    ids = SeededIds()
+    conditions = [
+        place("RESOURCE:CPU"),
+        place("", fargate=True),
+        events.start_impaired("web"),
+        events.exits_early("web", "ecs-svc/1", 8.0),
+        events.scale_in_blocked("web", "ecs-svc/1", 2),
+        events.blocked_by_configuration("web"),
+        events.launch_refused("web", "Something is wrong"),
+        events.launch_refused("web", events.NO_INSTANCES_OF_PROVIDER),
+        events.too_many_waiting("web"),
+        zone_events.unbalanced("web", {"a": 3, "b": 0}),
+        zone_events.balanced("web", {"a": 3, "b": 3}),
+        zone_events.stopped_rebalancing("web"),
+        zone_events.unable_to_place("web", "a", fargate=False),
+        zone_events.protected("web", "ecs-svc/1", 3),
+    ]
+    kept = events.append((), conditions, now=NOW, ids=ids)
+    assert len(kept) == len(conditions)
+    assert events.append(kept, conditions, now=NOW + 60, ids=ids) == kept
+
+
+def test_too_many_waiting_tasks_are_told_in_aws_words():
+    assert events.too_many_waiting("web") == (
+        "(service web) was unable to place tasks in your cluster because the tasks provisioning capacity limit was "
+        "exceeded."
+    )

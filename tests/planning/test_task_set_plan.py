@@ -309,3 +309,34 @@ def test_random_histories_end_with_every_set_at_its_share(desired, health_check,
         assert len(simulation.healthy(one.id)) == len(simulation.alive(one.id)) == share, simulation.describe()
         assert one.task_set.stability_status == "STEADY_STATE"
     assert simulation.step().actions == ()
+
+
+def test_running_tasks_that_are_not_healthy_yet_leave_a_drained_instance_when_enough_serve():
+    simulation = Sets(external(2, task_set(1)), health_check=True)
+    simulation.step()
+    one, two = simulation.alive()
+    simulation.runs(one)
+    simulation.runs(two)
+    simulation.change(two, protected_until=simulation.now + 3600)
+    simulation.draining = {one.container_instance_arn, two.container_instance_arn}
+    plan = simulation.step()
+    assert plan.stops == ()
+    assert [start.count for start in plan.starts] == [2]
+    for task in simulation.alive()[2:]:
+        simulation.change(task, container_instance_arn="elsewhere")
+        simulation.runs(task, "HEALTHY")
+    plan = simulation.step()
+    assert [stop.task_arn for stop in plan.stops] == [one.arn]
+    assert plan.wake_at == simulation.tasks[two.arn].protected_until
+
+
+def test_one_step_stops_only_so_many_tasks():
+    simulation = Sets(external(150, task_set(1), task_set(2)), nodes=30)
+    for _ in range(4):
+        simulation.step()
+        simulation.everything_goes_well()
+    simulation.change_set(1, status="DRAINING")
+    simulation.change_set(2, status="DRAINING")
+    assert len(simulation.step().stops) == 250
+    simulation.everything_goes_well()
+    assert len(simulation.step().stops) == 50

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from clients import Clients
-from workload import IMAGE
 
 from openecs.errors import AWSError
 from openecs.shapes import ecs
@@ -56,7 +55,6 @@ class Faults:
             self.clock_skips: 0.8,
             self.drain_instance: 1.2,
             self.interrupt_spot: 1.0,
-            self.move_tag: 1.0,
             self.retire_node: 0.15,
             self.lose_host: 0.1,
             self.long_quiet: 0.1,
@@ -250,12 +248,6 @@ class Faults:
             self.world.note(f"interruption: {error.code}")
         else:
             self.world.note("a spot task is interrupted")
-
-    async def move_tag(self) -> None:
-        """Somebody pushes another image under the same tag."""
-        moved = self.world.moved_tags
-        moved[IMAGE] = moved.get(IMAGE, 0) + 1
-        self.world.note(f"the tag {IMAGE} is moved")
 
     async def lose_host(self) -> None:
         """It burns down.  Hosts of the Fargate pool are spared: there is no call that gives their tasks up."""

@@ -228,7 +228,9 @@ class Checker:
             if self.running.get((task.arn, container.name)):
                 self.wrong(f"{task.arn} is STOPPED and its container {container.name} runs")
             real = self.exits.get((task.arn, container.name))
-            if real is not None and container.exit_code != real:
+            # Given up in the moment in which the engine started it after all, and then taken away.
+            given_up = container.exit_code is None and "DockerTimeoutError" in (container.reason or "")
+            if real is not None and container.exit_code != real and not given_up:
                 self.wrong(f"{task.arn}: {container.name} ended with {real} and is shown with {container.exit_code}")
             if "already allocated" in (container.reason or ""):
                 self.wrong(f"{task.arn}: {container.name} was given a port that another one had: {container.reason}")

@@ -112,6 +112,8 @@ class QuietServices:
             return None
         if service.placement_constraints or primary.capacity_provider_strategy or primary.launch_type == "FARGATE":
             return None
+        if primary.rollout_state != "COMPLETED":
+            return None
         if upper <= service.desired_count or family(primary.task_definition_arn) in (*FAILING, "zonal"):
             return None
         counts = Counter(task.availability_zone for task in running)

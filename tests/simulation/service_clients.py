@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from clients import Clients
-from workload import AWSVPC, FAILING, LASTING, NEVER_HEALTHY
+from workload import AWSVPC, FAILING, IMAGE, LASTING, NEVER_HEALTHY
 
 from openecs.errors import AWSError, Retryable
 from openecs.shapes import ecs
@@ -73,6 +73,7 @@ class ServiceClients:
             self.roll_out_what_fails: 1.5,
             self.stop_deployment: 1.0,
             self.change_task_sets: 3.0,
+            self.push_image: 1.5,
             self.delete_service: 0.7,
             self.look_at_deployments: 1.0,
         }
@@ -170,6 +171,12 @@ class ServiceClients:
             deployment_controller=ecs.DeploymentController(type="EXTERNAL"),
         )
         return ServiceModel(name, "", {desired}, kind="external", vague=True), request
+
+    async def push_image(self) -> None:
+        """Another image under the tag that everybody uses."""
+        moved = self.world.moved_tags
+        moved[IMAGE] = moved.get(IMAGE, 0) + 1
+        self.world.note(f"the tag of {IMAGE} is moved")
 
     # -- what happens to them -------------------------------------------------------------
 

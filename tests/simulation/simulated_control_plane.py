@@ -80,7 +80,7 @@ class ControlPlane:
         self.state = State(self.journal)
         self.state.store.load()
         observer.loaded(self.state)
-        self.historian = Historian(self.state, clock)
+        self.historian = Historian(self.state, clock, strict=True)
         ring = KeyRing(MASTER_KEY)
         self.keys = Keys(self.state, ring, ACCOUNT)
         self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=clock, secret=SECRET)

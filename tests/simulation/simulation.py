@@ -45,6 +45,10 @@ from openecs.wire.sigv4 import Credentials
 MISTAKES = ("reconcile.bug", "internal error", "report refused, dropped", "task has no task definition")
 
 
+#: Commits that are too many for one moment.
+AT_ONCE = 1000
+
+
 class BrokenError(Exception):
     """A rule was broken; the text says which."""
 
@@ -118,6 +122,8 @@ class World:
         self.nodes: list[Node] = []
         #: Commits of all incarnations of the control plane.
         self.commits = 0
+        #: The time of the last commit, and how many there were at that time.
+        self._at_once = (0.0, 0)
         #: What clients know of their services.
         self.services: dict[str, ServiceModel] = {}
 
@@ -151,6 +157,10 @@ class World:
     def committed(self, changes: list[Change]) -> None:
         """A commit of the control plane: checked, and perhaps its last one."""
         self.commits += 1
+        at, count = self._at_once
+        self._at_once = (self.loop.time(), count + 1) if at == self.loop.time() else (self.loop.time(), 1)
+        if count == AT_ONCE:
+            self.wrong(f"{AT_ONCE} commits in one moment: somebody writes for ever")
         self.checker.committed(changes)
         if self.aim_control_plane is not None:
             self.aim_control_plane -= 1

@@ -48,7 +48,7 @@ def test_a_stop_that_is_not_said_again_after_a_reconnect(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Connection, "_begin", begin)
     monkeypatch.setattr(Connection, "_should_run", lambda self, arn: arn in self._state.tasks)
-    find("without inputs: .*(desired STOPPED|DRAINING|runs)")
+    find("without inputs: .*(desired STOPPED|DRAINING|runs|PENDING)")
 
 
 def test_protection_that_is_not_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_capacity_that_is_not_given_back(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_capacity_that_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Usage, "_add", lambda self, task, sign: None)
-    find("its tasks hold|gave a host port twice|counts NodeUsage")
+    find("to be alone|its tasks hold|gave a host port twice|counts NodeUsage")
 
 
 def test_a_status_that_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,16 @@ def _deployment_of(reference: str, region: str, client: Client) -> str:
 
 
 def lines(answer: dict[str, Any]) -> Iterator[str]:
-    """What to print of an answer."""
+    """What to print of an answer, one line each, whatever containers printed."""
+    return (printable(line) for line in _lines(answer))
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows as it is: control characters, line ends and what turns its direction are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _lines(answer: dict[str, Any]) -> Iterator[str]:
     status = f" {answer['status']}" if answer["status"] else ""
     yield f"{answer['subject']} {answer['id']}{status}"
     yield f"  {answer['summary']}"

@@ -84,8 +84,8 @@ class DaemonInstances:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        #: (service, container instance) → until when not to try again.
-        self._refused: dict[tuple[str, str], float] = {}
+        #: Service → container instance → until when not to try again.
+        self._refused: dict[str, dict[str, float]] = {}
         #: Service → what its deployments need and the answers for instances.
         self._known: dict[str, _Answers] = {}
         #: Cluster → how often one of its instances, or their nodes, changed.
@@ -106,6 +106,7 @@ class DaemonInstances:
         found = []
         known: dict[str, _Known] = {}
         lasting = not dynamic
+        refusals = self._refused.get(service.arn, {})
         for instance in self._state.container_instances.by("cluster", service.cluster_arn):
             node = self._state.nodes.get(instance.node_id)
             if node is None or instance.status == "INACTIVE":
@@ -117,7 +118,7 @@ class DaemonInstances:
                 answer = _Known(instance, node, matches)
             known[instance.arn] = answer
             active = instance.status == "ACTIVE"
-            refused = bool(self._refused) and self._refused.get((service.arn, instance.arn), 0.0) > now
+            refused = bool(refusals) and refusals.get(instance.arn, 0.0) > now
             lasting = lasting and active and not refused
             found.append(
                 DaemonInstance(
@@ -135,15 +136,20 @@ class DaemonInstances:
 
     def refuse(self, service: Service, instance_arns: Iterable[str], now: float) -> None:
         """These instances had no room for a task of the service."""
-        for arn in instance_arns:
-            self._refused[service.arn, arn] = now + REFUSAL_LASTS
-        self._answers(service).number = -1
+        refused = dict.fromkeys(instance_arns, now + REFUSAL_LASTS)
+        if refused:
+            self._refused.setdefault(service.arn, {}).update(refused)
+            self._answers(service).number = -1
+
+    def try_again_at(self, service: Service, now: float) -> float | None:
+        """When the first refusal is over (epoch seconds) that keeps an instance without a task."""
+        refused = self._refused.get(service.arn)
+        return min((until for until in refused.values() if until > now), default=None) if refused else None
 
     def forget(self, service_arn: str) -> None:
         """The service is gone."""
         self._known.pop(service_arn, None)
-        for key in [key for key in self._refused if key[0] == service_arn]:
-            del self._refused[key]
+        self._refused.pop(service_arn, None)
 
     # Whom changes wake.
 
@@ -158,7 +164,7 @@ class DaemonInstances:
             return ()
         services = self._daemons(instance.cluster_arn)
         for arn in services:
-            self._refused.pop((arn, notice.key), None)
+            self._forgive(arn, notice.key)
         return services
 
     def node_changed(self, notice: Notice) -> Iterable[str]:
@@ -167,7 +173,7 @@ class DaemonInstances:
         for instance in self._state.container_instances.by("node", notice.key):
             services = self._daemons(instance.cluster_arn)
             for arn in services:
-                self._refused.pop((arn, instance.arn), None)
+                self._forgive(arn, instance.arn)
             keys += services
         return keys
 
@@ -179,12 +185,21 @@ class DaemonInstances:
         if self._refused and old.node_id is not None:
             for instance in self._state.container_instances.by("node", old.node_id):
                 services = self._daemons(instance.cluster_arn)
-                keys += [arn for arn in services if self._refused.pop((arn, instance.arn), None) is not None]
+                keys += [arn for arn in services if self._forgive(arn, instance.arn)]
         instance_arn = old.container_instance_arn
         there = self._state.container_instances.get(instance_arn) if instance_arn else None
         if there is not None and there.status == "DRAINING":
             keys += self._daemons(there.cluster_arn)
         return keys
+
+    def _forgive(self, service_arn: str, instance_arn: str) -> bool:
+        """Something changed on the instance; whether it had refused the service."""
+        refused = self._refused.get(service_arn)
+        if refused is None or refused.pop(instance_arn, None) is None:
+            return False
+        if not refused:
+            del self._refused[service_arn]
+        return True
 
     def _daemons(self, cluster_arn: str) -> list[str]:
         return [service.arn for service in self._state.services.by("daemons", cluster_arn)]

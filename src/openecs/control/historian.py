@@ -18,6 +18,7 @@ from openecs import arn as arns
 from openecs.clock import Clock
 from openecs.model.history import Actor, HistoryEntry
 from openecs.model.node import ContainerInstance
+from openecs.model.service import Service
 from openecs.model.task import Task
 from openecs.planning import service_history, task_history
 from openecs.state.state import State
@@ -31,7 +32,7 @@ RETENTION = 30 * 86400.0
 #: Entries that one commit of the journal's file forgets at most; each batch holds up other commits.
 PRUNED_AT_ONCE = 500
 #: Seconds between batches while there are more, and between looks otherwise.
-PRUNE_PAUSE, PRUNE_INTERVAL = 1.0, 600.0
+PRUNE_PAUSE, PRUNE_INTERVAL = 0.25, 600.0
 #: Tables whose changes history tells of.
 _TOLD = frozenset({"task", "service", "service_events", "service_deployment", "container_instance"})
 #: Seconds within which a deployment's tasks not being placed for the same reasons is noted once.
@@ -41,15 +42,16 @@ REPEAT_AFTER = 600.0
 class Historian:
     """Notes what transactions do.  Constructing it makes the store call it."""
 
-    def __init__(self, state: State, clock: Clock) -> None:
+    def __init__(self, state: State, clock: Clock, *, strict: bool = False) -> None:
+        """``strict`` is the store's: whether a mistake in here undoes transactions, for tests."""
         self._state = state
         self._clock = clock
         #: Deployment (or service) → the reasons for which its tasks were not placed, and when that was noted.
         self._not_placed: dict[str, tuple[object, float]] = {}
-        state.store.keep_history(self._note)
+        state.store.keep_history(self._note, strict=strict)
 
     async def prune(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Forget what is older than ``RETENTION``, in small batches, for ever."""
+        """Forget what is older than ``RETENTION`` or beyond the journal's limits, in small batches, for ever."""
         while True:
             pruned = await self._state.store.prune_history(self._clock.now() - RETENTION, PRUNED_AT_ONCE)
             if pruned:
@@ -74,10 +76,10 @@ class Historian:
             because = tx.reasons.get(key)
             return task_history.entries(old, new, because=because, actor=actor, now=now)
         if table == "service":
-            if new is None or new.status == "INACTIVE":
-                for deployment in old.deployments if old is not None else ():
-                    self._not_placed.pop(deployment.id, None)
-            causes = {subject: because.text for subject, because in tx.reasons.items()} if tx.reasons else {}
+            self._forget_reasons(old, new)
+            # A step may say why of hundreds of tasks as well.
+            deployments = new.deployments if new is not None and tx.reasons else ()
+            causes = {d.id: tx.reasons[d.id].text for d in deployments if d.id in tx.reasons}
             return service_history.service_entries(old, new, causes=causes, actor=actor, now=now)
         if table == "service_events":
             return service_history.event_entries(old, new)
@@ -87,12 +89,22 @@ class Historian:
             return _instance_entries(old, new, actor, now)
         return iter(())
 
+    def _forget_reasons(self, old: Service | None, new: Service | None) -> None:
+        """Let go of what is over: deployments that left, services that were deleted."""
+        over = new is None or new.status == "INACTIVE"
+        kept = {d.id for d in new.deployments} if new is not None and not over else set()
+        for deployment in old.deployments if old is not None else ():
+            if deployment.id not in kept:
+                self._not_placed.pop(deployment.id, None)
+        if over and old is not None:
+            self._not_placed.pop(old.arn, None)
+
     def _is_new(self, note: HistoryEntry) -> bool:
         """Whether a deployment's tasks not being placed is news."""
         subject = note.deployment_id or note.service_arn or ""
         reasons = sorted(note.facts.get("rejected", {}))
         last, at = self._not_placed.get(subject, (None, 0.0))
-        if last == reasons and note.at < at + REPEAT_AFTER:
+        if last == reasons and at <= note.at < at + REPEAT_AFTER:
             return False
         self._not_placed[subject] = (reasons, note.at)
         return True

@@ -20,6 +20,7 @@ import structlog
 
 from openecs.clock import Clock
 from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.node_room import has_room
 from openecs.errors import Retryable
 from openecs.ids import Ids
 from openecs.model.task import Task
@@ -113,14 +114,7 @@ class Provisioning:
     def _may_fit(self, task: Task, nodes: Iterable[str]) -> bool:
         """Whether one of these nodes has the CPU and memory; the rest is for placement to say."""
         needs = task.reservation
-        return any(self._has(node_id, needs.cpu, needs.memory) for node_id in nodes)
-
-    def _has(self, node_id: str, cpu: int, memory: int) -> bool:
-        node = self._state.nodes.get(node_id)
-        if node is None:
-            return False
-        used = self._state.usage.node(node_id)
-        return node.capacity.cpu - used.cpu >= cpu and node.capacity.memory - used.memory >= memory
+        return any(has_room(self._state, node_id, needs.cpu, needs.memory) for node_id in nodes)
 
     def _note(self, node_id: str) -> Iterable[str]:
         """The clusters with waiting tasks for which this node, which has changed, may have room."""
@@ -129,7 +123,7 @@ class Provisioning:
         clusters = []
         for instance in self._state.container_instances.by("node", node_id):
             cluster = instance.cluster_arn
-            if self._state.tasks.count("unplaced", cluster) and self._has(node_id, *self._needed(cluster)):
+            if self._state.tasks.count("unplaced", cluster) and has_room(self._state, node_id, *self._needed(cluster)):
                 clusters.append(cluster)
                 changed = self._changed.get(cluster)
                 if changed is not None:

@@ -13,6 +13,7 @@ and no deployment of a service needs them any more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -38,6 +39,11 @@ class Reaper:
         self._state = state
         self._clock = clock
         self._retention = retention or reap_plan.Retention()
+        #: Service revision → how many service deployments name it.
+        self._naming: Counter[str] = Counter()
+        for deployment in state.service_deployments:
+            self._naming.update(reap_plan.named_revisions(deployment))
+        state.service_deployments.watch(self._deployment_replaced)
 
     def loop(
         self,
@@ -138,8 +144,16 @@ class Reaper:
         service = self._state.services.get(revision.service_arn)
         if service is not None and revision.arn in reap_plan.needed_revisions(service):
             return True
-        deployments = self._state.service_deployments.by("service", revision.service_arn)
-        return any(revision.arn in reap_plan.named_revisions(deployment) for deployment in deployments)
+        return revision.arn in self._naming
+
+    def _deployment_replaced(self, old: ServiceDeployment | None, new: ServiceDeployment | None) -> None:
+        if old is not None:
+            for arn in reap_plan.named_revisions(old):
+                self._naming[arn] -= 1
+                if not self._naming[arn]:
+                    del self._naming[arn]
+        if new is not None:
+            self._naming.update(reap_plan.named_revisions(new))
 
     def _is_current(self, deployment: ServiceDeployment) -> bool:
         service = self._state.services.get(deployment.service_arn)

@@ -11,10 +11,12 @@ from typing import Protocol
 import structlog
 
 from openecs import arn as arns
+from openecs.control import launch_failures
 from openecs.control.daemon_instances import DaemonInstances
 from openecs.control.launch_spec import Launched, LaunchSpec
 from openecs.control.region_networks import RegionNetworks
 from openecs.control.service_zones import ServiceZones
+from openecs.control.waiting_services import Shortage
 from openecs.errors import AWSError
 from openecs.ids import Ids
 from openecs.model import tag_rules
@@ -24,6 +26,7 @@ from openecs.model.service import Deployment, Service
 from openecs.model.task_definition import TaskDefinition
 from openecs.model.task_state import request_stop
 from openecs.planning import service_events, zone_events
+from openecs.planning.reservation import task_reservation
 from openecs.planning.service_actions import Start, Stop
 from openecs.planning.task_set_plan import speaker
 from openecs.shapes import ecs
@@ -67,19 +70,33 @@ class ServiceLaunches:
         self._daemons = daemons
         self._zones = zones
 
-    def start(self, tx: Transaction, service: Service, start: Start, now: float) -> tuple[list[str], bool]:
-        """Launch tasks; returns what to say and whether all of them found a node."""
+    def start(self, tx: Transaction, service: Service, start: Start, now: float) -> tuple[list[str], Shortage | None]:
+        """Launch tasks; returns what to say, and what is lacking for those that have to be tried again."""
         deployment = next(d for d in service.deployments if d.id == start.deployment_id)
         cluster = self._state.clusters.get(service.cluster_arn)
         definition = self._state.task_definitions.get(deployment.task_definition_arn)
         if cluster is None or definition is None:
             raise LookupError(f"{service.arn} needs {service.cluster_arn} and {deployment.task_definition_arn}")
         spec = self._spec(service, deployment, cluster, definition, start)
+        if start.container_instances:
+            named = {instance.arn for instance in spec.container_instances}
+            gone = [arn for arn in start.container_instances[:MAX_STARTS] if arn not in named]
+            if gone:
+                self._daemons.refuse(service, gone, now)
+            if not named:
+                # A launch that names no instance would go anywhere.
+                logger.info("service.instances_gone", service=service.name, instances=gone)
+                return [], None
         try:
             launched = self._launcher.launch(tx, spec, now=now, ids=self._ids)
         except AWSError as refusal:
             logger.info("service.launch_refused", service=service.name, code=refusal.code, error=refusal.message)
-            return [service_events.launch_refused(service.name, refusal.message)], False
+            # Where the place was the planner's choice, it would choose the same one again at once.
+            if start.rebalance_zone is not None:
+                self._zones.refuse(service, start.rebalance_zone, now)
+            self._daemons.refuse(service, start.container_instances[:MAX_STARTS], now)
+            lacking = Shortage(deployment.launch_type == "FARGATE", elsewhere=True)
+            return [service_events.launch_refused(service.name, refusal.message)], lacking
         logger.info(
             "service.start",
             service=service.name,
@@ -90,7 +107,8 @@ class ServiceLaunches:
         )
         for task in launched.tasks:
             tx.because(task.arn, start.reason)
-        return self._say_started(service, deployment, start, launched, now)
+        texts, complete = self._say_started(service, deployment, start, launched, now)
+        return texts, None if complete else _shortage(spec, launched)
 
     def stop(self, tx: Transaction, service: Service, stops: Iterable[Stop], now: float) -> list[str]:
         """Tell tasks to stop; returns what to say about it."""
@@ -185,8 +203,18 @@ class ServiceLaunches:
         return texts, complete
 
 
+def _shortage(spec: LaunchSpec, launched: Launched) -> Shortage:
+    """What those tasks lacked that were not started."""
+    needs = task_reservation(spec.definition.definition)
+    # What is said of the cluster is no node's business.
+    elsewhere = any(failure.arn == spec.cluster.arn for failure in launched.failures)
+    return Shortage(spec.launch_type == "FARGATE", needs.cpu, needs.memory, elsewhere)
+
+
 def _unable_to_place(service: Service, deployment: Deployment, launched: Launched) -> str:
     nearest = launched.nearest
+    if any(failure.reason == launch_failures.TOO_MANY_WAITING for failure in launched.failures):
+        return service_events.too_many_waiting(service.name)
     if launched.waiting and nearest is None:
         return service_events.launch_refused(service.name, service_events.NO_INSTANCES_OF_PROVIDER)
     if deployment.launch_type == "FARGATE" or nearest is None:

@@ -75,6 +75,11 @@ class ServiceZones:
         """The zone had no room for a task of the service."""
         self._full.setdefault(service.arn, {})[zone] = now + FULL_LASTS
 
+    def try_again_at(self, service: Service, now: float) -> float | None:
+        """When the first of its zones without room is to be tried again (epoch seconds)."""
+        full = self._full.get(service.arn)
+        return min((until for until in full.values() if until > now), default=None) if full else None
+
     def forget(self, service_arn: str) -> None:
         """The service is gone."""
         self._full.pop(service_arn, None)

@@ -5,7 +5,8 @@ service's record, its service deployments and the events that tell about it.  Wh
 and why, is in ``openecs.planning.service_plan``.
 
 A service that found no node for a task waits without polling: it is looked at again when a
-node joins, changes or gets something back from a task that stopped.
+node that may take its tasks joins, changes or gets something back from a task that stopped
+(``waiting_services``).
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import structlog
 from openecs.clock import Clock
 from openecs.control.daemon_instances import DaemonInstances
 from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.room_left import room_left
 from openecs.control.service_launches import Launches, ServiceLaunches, looks_again
 from openecs.control.service_rollouts import ServiceRollouts
 from openecs.control.service_zones import ServiceZones
+from openecs.control.waiting_services import Shortage, WaitingServices
 from openecs.ids import Ids
 from openecs.model.service import Service, ServiceEvents
 from openecs.model.service_deployment import ServiceDeployment
@@ -58,9 +61,9 @@ class ServiceController:
         self._zones = ServiceZones(state, launcher.networks)
         self._rollouts = ServiceRollouts(state)
         self._launches = ServiceLaunches(state, launcher, ids, daemons=self._daemons, zones=self._zones)
-        #: Services with tasks that found no node.  Only a hint of whom to wake: after a
-        #: restart every service is looked at anyway.
-        self._waiting: dict[str, None] = {}
+        self._waiting = WaitingServices(state)
+        #: Has a service looked at soon; before there is a loop every service will be anyway.
+        self._wake: Callable[[str], None] = lambda _: None
 
     def loop(
         self,
@@ -71,6 +74,7 @@ class ServiceController:
     ) -> Loop:
         """The loop that runs this controller, woken by every change that matters to it."""
         loop = Loop("services", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        self._wake = loop.enqueue
         store = self._state.store
         loop.watch(store, "service", lambda notice: (notice.key,))
         loop.watch(store, "service_deployment", _stop_requested)
@@ -80,9 +84,17 @@ class ServiceController:
         loop.watch(store, "container_instance", self._instance_changed)
         loop.watch(store, "container_instance", self._zones.place_changed)
         loop.watch(store, "node", self._daemons.node_changed)
-        loop.watch(store, "node", lambda _: tuple(self._waiting))
+        loop.watch(store, "node", lambda notice: self._waiting.node_changed(notice.key))
         loop.watch(store, "node", self._zones.place_changed)
         return loop
+
+    def alarm_changed(self, names: Iterable[str]) -> None:
+        """Alarms of these names changed: look at the services whose deployments they guard."""
+        changed = frozenset(names)
+        for service in self._state.services:
+            alarms = service.deployment_configuration.alarms
+            if service.status == "ACTIVE" and alarms is not None and changed.intersection(alarms.alarm_names):
+                self._wake(service.arn)
 
     def reconcile(self, key: str) -> Result:
         """Take one step for one service."""
@@ -98,6 +110,7 @@ class ServiceController:
             draining_instances=self._draining(service),
             daemon_instances=self._daemons.of(service, now),
             zones=self._zones.of(service, now),
+            room_left=room_left(self._state, service),
             stop_requested=self._rollouts.stop_requested(service),
             alarms_in_alarm=in_alarm,
         )
@@ -106,16 +119,18 @@ class ServiceController:
         if step.actions or due or step.service is not service:
             self._apply(service, step, due, now)
         if not step.starts:
-            self._waiting.pop(key, None)
+            self._waiting.discard(key)
         if any(looks_again(start) for start in step.starts):
             return After(0.001)
-        return Done() if step.wake_at is None else After(max(step.wake_at - now, 0.001))
+        times = (step.wake_at, self._daemons.try_again_at(service, now), self._zones.try_again_at(service, now))
+        wake_at = min((at for at in times if at is not None), default=None)
+        return Done() if wake_at is None else After(max(wake_at - now, 0.001))
 
     def _apply(self, before: Service, step: Plan, due: list[ServiceDeployment], now: float) -> None:
         service = step.service
         texts: list[str] = []
         stops: list[Stop] = []
-        unplaced = False
+        shortages: list[Shortage] = []
         with self._state.transaction() as tx:
             for action in step.actions:
                 if isinstance(action, Stop):
@@ -125,9 +140,9 @@ class ServiceController:
                 texts += self._launches.stop(tx, service, stops, now)
                 stops.clear()
                 if isinstance(action, Start):
-                    said, complete = self._launches.start(tx, service, action, now)
+                    said, shortage = self._launches.start(tx, service, action, now)
                     texts += said
-                    unplaced = unplaced or not complete
+                    shortages += [shortage] if shortage is not None else []
                 elif isinstance(action, Event):
                     texts.append(action.text)
                 else:
@@ -137,10 +152,7 @@ class ServiceController:
                 tx.put(service)
             self._rollouts.write(tx, before, service, due)
             self._say(tx, service, texts, now)
-        if unplaced:
-            self._waiting[service.arn] = None
-        else:
-            self._waiting.pop(service.arn, None)
+        self._waiting.put(service, tuple(shortages))
 
     def _note(self, tx: Transaction, service: Service, action: CompleteDeployment | FailDeployment) -> None:
         """The end of a deployment, for the log and the history."""
@@ -166,7 +178,7 @@ class ServiceController:
         return frozenset(instance.arn for instance in instances)
 
     def _forget(self, key: str) -> None:
-        self._waiting.pop(key, None)
+        self._waiting.discard(key)
         self._daemons.forget(key)
         self._zones.forget(key)
 
@@ -180,17 +192,17 @@ class ServiceController:
         task = new or old
         if task is not None and task.service_arn is not None and _matters(old, new):
             keys.append(task.service_arn)
-        if self._waiting and old is not None and not old.stopped and (new is None or new.stopped):
-            keys.extend(self._waiting)
+        keys.extend(self._waiting.task_changed(old, new))
         keys.extend(self._daemons.task_changed(old, new))
         return keys
 
     def _instance_changed(self, notice: Notice) -> Iterable[str]:
+        waiting = self._waiting.node_changed(notice.new.node_id) if notice.new is not None else []
         if notice.old is not None and notice.new is not None and notice.old.status == notice.new.status:
-            return tuple(self._waiting)
+            return waiting
         tasks = self._state.tasks.by("container_instance", notice.key)
         affected = [task.service_arn for task in tasks if task.service_arn and not task.stopped]
-        return [*affected, *self._waiting]
+        return [*affected, *waiting]
 
 
 def _stop_requested(notice: Notice) -> Iterable[str]:

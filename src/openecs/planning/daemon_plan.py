@@ -26,14 +26,7 @@ def plan_daemon(snapshot: ServiceSnapshot, census: Census, now: float) -> Plan:
     primary = begun.census.primary
     if primary is None:
         raise ValueError(f"{service.arn} has no PRIMARY deployment")
-    todo = step(
-        begun.service,
-        begun.census,
-        instances,
-        now,
-        may_start=primary.deployment.id not in begun.barred,
-        may_replace=primary.deployment.rollout_state != "FAILED",
-    )
+    todo = step(begun.service, begun.census, instances, now, barred=begun.barred)
     if begun.service.desired_count != todo.desired:
         begun = begun._replace(service=msgspec.structs.replace(begun.service, desired_count=todo.desired))
     return rollout.conclude(begun, todo, todo.desired, now)

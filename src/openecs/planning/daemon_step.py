@@ -5,13 +5,14 @@ revision is started when nothing of the service is left on the instance.  The fl
 over the service: ``minimumHealthyPercent`` of the ACTIVE instances that match keep a healthy
 task while revisions are replaced.
 
-* A DRAINING instance gets no task.  The one that it has stays until all tasks but those of
-  DAEMON services are gone from it, and counts for nothing meanwhile.
+* A DRAINING instance gets no task.  The one that it has, if it runs, stays until all tasks but
+  those of DAEMON services are gone from it, and counts for nothing meanwhile.
 * An instance whose agent is disconnected keeps what it has and gets nothing; without a task it
   is not counted, so that a lost machine does not hold a deployment up.
 * A task whose instance no longer meets the constraints is stopped.
 
 A deployment that FAILED and did not roll back launches nothing, and nothing is stopped for it.
+Then instances without a task get one of the newest older deployment that was complete once.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from dataclasses import dataclass, field
 
 from openecs.model.service import Service
 from openecs.model.task import Task
-from openecs.planning.deployment_rolling import Step
+from openecs.planning.deployment_rolling import Step, fallback
 from openecs.planning.service_actions import HEALTH_CHECK_REASON, Start, Stop, scale_in, unhealthy
 from openecs.planning.service_places import DaemonInstance
 from openecs.planning.service_snapshot import Census, Group
+from openecs.planning.service_victims import MAX_STOPS
 
 #: CreateService without the percentage, as through the API on AWS.
 DEFAULT_MINIMUM_HEALTHY_PERCENT = 0
@@ -43,7 +45,7 @@ class _Place:
     """What is on one container instance."""
 
     instance: DaemonInstance
-    #: Tasks that nobody told to stop: (group, task, one of HEALTHY, UNHEALTHY, STARTING).
+    #: Tasks that nobody told to stop: (group, task, one of HEALTHY, UNHEALTHY, RUNNING, STARTING).
     alive: list[tuple[Group, Task, str]] = field(default_factory=list)
     #: Whether something of the service is still on its way down here.
     going: bool = False
@@ -55,24 +57,24 @@ def step(
     instances: Sequence[DaemonInstance],
     now: float,
     *,
-    may_start: bool,
-    may_replace: bool = True,
+    barred: frozenset[str] = frozenset(),
 ) -> DaemonStep:
     """The next step towards one healthy task of the PRIMARY deployment on every instance that it matches.
 
-    ``may_start`` is false while the deployment backs off or has failed; ``may_replace`` is
-    false when older tasks are to stay because nothing will come in their place.
+    ``barred`` names the deployments that may start nothing at present: they back off or FAILED.
     """
     finished = _nothing_to_do(census, instances)
     if finished is not None:
         return finished
-    return _Daemon(service, census, instances, now, may_start=may_start, may_replace=may_replace).run()
+    return _Daemon(service, census, instances, now, barred).run()
 
 
 def _nothing_to_do(census: Census, instances: Sequence[DaemonInstance]) -> DaemonStep | None:
     """The answer for a service that is as it should be, which is the usual case of many instances."""
     primary = census.primary
     if primary is None or any(group.existing for group in census.everyone if group is not primary):
+        return None
+    if primary.deployment.rollout_state == "FAILED":
         return None
     if len(primary.healthy) != primary.existing:
         return None
@@ -98,9 +100,7 @@ class _Daemon:
         census: Census,
         instances: Sequence[DaemonInstance],
         now: float,
-        *,
-        may_start: bool,
-        may_replace: bool,
+        barred: frozenset[str],
     ) -> None:
         primary = census.primary
         if primary is None:
@@ -109,8 +109,14 @@ class _Daemon:
         self.primary = primary
         self.id = primary.deployment.id
         self.now = now
-        self.may_start = may_start
-        self.may_replace = may_replace
+        #: Whether older tasks are to stay, because no new ones will come in their place.
+        self.stalled = primary.deployment.rollout_state == "FAILED"
+        #: The deployment whose tasks are started.
+        self.source: Group | None = fallback(census.everyone) if self.stalled else primary
+        source = self.source.deployment.id if self.source is not None else ""
+        self.may_start = bool(source) and source not in barred
+        #: Deployments whose tasks may stay on an instance that they match.
+        self.lasting = {self.id, source}
         self.places = {instance.arn: _Place(instance) for instance in instances}
         self.result = DaemonStep()
         self.homeless: list[Task] = []
@@ -119,7 +125,9 @@ class _Daemon:
         self.wanted = [
             place
             for place in self.places.values()
-            if place.instance.active and self.id in place.instance.matches and (place.instance.connected or place.alive)
+            if place.instance.active
+            and not place.instance.matches.isdisjoint(self.lasting)
+            and (place.instance.connected or place.alive)
         ]
         self.result.desired = len(self.wanted)
         minimum = service.deployment_configuration.minimum_healthy_percent
@@ -151,6 +159,7 @@ class _Daemon:
                 ("HEALTHY", group.healthy),
                 ("HEALTHY", group.leaving),
                 ("STARTING", group.starting),
+                ("RUNNING", group.unready),
                 ("STARTING", group.stranded),
                 ("UNHEALTHY", group.unhealthy),
             ):
@@ -167,8 +176,10 @@ class _Daemon:
 
     def _drain(self, place: _Place) -> None:
         for _, task, health in place.alive:
-            if health != "HEALTHY":
-                self._stop(task, "its container instance is DRAINING and it does not serve")
+            if health == "STARTING":
+                self._stop(task, "its container instance is DRAINING and it does not run yet")
+            elif health == "UNHEALTHY":
+                self._tell(unhealthy(task, "its container instance is DRAINING"))
             elif not place.instance.occupied:
                 self._stop_unless_protected(
                     task, "its container instance is DRAINING and nothing else runs there any more"
@@ -182,32 +193,32 @@ class _Daemon:
                 self._stop(task, "a container instance runs one task of a DAEMON service")
             del place.alive[1:]
         for group, task, health in place.alive:
-            current = group is self.primary
-            if current and self.id not in place.instance.matches:
+            current = group is self.primary or group is self.source
+            if current and group.deployment.id not in place.instance.matches:
                 self._stop_unless_protected(task, "its container instance no longer meets the placement constraints")
             elif current:
                 self.serving += health == "HEALTHY"
-                self.healthy += health == "HEALTHY"
+                self.healthy += health == "HEALTHY" and group is self.primary
                 if health == "UNHEALTHY":
                     self.sick.append(task)
             elif health == "HEALTHY":
                 self.serving += 1
                 self.outdated.append((place.instance, task))
-            elif self.may_replace:
+            elif not self.stalled:
                 self._stop_unless_protected(task, "a newer deployment replaces it before it serves")
 
     def _worth(self, entry: tuple[Group, Task, str]) -> tuple[bool, int, float, str]:
         group, task, health = entry
         return (
             group is not self.primary,
-            ("HEALTHY", "STARTING", "UNHEALTHY").index(health),
+            ("HEALTHY", "STARTING", "RUNNING", "UNHEALTHY").index(health),
             task.created_at,
             task.arn,
         )
 
     def _retire(self) -> int:
         """Stop tasks of older revisions as far as the floor allows; returns how many."""
-        if not self.may_replace:
+        if self.stalled:
             return 0
         for task in (task for _, task in self.outdated if task.protected(self.now)):
             self._note_protection(task)
@@ -217,9 +228,10 @@ class _Daemon:
             key=lambda entry: (self.id in entry[0].matches, not entry[0].connected, entry[1].created_at, entry[1].arn)
         )
         budget = max(0, self.serving - self.lower)
+        budget = min(budget, len(free), MAX_STOPS - len(self.result.stops))
         for _, task in free[:budget]:
             self._stop(task, "a newer deployment replaces it")
-        return min(budget, len(free))
+        return budget
 
     def _note_protection(self, task: Task) -> None:
         result = self.result
@@ -230,24 +242,32 @@ class _Daemon:
 
     def _stop_sick(self) -> None:
         """One unhealthy task at a time: there is no room to start its replacement first."""
-        if any(task.stopped_reason == HEALTH_CHECK_REASON for task in self.primary.stopping):
+        groups = [group for group in (self.primary, self.source) if group is not None]
+        if any(task.stopped_reason == HEALTH_CHECK_REASON for group in groups for task in group.stopping):
             return
         for task in sorted(self.sick, key=lambda task: (task.created_at, task.arn))[:1]:
-            self.result.stops.append(unhealthy(task, "there is no room to start a replacement first"))
+            self._tell(unhealthy(task, "there is no room to start a replacement first"))
 
     def _start(self) -> None:
-        empty = [p.instance for p in self.wanted if not p.alive and not p.going and p.instance.connected]
+        if self.source is None:
+            return
+        source = self.source.deployment.id
+        empty = [
+            place.instance
+            for place in self.wanted
+            if not place.alive and not place.going and place.instance.connected and source in place.instance.matches
+        ]
         free = tuple(instance.arn for instance in empty if not instance.refused)
         if not free or not self.may_start:
             return
-        replaced = self._after_unhealthy(frozenset(free))
+        replaced = self._after_unhealthy(self.source, frozenset(free))
         reason = "container instances are without a task of the service"
-        self.result.starts.append(Start(self.id, len(free), reason, replaced, free))
+        self.result.starts.append(Start(source, len(free), reason, replaced, free))
 
-    def _after_unhealthy(self, free: frozenset[str]) -> int:
+    def _after_unhealthy(self, source: Group, free: frozenset[str]) -> int:
         """How many of the instances lost their last task to its health checks."""
         last: dict[str, Task] = {}
-        for task in self.primary.stopped:
+        for task in source.stopped:
             arn = task.container_instance_arn or ""
             if arn in free and (arn not in last or task.created_at > last[arn].created_at):
                 last[arn] = task
@@ -264,12 +284,14 @@ class _Daemon:
             for group, task, _ in place.alive
             if group is not self.primary and task.arn not in told
         }
+        if self.stalled and self.source is not None:
+            needed.add(self.source.deployment.id)
         # What waits on DRAINING instances for others to go no longer needs its deployment.
         result.finished = {group.deployment.id for group in self.census.groups if group is not self.primary} - needed
         result.older_gone = not needed
         moving = result.starts or result.stops or self.primary.starting
         going = any(place.going for place in self.places.values() if place.instance.active)
-        result.blocked = bool(stays and self.may_replace and self.may_start and not (moving or going or self.sick))
+        result.blocked = bool(stays and not self.stalled and self.may_start and not (moving or going or self.sick))
         result.settled = (
             not result.starts and not result.stops and not needed and not self.sick and self.healthy == result.desired
         )
@@ -282,5 +304,9 @@ class _Daemon:
             self._stop(task, reason)
 
     def _stop(self, task: Task, reason: str) -> None:
-        stop: Stop = scale_in(task, reason)
-        self.result.stops.append(stop)
+        self._tell(scale_in(task, reason))
+
+    def _tell(self, stop: Stop) -> None:
+        """As many as one step may; the others come with the next one."""
+        if len(self.result.stops) < MAX_STOPS:
+            self.result.stops.append(stop)

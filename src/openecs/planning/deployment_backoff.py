@@ -6,9 +6,10 @@ a task of the old one:
 * Tasks that stop without ever reaching RUNNING count in ``failedTasks``, as on AWS: the
   number of failures since the last task that started.  The delay doubles per round, a round
   being as many failures as the service wants tasks, up to AWS's 27 minutes.
-* Tasks that reach RUNNING and exit by themselves soon after are not throttled on AWS.  Here
-  the first round is replaced at once; from the second on the delay doubles, up to five minutes.
-  Ten minutes without such an exit make good what was before.
+* Tasks that reach RUNNING and exit by themselves soon after, or are stopped because their
+  health checks never succeeded or soon failed again, are not throttled on AWS.  Here the first
+  round is replaced at once; from the second on the delay doubles, up to five minutes.  Ten
+  minutes without such an end make good what was before.
 
 What happened before ``Deployment.updated_at``, the last change by a caller, does not count: an
 update of the service starts anew.
@@ -31,6 +32,9 @@ IMPAIRED_ROUNDS = 3
 
 #: A task that exits by itself within this many seconds of RUNNING was short-lived.
 SHORT_LIFE = 60.0
+#: One whose health checks fail within this many seconds of the first that succeeded was not
+#: healthy for long: noticing takes a few checks, a minute and a half with AWS's defaults.
+SHORT_HEALTH = 300.0
 #: Seconds without a short-lived task after which earlier ones are forgotten.
 STABLE_PERIOD = 600.0
 MAXIMUM_CRASH_DELAY = 300.0
@@ -151,6 +155,8 @@ def _delay(number: int, maximum: float) -> float:
 
 
 def _short_lived(task: Task) -> bool:
-    if not task_failures.exited(task) or task.started_at is None or task.stopped_at is None:
+    if task.started_at is None or task.stopped_at is None:
         return False
-    return task.stopped_at - task.started_at < SHORT_LIFE
+    if task_failures.failed_health_checks(task):
+        return task.healthy_at is None or task.stopped_at - task.healthy_at < SHORT_HEALTH
+    return task_failures.exited(task) and task.stopped_at - task.started_at < SHORT_LIFE

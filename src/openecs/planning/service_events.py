@@ -2,11 +2,13 @@
 
 Texts are AWS's, because people alert on them.  A service keeps its 100 newest events, newest
 first.  A message about a lasting condition is not repeated within six hours unless the
-service was steady in between.
+service was steady in between; that another instance is the closest one now makes it no other
+message.  What happened, such as starts and stops, is told each time.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from openecs.ids import Ids
@@ -24,6 +26,9 @@ NO_INSTANCES = "No Container Instances were found in your cluster."
 #: While tasks wait for the first machine of their capacity provider.
 NO_INSTANCES_OF_PROVIDER = "No Container Instances were found in your capacity provider."
 _STEADY = "has reached a steady state."
+#: What messages about lasting conditions have in common, those of ``zone_events`` among them.
+_CONDITION = re.compile(r"unable to |failed to launch a task|tasks exit or fail |AZ balanced|AZ Rebalancing")
+_INSTANCE = re.compile(r"\(container-instance [^)]*\)")
 
 _CLOSEST: dict[str, str] = {
     "RESOURCE:CPU": "has insufficient CPU units available.",
@@ -83,11 +88,11 @@ def start_impaired(service: str) -> str:
 
 
 def exits_early(service: str, deployment: str, delay: float) -> str:
-    """Tasks start and end by themselves soon after; the next launch waits ``delay`` seconds."""
+    """Tasks end, or fail their health checks, soon after they started; the next launch waits ``delay`` seconds."""
     seconds = "1 second" if delay == 1 else f"{delay:g} seconds"
     return (
-        f"(service {service}) (deployment {deployment}) tasks exit by themselves soon after they start. "
-        f"The next task is started {seconds} after the last one exited."
+        f"(service {service}) (deployment {deployment}) tasks exit or fail their health checks soon after they start. "
+        f"The next task is started {seconds} after the last one ended."
     )
 
 
@@ -135,6 +140,14 @@ def unable_to_place(service: str, failure: ecs.Failure, *, fargate: bool, cluste
     return f"{_nowhere(service)} The closest matching (container-instance {instance}) {said}{_TROUBLESHOOTING}"
 
 
+def too_many_waiting(service: str) -> str:
+    """The cluster has as many PROVISIONING tasks as it may have."""
+    return (
+        f"(service {service}) was unable to place tasks in your cluster because the tasks provisioning capacity limit "
+        "was exceeded."
+    )
+
+
 def launch_refused(service: str, message: str) -> str:
     """A launch was refused as a whole; ``message`` is the API's."""
     if message in (NO_INSTANCES, NO_INSTANCES_OF_PROVIDER):
@@ -164,14 +177,17 @@ def append(
 
 
 def _said_already(events: Sequence[ecs.ServiceEvent], text: str, now: float) -> bool:
+    if _CONDITION.search(text) is None:
+        return False
+    text = _INSTANCE.sub("", text)
     for event in events:
         message = event.message or ""
         if now - (event.created_at or 0.0) >= REPEAT_AFTER:
             return False
-        if message == text and not message.endswith(_STEADY):
-            return True
         if message.endswith(_STEADY):
             return False
+        if _INSTANCE.sub("", message) == text:
+            return True
     return False
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from openecs import arn as arns
 from openecs.model.history import Actor, HistoryEntry
 from openecs.model.task import Task
@@ -119,8 +121,21 @@ def _stopped(task: Task, said: str, facts: Mapping[str, Any], actor: Actor | Non
         task_arn=task.arn,
         service_arn=task.service_arn if failure else None,
         deployment_id=task.deployment_id if failure else None,
-        facts={**facts, **_who(actor), "task": task},
+        facts={**facts, **_who(actor), "task": _without_values(task)},
     )
+
+
+def _without_values(task: Task) -> Task:
+    """The task without the values of environment variables that its overrides set: they may be secrets."""
+    if task.overrides is None or not task.overrides.container_overrides:
+        return task
+    kept = tuple(
+        override
+        if override.environment is None
+        else replace(override, environment=tuple(replace(pair, value=None) for pair in override.environment))
+        for override in task.overrides.container_overrides
+    )
+    return replace(task, overrides=replace(task.overrides, container_overrides=kept))
 
 
 def _requester(task: Task, said: str, actor: Actor | None) -> str:

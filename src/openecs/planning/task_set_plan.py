@@ -14,6 +14,7 @@ last of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -23,9 +24,9 @@ from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.planning import deployment_backoff as backoff
 from openecs.planning import service_condition, service_events
-from openecs.planning.service_actions import Action, Event, Plan, Start, scale_in, unhealthy
+from openecs.planning.service_actions import Action, Event, Plan, Start, Stop, scale_in, unhealthy
 from openecs.planning.service_snapshot import Census, Group, ServiceSnapshot
-from openecs.planning.service_victims import choose
+from openecs.planning.service_victims import MAX_STOPS, Spare, choose, spare_by
 
 _MAXIMUM_PERCENT = 200
 
@@ -49,18 +50,19 @@ def speaker(service: Service, deployment_id: str) -> str:
 def plan_task_sets(snapshot: ServiceSnapshot, census: Census, now: float) -> Plan:
     """The next step for every task set of the service."""
     service = snapshot.service
-    actions: list[Action] = [scale_in(task, "its task set is gone") for task in _alive(census.orphans)]
+    actions: list[Action] = [scale_in(task, "its task set is gone") for task in census.orphans.up()]
     kept: list[Deployment] = []
     wake_at: list[float] = [census.grace_ends_at] if census.grace_ends_at is not None else []
     steady = True
+    spare = spare_by(service, snapshot.room_left)
     for group in census.groups:
         if group.deployment.status == "DRAINING":
-            actions += [scale_in(task, "its task set is deleted") for task in _alive(group)]
+            actions += [scale_in(task, "its task set is deleted") for task in group.up()]
             if group.existing:
                 kept.append(_stability(group.deployment, "STABILIZING", now))
                 steady = False
             continue
-        share = _Share(service, group, now)
+        share = _Share(service, group, spare, now)
         actions += share.actions
         wake_at += share.wake_at
         steady = steady and share.settled
@@ -70,7 +72,7 @@ def plan_task_sets(snapshot: ServiceSnapshot, census: Census, now: float) -> Pla
     if condition.repeat_at is not None:
         wake_at.append(condition.repeat_at)
     service = changed(service, deployments=tuple(kept), steady=condition.steady, steady_at=condition.steady_at)
-    return Plan(service, tuple(actions), min(wake_at, default=None))
+    return Plan(service, tuple(_as_many_as_may(actions)), min(wake_at, default=None))
 
 
 class _Verdict(NamedTuple):
@@ -85,9 +87,10 @@ class _Verdict(NamedTuple):
 class _Share:
     """One task set that is not being deleted: what it lacks and what it has too much of."""
 
-    def __init__(self, service: Service, group: Group, now: float) -> None:
+    def __init__(self, service: Service, group: Group, spare: Spare | None, now: float) -> None:
         settings = group.deployment.task_set
         self.group = group
+        self._spare = spare
         self.now = now
         self.desired = computed_desired_count(service.desired_count, settings.scale if settings else 100.0)
         self.actions: list[Action] = []
@@ -118,12 +121,16 @@ class _Share:
     def _stop_unwanted(self, service: Service) -> None:
         group = self.group
         self.actions += [
-            scale_in(task, "its container instance is DRAINING and it does not serve yet") for task in group.stranded
+            scale_in(task, "its container instance is DRAINING and it does not run yet") for task in group.stranded
         ]
+        going = (*group.leaving, *group.unready)
+        self.wake_at += [task.protected_until or self.now for task in going if task.protected(self.now)]
         leaving = [task for task in group.leaving if not task.protected(self.now)]
-        self.wake_at += [task.protected_until or self.now for task in group.leaving if task.protected(self.now)]
         for task in leaving[: self._budget]:
             self._stop_serving(task, "its container instance is DRAINING")
+        if self._serving >= self.desired:
+            reason = "its container instance is DRAINING and it does not serve"
+            self.actions += [scale_in(task, reason) for task in group.unready if not task.protected(self.now)]
         sick = sorted(group.unhealthy, key=lambda task: (task.created_at, task.arn))
         excess = len(group.healthy) + len(sick) - self.desired
         self.actions += [unhealthy(task, "enough other tasks are healthy") for task in sick[: max(excess, 0)]]
@@ -139,7 +146,7 @@ class _Share:
         self.actions += [scale_in(task, "more tasks than the task set's share") for task in pending]
         surplus -= len(pending)
         free = [task for task in group.healthy if not task.protected(self.now)]
-        for task in choose(free, min(surplus, len(free), self._budget), group.healthy):
+        for task in choose(free, min(surplus, len(free), self._budget), group.healthy, self._spare):
             self._stop_serving(task, "more tasks than the task set's share")
             surplus -= 1
         held = [task for task in (*group.healthy, *group.starting) if task.protected(self.now)]
@@ -172,6 +179,10 @@ def _stability(deployment: Deployment, status: Literal["STEADY_STATE", "STABILIZ
     return msgspec.structs.replace(deployment, task_set=settings)
 
 
-def _alive(group: Group) -> list[Task]:
-    """Tasks that nobody told to stop."""
-    return [*group.starting, *group.healthy, *group.leaving, *group.unhealthy, *group.stranded]
+def _as_many_as_may(actions: Iterable[Action]) -> Iterator[Action]:
+    """The actions without stops beyond those that one step may have."""
+    stops = 0
+    for action in actions:
+        stops += isinstance(action, Stop)
+        if stops <= MAX_STOPS or not isinstance(action, Stop):
+            yield action

@@ -1,7 +1,6 @@
 """The installation's own endpoints under ``/_openecs``: health, status, and what ``down`` needs.
 
-Everything but the health check must be signed with root's keys.  Replies are JSON; errors have
-the form of AWS's JSON errors, so that one client reads both.
+Everything but the health check must be signed with root's keys (see ``signed``).
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from openecs.model.network import RegionNetwork
 from openecs.server.agent_keys import AgentKeys
 from openecs.server.interrupt import Interruptions
 from openecs.server.reset import Reset
+from openecs.server.signed import SignedPaths, SignedRequest, nothing_here
 from openecs.server.stopping import stop_all
 from openecs.state.state import State
-from openecs.wire.auth_errors import JSON_DIALECT
-from openecs.wire.call import Principal, acting
-from openecs.wire.http_reply import ASGIApp, DisconnectedError, Receive, Scope, Send, header_map, read_body, reply
-from openecs.wire.verifier import Signed, Verifier
+from openecs.wire.call import acting
+from openecs.wire.http_reply import ASGIApp, Receive, Scope, Send, reply
 
+HEALTH = "/_openecs/health"
 #: Bodies of these routes are empty or a few settings.
 BODY_LIMIT = 64 * 1024
 #: Seconds for which nothing is launched after a call of stop-tasks; who waits calls it again in time.
@@ -47,7 +46,7 @@ class Routes:
         agent_keys: AgentKeys,
         launcher: Launcher,
         reset: Reset,
-        verifier: Verifier,
+        paths: SignedPaths,
         clock: Clock,
         ids: Ids,
         network: RegionNetwork,
@@ -61,7 +60,7 @@ class Routes:
         self._agent_keys = agent_keys
         self._launcher = launcher
         self._reset = reset
-        self._verifier = verifier
+        self._paths = paths
         self._clock = clock
         self._ids = ids
         self._network = network
@@ -74,17 +73,21 @@ class Routes:
 
     def applications(self) -> dict[str, ASGIApp]:
         """Path → ASGI application."""
-        return {
-            "/_openecs/health": self._health,
-            "/_openecs/status": self._signed(GET=self.status),
-            "/_openecs/agent-keys": self._signed(GET=self._agent_keys.list, POST=self._agent_keys.create),
-            "/_openecs/agent-keys/replace": self._signed(POST=self._agent_keys.replace),
-            "/_openecs/agent-keys/revoke": self._signed(POST=self._agent_keys.revoke),
-            "/_openecs/stop-tasks": self._signed(POST=self.stop_tasks),
-            "/_openecs/interrupt": self._signed(POST=self._interruptions.interrupt),
-            "/_openecs/resume": self._signed(POST=self.resume),
-            "/_openecs/reset": self._signed(POST=self.reset),
+        actions: dict[str, dict[str, Action]] = {
+            "/_openecs/status": {"GET": self.status},
+            "/_openecs/agent-keys": {"GET": self._agent_keys.list, "POST": self._agent_keys.create},
+            "/_openecs/agent-keys/replace": {"POST": self._agent_keys.replace},
+            "/_openecs/agent-keys/revoke": {"POST": self._agent_keys.revoke},
+            "/_openecs/stop-tasks": {"POST": self.stop_tasks},
+            "/_openecs/interrupt": {"POST": self._interruptions.interrupt},
+            "/_openecs/resume": {"POST": self.resume},
+            "/_openecs/reset": {"POST": self.reset},
         }
+        applications: dict[str, ASGIApp] = {HEALTH: self._health}
+        for path, by_method in actions.items():
+            root_only = {method: _for_root(path, action) for method, action in by_method.items()}
+            applications[path] = self._paths.application(path, root_only, body_limit=BODY_LIMIT)
+        return applications
 
     async def status(self, _: Body) -> dict[str, Any]:
         """What runs: version, machines, clusters, tasks by status, the default network."""
@@ -142,44 +145,13 @@ class Routes:
         return {"status": "reset"}
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        if scope["type"] == "http":
-            await self._send(send, 200, {"status": "ok", "version": __version__})
-
-    def _signed(self, **actions: Action) -> ASGIApp:
-        """An application that runs the action of the method for root and answers what it returns."""
-
-        async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
-                await send({"type": "websocket.close", "code": 1008})
-                return
-            try:
-                action = actions.get(scope["method"])
-                if action is None:
-                    raise AWSError("MethodNotAllowed", f"Use {' or '.join(actions)} for {scope['path']}.", status=405)
-                headers = header_map(scope["headers"])
-                body = await read_body(headers, receive, BODY_LIMIT)
-                principal = self._must_be_root(scope, headers, body)
-                acting.set(Actor(principal.arn, f"openecs {scope['path'].rpartition('/')[2]}"))
-                answer = await action(_decoded(body))
-                await self._state.store.durable()
-            except DisconnectedError:
-                return
-            except AWSError as error:
-                await self._send(send, error.status, {"__type": error.code, "message": error.message})
-            else:
-                await self._send(send, 200, answer)
-
-        return application
-
-    def _must_be_root(self, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Principal:
-        path = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
-        signed = Signed(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body)
-        who = self._verifier.verify(signed, now=self._clock.now(), service="ecs", dialect=JSON_DIALECT)
-        if who.principal.kind != "root":
-            raise AWSError("AccessDeniedException", "Only root may do this.")
-        return who.principal
-
-    async def _send(self, send: Send, status: int, answer: Any) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        status, answer = 200, {"status": "ok", "version": __version__}
+        if scope["path"].removeprefix(HEALTH).removeprefix("/"):
+            error = nothing_here()
+            status, answer = error.status, {"__type": error.code, "message": error.message}
         await reply(
             send,
             status=status,
@@ -187,6 +159,21 @@ class Routes:
             body=msgspec.json.encode(answer),
             request_id=self._ids.uuid(),
         )
+
+
+def _for_root(path: str, action: Action) -> Callable[[SignedRequest], Awaitable[Any]]:
+    """The action, for root alone and on root's behalf."""
+
+    async def run(request: SignedRequest) -> Any:
+        if request.principal.kind != "root":
+            raise AWSError("AccessDeniedException", "Only root may do this.")
+        token = acting.set(Actor(request.principal.arn, f"openecs {path.rpartition('/')[2]}"))
+        try:
+            return await action(_decoded(request.body))
+        finally:
+            acting.reset(token)
+
+    return run
 
 
 def _decoded(body: bytes) -> Body:

@@ -43,7 +43,7 @@ from openecs.server.listen import Listener, bind
 from openecs.server.privacy import make_private
 from openecs.server.reset import Reset
 from openecs.server.routes import Routes
-from openecs.server.signed import signed_application
+from openecs.server.signed import SignedPaths
 from openecs.server.why import PATH as WHY_PATH
 from openecs.server.why import Why
 from openecs.state.journal.memory import MemoryJournal
@@ -147,13 +147,14 @@ class _Parts:
             self.state, config.lend_to, account=config.account_id, region=config.region, ids=self.ids
         )
         verifier = Verifier(self.keys.lookup)
+        paths = SignedPaths(verifier=verifier, clock=clock, ids=self.ids, barrier=self.state.store.durable)
         routes = Routes(
             state=self.state,
             agent_keys=AgentKeys(self.state, self.keys, clock),
             launcher=self.launcher,
             reset=Reset(self.state, logs=self.logs, launcher=self.launcher, clusters=self.first_clusters, clock=clock),
             resumed=self._wake_services,
-            verifier=verifier,
+            paths=paths,
             clock=clock,
             ids=self.ids,
             network=networks.of(config.region),
@@ -179,23 +180,11 @@ class _Parts:
             | {
                 ACS_PATH: self.agents,
                 TCS_PATH: self.telemetry,
-                evidence.PATH: signed_application(
-                    evidence.PATH,
-                    method="POST",
-                    action=EvidenceTaker(self.state, clock).take,
-                    verifier=verifier,
-                    clock=clock,
-                    ids=self.ids,
-                    body_limit=evidence.BODY_LIMIT,
+                evidence.PATH: paths.application(
+                    evidence.PATH, {"POST": EvidenceTaker(self.state, clock).take}, body_limit=evidence.BODY_LIMIT
                 ),
-                WHY_PATH: signed_application(
-                    WHY_PATH,
-                    method="GET",
-                    action=Why(self.state, clock, config.account_id).answer,
-                    verifier=verifier,
-                    clock=clock,
-                    ids=self.ids,
-                    body_limit=0,
+                WHY_PATH: paths.application(
+                    WHY_PATH, {"GET": Why(self.state, clock, config.account_id).answer}, body_limit=0, below=True
                 ),
             },
             public_url=public_url,

@@ -6,20 +6,37 @@ the output of containers is among what it tells.
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 from openecs import arn as arns
 from openecs.clock import Clock
 from openecs.errors import AWSError
 from openecs.model.history import HistoryEntry
 from openecs.model.service import Service
 from openecs.model.task import Task
-from openecs.planning.why import Answer, ServiceStory, TaskStory, why_deployment, why_service, why_task
-from openecs.planning.why.task import final_record
+from openecs.planning.why import (
+    FAILURE_KINDS,
+    ORDER_KINDS,
+    Answer,
+    ServiceStory,
+    TaskStory,
+    final_record,
+    why_deployment,
+    why_remembered,
+    why_service,
+    why_task,
+)
 from openecs.server.signed import SignedRequest
 from openecs.state.journal.protocol import HistoryQuery
 from openecs.state.state import State
 
 PATH = "/_openecs/why"
 KEPT = "History is kept for 30 days."
+#: Entries that are read of a service or a deployment: failed tasks; changes and deployments; all else.
+FAILURES, ORDERS, REST = 200, 100, 100
+#: Of changes of a cluster's instances while a task was there, the newest; one of them may be its own.
+INSTANCES = 5_000
 
 
 class Why:
@@ -50,21 +67,51 @@ class Why:
     async def task(self, reference: str) -> Answer:
         """Why a task is as it is; ``reference`` is its id or ARN."""
         task_id = arns.short(reference)
-        entries = await self._state.store.history(HistoryQuery(task_id=task_id))
+        entries = await self._state.store.history(HistoryQuery("task", task_id))
         known = next((entry.task_arn for entry in entries if entry.task_arn), None)
         task = self._find_task(known or reference) or final_record(entries)
-        if task is None or (reference.startswith("arn:") and task.arn != reference):
+        arn = task.arn if task is not None else known
+        if arn is None or (reference.startswith("arn:") and arn != reference):
             raise _unknown(f"There is no task {task_id}, and none is remembered. {KEPT} List tasks with: ")
-        around: list[HistoryEntry] = []
-        if task.service_arn is not None:
-            around = await self._state.store.history(HistoryQuery(service_arn=task.service_arn))
-        instances = await self._state.store.history(HistoryQuery(cluster_arn=task.cluster_arn))
-        return why_task(TaskStory(task, entries, around, instances))
+        if task is None:
+            return why_remembered(arn, entries)
+        return why_task(TaskStory(task, entries, await self._orders(task), await self._instances(task)))
+
+    async def _orders(self, task: Task) -> list[HistoryEntry]:
+        """Who changed the service before the task was started, how its deployment began, and what led to its end."""
+        if task.service_arn is None:
+            return []
+        read, created = self._state.store.history, task.created_at
+        changes = ("service-changed",)
+        found = await read(HistoryQuery("service", task.service_arn, kinds=changes, until=created, limit=1))
+        if task.deployment_id is not None:
+            own = HistoryQuery("deployment", task.deployment_id, kinds=("deployment",), until=created)
+            found += await read(own)
+        if (end := task.stopping_at or task.stopped_at) is not None:
+            # From just after the task's start: what was read above must not come twice.
+            after = math.nextafter(created, math.inf)
+            found += await read(
+                HistoryQuery("service", task.service_arn, kinds=ORDER_KINDS, since=after, until=end, limit=10)
+            )
+        return found
+
+    async def _instances(self, task: Task) -> list[HistoryEntry]:
+        end = task.stopping_at or task.stopped_at
+        return await self._state.store.history(
+            HistoryQuery(
+                "cluster",
+                task.cluster_arn,
+                kinds=("instance",),
+                since=task.created_at,
+                until=math.inf if end is None else end,
+                limit=INSTANCES,
+            )
+        )
 
     async def service(self, region: str, cluster: str, name: str) -> Answer:
         """Why a service of the signature's region is as it is."""
         arn = arns.ecs(region, self._account, f"service/{cluster}/{name}")
-        entries = await self._state.store.history(HistoryQuery(service_arn=arn))
+        entries = await self._entries("service", arn)
         service = self._state.services.get(arn)
         if service is None and not entries:
             raise AWSError(
@@ -77,7 +124,7 @@ class Why:
 
     async def deployment(self, deployment_id: str) -> Answer:
         """How a deployment went; its id is ``ecs-svc/N``."""
-        entries = await self._state.store.history(HistoryQuery(deployment_id=deployment_id))
+        entries = await self._entries("deployment", deployment_id)
         service = next((s for s in self._state.services if any(d.id == deployment_id for d in s.deployments)), None)
         if service is None and not entries:
             raise AWSError(
@@ -88,6 +135,14 @@ class Why:
             )
         arn = service.arn if service else next((e.service_arn for e in entries if e.service_arn), "")
         return why_deployment(deployment_id, self._story(arn or "", service, entries), self._clock.now())
+
+    async def _entries(self, subject: Literal["service", "deployment"], value: str) -> list[HistoryEntry]:
+        """The newest of each sort, so that a crash loop's failures do not hide who changed what."""
+        read = self._state.store.history
+        failures = await read(HistoryQuery(subject, value, kinds=FAILURE_KINDS, limit=FAILURES))
+        orders = await read(HistoryQuery(subject, value, kinds=ORDER_KINDS, limit=ORDERS))
+        rest = await read(HistoryQuery(subject, value, kinds=("service-event", "not-placed"), limit=REST))
+        return sorted((*orders, *rest, *failures), key=lambda entry: entry.at)
 
     def _story(self, arn: str, service: Service | None, entries: list[HistoryEntry]) -> ServiceStory:
         return ServiceStory(arn, service, self._state.tasks.by("service", arn), entries)

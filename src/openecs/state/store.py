@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import structlog
+
 from openecs.model.history import HistoryEntry
 from openecs.state.journal.protocol import Change, HistoryQuery, Journal
 from openecs.state.table import Table
@@ -46,7 +48,7 @@ class Transaction:
         self.undo: dict[tuple[str, str], tuple[Table[Any], Any]] = {}
         #: History that goes to the journal with the changes, or is dropped with them.
         self.notes: list[HistoryEntry] = []
-        #: Key of a record → why it is changed.
+        #: Key of a record (an ARN) or id of a deployment (``ecs-svc/N``) → why it is changed.
         self.reasons: dict[str, Because] = {}
 
     def note(self, entry: HistoryEntry) -> None:
@@ -77,7 +79,9 @@ class Transaction:
 
 
 #: Adds notes to a transaction that is about to be committed; changes nothing else.
-Historian = Callable[[Transaction, Sequence[Notice]], None]
+NoteTaker = Callable[[Transaction, Sequence[Notice]], None]
+
+_log = structlog.get_logger("openecs.state")
 
 
 class Store:
@@ -93,7 +97,10 @@ class Store:
         self._subscribers: dict[str, list[Subscriber]] = {table.name: [] for table in tables}
         self._failure: BaseException | None = None
         self._open: Transaction | None = None
-        self._historian: Historian | None = None
+        self._note_taker: NoteTaker | None = None
+        self._strict = False
+        #: Transactions whose history was lost because its taker failed.
+        self.history_failures = 0
 
     @property
     def revision(self) -> int:
@@ -116,9 +123,13 @@ class Store:
         subscribers.append(subscriber)
         return lambda: subscribers.remove(subscriber)
 
-    def keep_history(self, historian: Historian) -> None:
-        """Have ``historian`` note what a transaction did, before it is committed and part of it."""
-        self._historian = historian
+    def keep_history(self, note_taker: NoteTaker, *, strict: bool = False) -> None:
+        """Have ``note_taker`` note what a transaction did, before it is committed and part of it.
+
+        What it raises is logged and costs its own notes, never the transaction: history does not
+        decide.  With ``strict`` (tests) it undoes the transaction instead, so that it is seen.
+        """
+        self._note_taker, self._strict = note_taker, strict
 
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The history of a subject, oldest first, up to now."""
@@ -142,8 +153,8 @@ class Store:
                 for (name, key), (table, old) in tx.undo.items()
                 if (new := table.get(key)) is not old
             ]
-            if (notices or tx.notes) and self._historian is not None:
-                self._historian(tx, notices)
+            if notices or tx.notes:
+                self._take_notes(tx, notices)
         except BaseException:
             for (_, key), (table, old) in reversed(tx.undo.items()):
                 table.replace(key, old)
@@ -152,6 +163,20 @@ class Store:
             self._commit(notices, tx.notes)
         finally:
             self._open = None
+
+    def _take_notes(self, tx: Transaction, notices: list[Notice]) -> None:
+        if self._note_taker is None:
+            return
+        given = tuple(tx.notes)
+        try:
+            self._note_taker(tx, notices)
+        except Exception:
+            if self._strict:
+                raise
+            tx.notes = list(given)
+            self.history_failures += 1
+            changed = sorted({notice.table for notice in notices})
+            _log.exception("history of a transaction is lost", tables=changed, failures=self.history_failures)
 
     def _commit(self, notices: list[Notice], notes: list[HistoryEntry]) -> None:
         if not notices and not notes:

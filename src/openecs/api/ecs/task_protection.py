@@ -77,6 +77,8 @@ class TaskProtection:
             return ecs.Failure(arn=task.arn, reason="TASK_NOT_VALID", detail=GOING_DOWN)
         if until is not None and self._blocked(task, now):
             return ecs.Failure(arn=task.arn, reason="DEPLOYMENT_BLOCKED", detail=BLOCKED)
+        # The version stays: it counts the changes that AWS announces as events of the task, and
+        # neither these nor DescribeTasks show protection.
         changed = msgspec.structs.replace(task, protected_until=until)
         if changed != task:
             tx.put(changed)

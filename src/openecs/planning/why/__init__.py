@@ -5,16 +5,20 @@ sentence, the cause, and tells what happened in the order in which it did.
 """
 
 from openecs.planning.why.answer import Answer, Failures, Line
-from openecs.planning.why.service import ServiceStory, why_deployment, why_service
-from openecs.planning.why.task import TaskStory, why_task
+from openecs.planning.why.service import FAILURE_KINDS, ORDER_KINDS, ServiceStory, why_deployment, why_service
+from openecs.planning.why.task import TaskStory, final_record, why_remembered, why_task
 
 __all__ = [
+    "FAILURE_KINDS",
+    "ORDER_KINDS",
     "Answer",
     "Failures",
     "Line",
     "ServiceStory",
     "TaskStory",
+    "final_record",
     "why_deployment",
+    "why_remembered",
     "why_service",
     "why_task",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from openecs.model.history import HistoryEntry
+
+
+T = TypeVar("T")
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,14 @@ def line_of(entry: HistoryEntry) -> Line:
     return Line(at=entry.at, what=entry.kind, text=entry.text, details=tuple(details_of(entry.facts)))
 
 
+def record_in(entry: HistoryEntry, name: str, kind: type[T]) -> T | None:
+    """A record among an entry's facts; ``None`` if it is not there or of a version that wrote it differently."""
+    try:
+        return msgspec.convert(entry.facts.get(name), kind)
+    except msgspec.ValidationError:
+        return None
+
+
 def details_of(facts: dict[str, Any]) -> Iterable[str]:
     """What an entry's facts add to its text."""
     if offered := facts.get("offered"):
@@ -68,7 +79,10 @@ def details_of(facts: dict[str, Any]) -> Iterable[str]:
     if (more := sum(rejected.values()) - len(nodes)) > 0 and nodes:
         yield f"and {more} more: " + ", ".join(f"{count} x {reason}" for reason, count in sorted(rejected.items()))
     for probe in facts.get("probes", ()):
-        yield f"health check exited with code {probe['exit_code']}: {probe.get('output', '').strip()}"
+        said = probe.get("output", "").strip().splitlines()
+        text = f"health check exited with code {probe['exit_code']}"
+        yield f"{text}: {said[0]}" if len(said) == 1 else text
+        yield from (f"| {line}" for line in said if len(said) > 1)
     log = facts.get("log")
     if log:
         yield "last output:"

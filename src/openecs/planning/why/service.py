@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from openecs import arn as arns
 from openecs.model.history import HistoryEntry
 from openecs.model.service import Deployment, Service
 from openecs.model.task import STATUS_ORDER, Task
 from openecs.planning import deployment_backoff
-from openecs.planning.why.answer import Answer, Failures, Line, details_of, duration, in_order, line_of
+from openecs.planning.why.answer import Answer, Failures, Line, details_of, duration, in_order, line_of, record_in
 from openecs.planning.why.cause import end_of
 
 #: Lines of a timeline, the newest, and ids of failed tasks of one cause.
 LINES, TASKS = 60, 5
+#: Lines about changes and deployments that are told beside the newest: what is asked for most.
+ORDERS = 10
+#: What was ordered, and what failed of it.
+ORDER_KINDS, FAILURE_KINDS = ("service-changed", "deployment"), ("stopped",)
 
 
 class ServiceStory(NamedTuple):
@@ -35,7 +37,7 @@ def why_service(story: ServiceStory, now: float) -> Answer:
     """What a service waits for, how its deployments went and what fails."""
     service = story.service
     failures = _failures(story.entries)
-    lines = tuple(line_of(entry) for entry in story.entries if entry.kind != "stopped")
+    timeline = _timeline(story.entries)
     if service is None:
         summary = "it does not exist any more; this is what is remembered"
         return Answer(
@@ -44,7 +46,7 @@ def why_service(story: ServiceStory, now: float) -> Answer:
             status=None,
             summary=summary,
             failures=failures,
-            timeline=in_order(lines)[-LINES:],
+            timeline=timeline,
         )
     current = tuple(_now(service, story, now))
     return Answer(
@@ -54,7 +56,7 @@ def why_service(story: ServiceStory, now: float) -> Answer:
         summary=current[0].text,
         now=current[1:],
         failures=failures,
-        timeline=in_order(lines)[-LINES:],
+        timeline=timeline,
     )
 
 
@@ -81,7 +83,8 @@ def why_deployment(deployment_id: str, story: ServiceStory, now: float) -> Answe
         current += _held_back(service, story, now, only=deployment_id)
         current += _unplaced(story)
     elif last is not None:
-        summary = _rollout(msgspec.convert(last.facts["deployment"], Deployment)) + "; it is over"
+        kept = record_in(last, "deployment", Deployment)
+        summary = f"{_rollout(kept) if kept is not None else last.text}; it is over"
     return Answer(
         subject="deployment",
         id=deployment_id,
@@ -89,8 +92,16 @@ def why_deployment(deployment_id: str, story: ServiceStory, now: float) -> Answe
         summary=summary,
         now=tuple(current),
         failures=_failures(story.entries),
-        timeline=in_order(line_of(entry) for entry in story.entries if entry.kind != "stopped")[-LINES:],
+        timeline=_timeline(story.entries),
     )
+
+
+def _timeline(entries: Sequence[HistoryEntry]) -> tuple[Line, ...]:
+    """The newest lines, and the newest orders however long ago; failed tasks are told in groups."""
+    told = [entry for entry in entries if entry.kind not in FAILURE_KINDS]
+    older = told[:-LINES]
+    orders = [entry for entry in older if entry.kind in ORDER_KINDS][-ORDERS:]
+    return in_order(line_of(entry) for entry in (*orders, *told[-LINES:]))
 
 
 def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
@@ -180,9 +191,10 @@ def _failures(entries: Sequence[HistoryEntry]) -> tuple[Failures, ...]:
     """Failed tasks by cause, the newest cause first."""
     found: dict[str, list[tuple[float, str]]] = {}
     for entry in entries:
-        if entry.kind == "stopped" and "task" in entry.facts:
-            task = msgspec.convert(entry.facts["task"], Task)
-            found.setdefault(end_of(task), []).append((entry.at, arns.short(task.arn)))
+        if entry.kind == "stopped" and entry.task_arn is not None:
+            task = record_in(entry, "task", Task)
+            cause = entry.text if task is None else end_of(task)
+            found.setdefault(cause, []).append((entry.at, arns.short(entry.task_arn)))
     grouped = [
         Failures(
             cause=cause,

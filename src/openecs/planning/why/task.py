@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from openecs import arn as arns
 from openecs.model.history import HistoryEntry
 from openecs.model.task import Task
-from openecs.planning.why.answer import Answer, Line, duration, in_order, line_of
+from openecs.planning.why.answer import Answer, Line, duration, in_order, line_of, record_in
 from openecs.planning.why.cause import end_of, exit_of, memory_limit, requested_by
 
 
@@ -29,9 +27,17 @@ class TaskStory(NamedTuple):
 def final_record(entries: Sequence[HistoryEntry]) -> Task | None:
     """The task as its last entry keeps it, for when its record is forgotten."""
     for entry in reversed(entries):
-        if entry.kind == "stopped" and "task" in entry.facts:
-            return msgspec.convert(entry.facts["task"], Task)
+        if entry.kind == "stopped" and (task := record_in(entry, "task", Task)) is not None:
+            return task
     return None
+
+
+def why_remembered(task_arn: str, entries: Sequence[HistoryEntry]) -> Answer:
+    """What single entries tell of a task whose record nobody can read any more."""
+    summary = "its record is forgotten, or was written by another version of OpenECS; this is what is remembered"
+    return Answer(
+        subject="task", id=task_arn, status=None, summary=summary, timeline=in_order(line_of(e) for e in entries)
+    )
 
 
 def why_task(story: TaskStory) -> Answer:

@@ -35,15 +35,14 @@ class MemoryJournal:
         self._reached(revision)
 
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
-        found = [entry for entry in self._history if matches(query, entry)]
+        found = sorted((entry for entry in self._history if matches(query, entry)), key=lambda entry: entry.at)
         return found[-query.limit :]
 
     async def prune_history(self, before: float, at_most: int) -> int:
-        pruned = 0
-        while pruned < at_most and self._history and self._history[0].at < before:
-            self._history.popleft()
-            pruned += 1
-        return pruned
+        old = [number for number, entry in enumerate(self._history) if entry.at < before][:at_most]
+        for number in reversed(old):
+            del self._history[number]
+        return len(old)
 
     def close(self) -> None:
         return

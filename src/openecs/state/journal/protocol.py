@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from openecs.model.history import HistoryEntry
 
@@ -17,18 +17,17 @@ class Change(NamedTuple):
 
 
 class HistoryQuery(NamedTuple):
-    """Which history is wanted: the entries of one subject, the newest ``limit`` of them.
+    """Which history is wanted: of the entries of one subject that fit, the newest ``limit``."""
 
-    Exactly one of the subjects is given.
-    """
-
-    #: A task's id, without the rest of its ARN.
-    task_id: str | None = None
-    service_arn: str | None = None
-    #: ``ecs-svc/N``.
-    deployment_id: str | None = None
-    #: For what concerns a whole cluster: changes of its container instances.
-    cluster_arn: str | None = None
+    #: ``cluster`` is for what concerns a whole cluster: changes of its container instances.
+    subject: Literal["task", "service", "deployment", "cluster"]
+    #: A task's id (without the rest of its ARN), a service's ARN, ``ecs-svc/N``, a cluster's ARN.
+    value: str
+    #: As in ``HistoryEntry.kind``; empty for all.
+    kinds: tuple[str, ...] = ()
+    #: Epoch seconds, both inclusive.
+    since: float = float("-inf")
+    until: float = float("inf")
     limit: int = 200
 
 
@@ -37,15 +36,23 @@ def task_id(entry: HistoryEntry) -> str | None:
     return entry.task_arn.rsplit("/", 1)[-1] if entry.task_arn else None
 
 
+def subjects(entry: HistoryEntry) -> dict[str, str | None]:
+    """What an entry is about, by the kinds of subjects in the order of ``HistoryQuery.subject``."""
+    return {
+        "task": task_id(entry),
+        "service": entry.service_arn,
+        "deployment": entry.deployment_id,
+        "cluster": entry.cluster_arn,
+    }
+
+
 def matches(query: HistoryQuery, entry: HistoryEntry) -> bool:
-    """Whether an entry is about the subject that a query asks for."""
-    if query.task_id is not None:
-        return task_id(entry) == query.task_id
-    if query.service_arn is not None:
-        return entry.service_arn == query.service_arn
-    if query.deployment_id is not None:
-        return entry.deployment_id == query.deployment_id
-    return entry.cluster_arn == query.cluster_arn
+    """Whether an entry is one that a query asks for."""
+    return (
+        subjects(entry)[query.subject] == query.value
+        and (not query.kinds or entry.kind in query.kinds)
+        and query.since <= entry.at <= query.until
+    )
 
 
 class Journal(Protocol):
@@ -73,13 +80,16 @@ class Journal(Protocol):
         ...
 
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
-        """The newest entries of a subject, oldest first; only what is durable."""
+        """The entries that are asked for, oldest first; only what is durable.
+
+        What cannot be read is an entry that says so.
+        """
         ...
 
     async def prune_history(self, before: float, at_most: int) -> int:
-        """Forget the oldest entries if they are older than ``before`` (epoch seconds), at most so many.
+        """Forget entries older than ``before`` (epoch seconds), and the oldest beyond the journal's own limits.
 
-        Returns how many were forgotten.
+        At most so many at once; returns how many were forgotten.
         """
         ...
 

@@ -40,6 +40,7 @@ MIGRATIONS = (
     DROP TABLE meta;
     """,
     sqlite_history.MIGRATION,
+    sqlite_history.MIGRATION_TIMES,
 )
 #: Where the newest revision stands among the records; no table has an empty name.
 REVISION = ("", "revision")
