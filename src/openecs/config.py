@@ -26,6 +26,7 @@ from openecs.model.network import DEFAULT_RANGE
 
 DEFAULT_PORT = 8327
 DEFAULT_REGION = "us-east-1"
+DEFAULT_REPLACE_LOST_AFTER = 300
 #: Visibly not an account of AWS, so that nobody takes these ARNs for real ones.
 DEFAULT_ACCOUNT_ID = "000000000000"
 
@@ -120,6 +121,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lend_to: tuple[str, ...] = ("default",)
     #: Private IPv4 addresses for awsvpc tasks; no other network of the hosts may overlap it.
     address_range: str = DEFAULT_RANGE
+    #: Seconds after which services replace tasks whose agent is not connected; 0: never, as AWS.
+    replace_lost_after: int = DEFAULT_REPLACE_LOST_AFTER
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:

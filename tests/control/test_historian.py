@@ -240,9 +240,7 @@ async def test_the_values_of_overriding_variables_are_not_kept(world: World) -> 
     world.add_node("a")
     pair = ecs.KeyValuePair(name="PASSWORD", value="hunter2")
     bare = ecs.ContainerOverride(name="side", command=("sleep",))
-    overrides = ecs.TaskOverride(
-        container_overrides=(ecs.ContainerOverride(name="web", environment=(pair,)), bare)
-    )
+    overrides = ecs.TaskOverride(container_overrides=(ecs.ContainerOverride(name="web", environment=(pair,)), bare))
     (task,) = launch(world)
     task = msgspec.structs.replace(task, overrides=overrides)
     world.put(declare_stopped(task, now=3.0, stop_code="UserInitiated", reason=""))

@@ -89,6 +89,7 @@ class Simulation:
         self.draining: set[str] = set()
         self.stop_requested: str | None = None
         self.alarms: set[str] = set()
+        self.lost_after: float | None = None
         self.said: list[str] = []
         self.started: list[Task] = []
         self.last: Plan | None = None
@@ -104,6 +105,7 @@ class Simulation:
             frozenset(self.draining),
             stop_requested=self.stop_requested,
             alarms_in_alarm=frozenset(self.alarms),
+            lost_after=self.lost_after,
         )
         result = plan(snapshot, self.now)
         self._check_safety(result)
@@ -143,14 +145,18 @@ class Simulation:
 
     def _check_safety(self, result: Plan) -> None:
         limits = bounds(self.service, self.service.desired_count)
-        existing = sum(not task.stopped for task in self.tasks.values())
+        existing = sum(not task.stopped and not self._lost(task) for task in self.tasks.values())
         starting = sum(start.count for start in result.starts)
         if starting:
             assert existing + starting <= limits.upper, self.describe()
         going = {stop.task_arn for stop in result.stops}
-        healthy = {task.arn for task in self.alive() if is_healthy(task)}
+        healthy = {task.arn for task in self.alive() if is_healthy(task) and not self._lost(task)}
         if self.service.status == "ACTIVE" and healthy & going:
             assert len(healthy - going) >= min(limits.lower, self.service.desired_count), self.describe()
+
+    def _lost(self, task: Task) -> bool:
+        since = task.unreachable_since
+        return since is not None and self.lost_after is not None and since + self.lost_after <= self.now
 
     def _launch(self, deployment_id: str) -> None:
         if sum(not task.stopped for task in self.tasks.values()) >= self.capacity:
@@ -208,7 +214,7 @@ class Simulation:
 
     def everything_goes_well(self) -> None:
         for task in list(self.tasks.values()):
-            if task.stopped:
+            if task.stopped or task.unreachable_since is not None:
                 continue
             if task.desired_status == "STOPPED":
                 self.finishes_stopping(task)
@@ -242,7 +248,9 @@ class Simulation:
 
     def unfinished(self) -> bool:
         return any(
-            not task.stopped and (task.desired_status == "STOPPED" or not is_healthy(task))
+            not task.stopped
+            and task.unreachable_since is None
+            and (task.desired_status == "STOPPED" or not is_healthy(task))
             for task in self.tasks.values()
         )
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from service_simulation import START, Simulation, configuration, service
+from service_simulation import START, Simulation, configuration, deployment, service
 
 from openecs.planning import circuit_breaker
 from openecs.shapes import ecs

@@ -357,24 +357,26 @@ def test_random_histories_never_double_up_and_end_with_one_task_each(minimum, he
     assert simulation.step().actions == ()
 
 
-def stalled(*instances: str) -> DaemonSimulation:
+def stalled(*instances: str, **given: object) -> DaemonSimulation:
     """A DAEMON service whose newest deployment FAILED without a rollback."""
     options = {"maximum": 100, "rollback": False, "threshold": ("COUNT", 1)}
-    simulation = DaemonSimulation(daemon(deployment_configuration=configuration(minimum=0, **options)), *instances)
+    record = daemon(deployment_configuration=configuration(minimum=0, **options))
+    simulation = DaemonSimulation(record, *instances, **given)
     for _ in range(10):
         simulation.step()
         simulation.everything_goes_well()
         simulation.now += 6
     simulation.service = msgspec.structs.replace(
-        simulation.service, deployment_configuration=configuration(minimum=60, **options)
+        simulation.service, deployment_configuration=configuration(minimum=50, **options)
     )
     simulation.update(2)
-    while simulation.service.primary.rollout_state == "IN_PROGRESS":
+    for _ in range(6):
         simulation.step()
         simulation.stops_end()
         for task in simulation.alive("ecs-svc/2"):
             simulation.ends(task, "TaskFailedToStart")
         simulation.now += 5
+    assert simulation.service.primary.rollout_state == "FAILED"
     return simulation
 
 
@@ -415,10 +417,10 @@ def test_a_stalled_deployment_starts_the_old_revision_only_where_it_belongs():
 
 
 def test_unhealthy_tasks_of_a_stalled_service_are_replaced():
-    simulation = stalled("a", "b")
+    simulation = stalled("a", "b", health_check=True)
+    go_on(simulation)
     (task,) = simulation.on("a")
-    container = msgspec.structs.replace(task.containers[0], has_health_check=True)
-    simulation.change(task, containers=(container,), health_status="UNHEALTHY")
+    simulation.change(task, health_status="UNHEALTHY")
     go_on(simulation)
     assert [one.arn != task.arn for one in simulation.on("a")] == [True]
 

@@ -40,10 +40,7 @@ def stalled(desired: int = 2, *, minimum: int = 50, maximum: int = 200) -> Simul
     options = {"rollback": False, "threshold": ("COUNT", 1), "maximum": maximum}
     simulation = complete(desired, deployment_configuration=configuration(minimum=100, **options))
     simulation.update(2)
-    while simulation.service.primary.rollout_state == "IN_PROGRESS":
-        simulation.step()
-        live(simulation, fails=NEW)
-        simulation.now += 5
+    steps(simulation, 6, 5.0, fails=NEW)
     record = msgspec.structs.replace(
         simulation.service, deployment_configuration=configuration(minimum=minimum, **options)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from runtime_subject import Subject
 
-from openecs.agent.runtime.docker.output import newest, text_of
+from openecs.agent.runtime.docker.output import End, newest
 from openecs.agent.runtime.protocol import NoSuchContainer
 
 
@@ -59,7 +59,10 @@ async def test_results_of_health_checks_stay_when_the_container_has_ended(subjec
 
 def test_half_a_frame_and_broken_text_are_survived() -> None:
     frames = b"\x01\0\0\0\0\0\0\x04ab\xff\n" + b"\x02\0\0\0\0\0\0\x02c\n" + b"\x01\0\0\0\0\0\0\x09half"
-    assert text_of(frames, terminal=False) == "ab\ufffd\nc\nhalf"
-    assert text_of(frames[:-6], terminal=False) == "ab\ufffd\nc\n"
+    whole, cut = End(terminal=False), End(terminal=False)
+    whole.feed(frames)
+    assert whole.text() == "ab\ufffd\nc\nhalf"
+    cut.feed(frames[:-6])
+    assert cut.text() == "ab\ufffd\nc\n"
     assert newest("a\nb\nc", 2) == "b\nc"
     assert newest("a\n", 0) == ""

@@ -46,7 +46,8 @@ def task(**members: object) -> Task:
     base = Task(
         arn=ARN, region="eu-west-1", cluster_arn=f"arn:aws:ecs:eu-west-1:{ACCOUNT}:cluster/default",
         task_definition_arn="d", launch_type="EC2", desired_status="RUNNING", last_status="RUNNING",
-        created_at=NOW - 10, group="g", containers=(TaskContainer(arn="c", name="web", image="i"),), reservation=Resources(), node_id="n",
+        created_at=NOW - 10, group="g", containers=(TaskContainer(arn="c", name="web", image="i"),),
+        reservation=Resources(), node_id="n",
     )  # fmt: skip
     return msgspec.structs.replace(base, **members)
 
@@ -264,12 +265,13 @@ async def test_nothing_leaves_before_what_it_depends_on_is_durable(refused: bool
         await durable.wait()
 
     app = paths(barrier).application("/_openecs/why", {"GET": action}, body_limit=0)
-    answering = asyncio.ensure_future(call(app, "/_openecs/why"))
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert not answering.done()
-    durable.set()
-    assert (await answering)[0] == (400 if refused else 200)
+    async with asyncio.TaskGroup() as group:
+        answering = group.create_task(call(app, "/_openecs/why"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not answering.done()
+        durable.set()
+    assert answering.result()[0] == (400 if refused else 200)
 
 
 async def test_a_mistake_of_ours_is_answered_with_a_request_id_and_no_details() -> None:

@@ -192,7 +192,7 @@ async def test_an_entry_that_cannot_be_read_says_so_and_hides_no_other(tmp_path:
             tx.note(entry(text))
     await state.store.durable()
     with sqlite3.connect(tmp_path / "journal.db") as connection:
-        connection.execute("UPDATE history SET body = CAST('{\"at\": \"never\"}' AS BLOB) WHERE id = 2")
+        connection.execute('UPDATE history SET body = CAST(\'{"at": "never"}\' AS BLOB) WHERE id = 2')
     connection.close()
     found = await state.store.history(HistoryQuery("task", "0123"))
     assert [(e.kind, e.at) for e in found] == [("placed", 1.0), ("unreadable", 1.0), ("placed", 1.0)]

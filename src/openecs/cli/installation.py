@@ -22,6 +22,7 @@ from openecs.config import (
     DEFAULT_ACCOUNT_ID,
     DEFAULT_PORT,
     DEFAULT_REGION,
+    DEFAULT_REPLACE_LOST_AFTER,
     EvidenceLevel,
     Layout,
     RootCredentials,
@@ -54,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     evidence: EvidenceLevel = "full"
     #: Whether this machine has an agent.
     agent: bool = True
+    #: Seconds after which services replace tasks whose agent is not connected; 0 for never.
+    replace_lost_after: int = DEFAULT_REPLACE_LOST_AFTER
     #: Chosen at the first ``up`` and kept.
     address_range: str = DEFAULT_RANGE
 

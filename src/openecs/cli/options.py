@@ -95,7 +95,7 @@ def evidence_option(function: F) -> F:
         "--evidence",
         envvar="OPENECS_EVIDENCE",
         type=click.Choice(["full", "status", "none"]),
-        help="What 'openecs why' learns of containers that end: all, nothing that they printed, nothing [default: full].",
+        help="What 'openecs why' is told of containers that end; status: nothing that they printed [default: full].",
     )(function)
 
 

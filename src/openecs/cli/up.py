@@ -55,6 +55,12 @@ from openecs.log import Level
 @click.option("--memory", type=Amount(64), help="MiB that this machine offers [default: all].")
 @evidence_option
 @click.option(
+    "--replace-lost-after",
+    metavar="SECONDS",
+    type=click.IntRange(min=0),
+    help="When services replace tasks of machines that do not answer; 0: never, as on AWS [default: 300].",
+)
+@click.option(
     "--agent/--no-agent", default=None, help="--no-agent: only the control plane; machines join with 'openecs agent'."
 )
 @click.option("--keep-tasks", is_flag=True, help="In the foreground: Ctrl-C leaves containers running.")
@@ -128,6 +134,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         advertise_url=settings.advertise_url,
         lend_to=settings.lend_to if settings.agent else (),
         address_range=settings.address_range,
+        replace_lost_after=settings.replace_lost_after,
         log_level=log_level,
     )
     if not settings.agent:

@@ -42,6 +42,8 @@ class ServiceController:
     """Reconciles services.  Keys are service ARNs.
 
     ``alarms`` gives the names of the alarms of a service's region that are in ALARM.
+    ``lost_after`` is for how many seconds a task's agent may be out of reach before the task is
+    replaced; ``None`` for ever.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class ServiceController:
         ids: Ids,
         *,
         alarms: Callable[[Service], frozenset[str]] = lambda _: frozenset(),
+        lost_after: float | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
         self._ids = ids
         self._alarms = alarms
+        self._lost_after = lost_after
         self._daemons = DaemonInstances(state)
         self._zones = ServiceZones(state, launcher.networks)
         self._rollouts = ServiceRollouts(state)
@@ -113,6 +117,7 @@ class ServiceController:
             room_left=room_left(self._state, service),
             stop_requested=self._rollouts.stop_requested(service),
             alarms_in_alarm=in_alarm,
+            lost_after=self._lost_after,
         )
         step = plan(snapshot, now)
         due = self._rollouts.due(step.service, now=now, in_alarm=in_alarm)
@@ -223,6 +228,7 @@ def _matters(old: Task | None, new: Task | None) -> bool:
         or old.last_status != new.last_status
         or old.desired_status != new.desired_status
         or old.health_status != new.health_status
+        or old.unreachable_since != new.unreachable_since
         or old.protected_until != new.protected_until
         or (old.containers is not new.containers and _digests(old) != _digests(new))
     )

@@ -129,6 +129,8 @@ class Task(Record, frozen=True, kw_only=True):
     healthy_at: float | None = None
     connectivity: Literal["CONNECTED", "DISCONNECTED"] | None = None
     connectivity_at: float | None = None
+    #: Since when its agent is not connected (epoch seconds).
+    unreachable_since: float | None = None
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None
     started_at: float | None = None

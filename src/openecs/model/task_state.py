@@ -139,8 +139,8 @@ def apply_connectivity(task: Task, connectivity: Literal["CONNECTED", "DISCONNEC
     if task.stopped or task.connectivity == connectivity:
         return task
     if connectivity == "CONNECTED":
-        return _changed(task, connectivity=connectivity, connectivity_at=now)
-    return _changed(task, connectivity=connectivity)
+        return _changed(task, connectivity=connectivity, connectivity_at=now, unreachable_since=None)
+    return _changed(task, connectivity=connectivity, unreachable_since=now)
 
 
 def task_health(containers: tuple[TaskContainer, ...]) -> Health:
@@ -239,7 +239,7 @@ def _connected(task: Task, now: float) -> dict[str, Any]:
     """Whoever reports is connected."""
     if task.connectivity == "CONNECTED":
         return {}
-    return {"connectivity": "CONNECTED", "connectivity_at": now}
+    return {"connectivity": "CONNECTED", "connectivity_at": now, "unreachable_since": None}
 
 
 def _interface(eni: NetworkInterface | None, status: Literal["ATTACHED", "DELETED"]) -> NetworkInterface | None:

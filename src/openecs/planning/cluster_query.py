@@ -327,7 +327,10 @@ def _comparison(subject: _Token, operator: str, value: _Token) -> Callable[[obje
         except (re.error, OverflowError, RecursionError) as error:
             raise QueryError(f"invalid pattern: {error}", value.column) from None
         if too_long:
-            raise QueryError("pattern that may take too long: repeat nothing that is itself repeated", value.column)
+            raise QueryError(
+                "pattern that may take too long: repeat nothing that is itself repeated, and use * and + twice at most",
+                value.column,
+            )
         wanted = operator == "=~"
         return lambda actual: any(pattern.fullmatch(text) for text in _texts(actual)) == wanted
     if operator in ("==", "!="):

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from openecs.model.task import Task
 from openecs.planning.deployment_bounds import Bounds
-from openecs.planning.service_actions import Start, Stop, scale_in, unhealthy
+from openecs.planning.service_actions import Start, Stop, lost, scale_in, unhealthy
 from openecs.planning.service_snapshot import Census, Group
 from openecs.planning.service_victims import MAX_STOPS, Spare, choose
 
@@ -127,6 +127,7 @@ class _Rolling:
         self._replace_unhealthy()
         kept = self._retire_others()
         self._scale_in()
+        self._give_up_lost()
         lacking = self._lacking(kept)
         reserved = self._start_fallback(lacking)
         missing = self.desired - self.primary.wanted
@@ -202,6 +203,14 @@ class _Rolling:
         pending = self._free(self.primary, _least_far(self.primary.starting), 0)[:surplus]
         surplus -= len(self._stop(pending, "more tasks than desired"))
         self.primary_serving -= self._take(self.primary, self.primary.healthy, surplus, "more tasks than desired")
+
+    def _give_up_lost(self) -> None:
+        if self.serving < self.desired:
+            return
+        for group in self.groups:
+            for task in group.lost[: MAX_STOPS - len(self.result.stops)]:
+                self.result.stops.append(lost(task))
+                self.told.add(task.arn)
 
     def _lacking(self, kept: int) -> int:
         """Tasks that the revision lacks on which the service falls back; at most 0: it lacks none."""

@@ -4,7 +4,8 @@ Patterns of placement constraints come from callers and run inside the control p
 values of every instance's attributes.  Python's matcher tries one way after the other, and some
 patterns have more ways than there is time: ``(a+)+b`` needs 2^30 steps for thirty letters.  Such
 patterns are refused before they are used.  The estimate errs to the high side: it also refuses
-some that would do no harm, namely repetitions of what is itself repeated or optional.
+some that would do no harm, namely repetitions of what is itself repeated or optional, and more
+than two repetitions without a limit.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from typing import Any
 
 #: Characters that the value of an attribute has at most.
 LENGTH = 128
-#: Ways to match that take well under a second: enough for four ``.*`` in a row.
-MOST_WAYS = 20_000_000.0
+#: Ways to match one value; they take a fraction of a millisecond, because the values of thousands of
+#: instances are matched in one go.  Enough for two ``.*``.
+MOST_WAYS = 20_000.0
 
 _REPEATS = (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT)
+#: What matches in one way or not at all.  The parser is private to Python: what it may come to
+#: say besides is refused.
+_SINGLE = frozenset({op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN, op.AT, op.GROUPREF, op.FAILURE})
 
 
 def takes_too_long(pattern: str) -> bool:
@@ -59,7 +64,7 @@ def _ways_of(kind: Any, argument: Any) -> float:
         return _ways(argument[1])
     if kind is op.GROUPREF_EXISTS:
         return _ways(argument[1]) + _ways(argument[2] or ())
-    return 1.0
+    return 1.0 if kind in _SINGLE else math.inf
 
 
 def _told_apart(alternatives: list[Any]) -> bool:

@@ -116,7 +116,8 @@ def conclude(rollout: Rollout, todo: Step, desired: int, now: float) -> Plan:
         steady=condition.steady,
         steady_at=condition.steady_at,
     )
-    times = [rollout.census.grace_ends_at, rollout.census.proof_ends_at, todo.protection_ends_at, bakes_until]
+    census = rollout.census
+    times = [census.grace_ends_at, census.proof_ends_at, census.lost_at, todo.protection_ends_at, bakes_until]
     times.append(condition.repeat_at)
     if primary.wanted < desired or len(service.deployments) > 1:
         times += rollout.resting.values()

@@ -10,6 +10,7 @@ from openecs.model.task import Task
 from openecs.shapes import ecs
 
 HEALTH_CHECK_REASON = "Task failed container health checks"
+UNREACHABLE_REASON = "Task was replaced because the agent of its container instance was not connected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,14 @@ def scale_in(task: Task, reason: str) -> Stop:
 def unhealthy(task: Task, reason: str) -> Stop:
     """Stop a task that fails its containers' health checks."""
     return Stop(task_arn=task.arn, stopped_reason=HEALTH_CHECK_REASON, reason=reason, running=True)
+
+
+def lost(task: Task) -> Stop:
+    """Stop a task that was replaced because its agent is out of reach, for when that comes back."""
+    return Stop(
+        task_arn=task.arn,
+        stopped_reason=UNREACHABLE_REASON,
+        reason="its agent is out of reach and the service has enough tasks without it",
+        running=task.last_status == "RUNNING",
+        stop_code="InfrastructureHealth",
+    )

@@ -44,6 +44,8 @@ class ServiceSnapshot(NamedTuple):
     stop_requested: Literal["ABORT", "ROLLBACK"] | None = None
     #: Names of alarms that are in ALARM.
     alarms_in_alarm: frozenset[str] = frozenset()
+    #: Seconds for which a task's agent may be out of reach; ``None`` for ever.
+    lost_after: float | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +66,11 @@ class Group:
     unready: list[Task] = field(default_factory=list)
     #: Not RUNNING yet on an instance that is drained: stopped at once.
     stranded: list[Task] = field(default_factory=list)
+    #: Out of reach for too long: they count for nothing and are told to stop when the service has
+    #: what it wants without them.  Until then they count again as soon as their agent is back.
+    lost: list[Task] = field(default_factory=list)
+    #: Told to stop and out of reach for too long: nobody knows when they will be STOPPED.
+    adrift: list[Task] = field(default_factory=list)
     #: Told to stop, not STOPPED yet.
     stopping: list[Task] = field(default_factory=list)
     stopped: list[Task] = field(default_factory=list)
@@ -80,12 +87,12 @@ class Group:
 
     @property
     def alive(self) -> int:
-        """Tasks that nobody told to stop."""
+        """Tasks that nobody told to stop and that can be reached."""
         return self.wanted + len(self.leaving) + len(self.unready) + len(self.unhealthy) + len(self.stranded)
 
     @property
     def existing(self) -> int:
-        """Tasks that are not STOPPED: they still hold their resources."""
+        """Tasks that are not STOPPED: they still hold their resources where they can be reached."""
         return self.alive + len(self.stopping)
 
     @property
@@ -95,11 +102,11 @@ class Group:
 
     def up(self) -> Iterator[Task]:
         """The tasks that nobody told to stop."""
-        return chain(self.healthy, self.starting, self.leaving, self.unready, self.unhealthy, self.stranded)
+        return chain(self.healthy, self.starting, self.leaving, self.unready, self.unhealthy, self.stranded, self.lost)
 
     def each(self) -> Iterator[Task]:
         """Every remembered task of the deployment, without a copy."""
-        return chain(self.up(), self.stopping, self.stopped)
+        return chain(self.up(), self.adrift, self.stopping, self.stopped)
 
 
 @dataclass(slots=True)
@@ -114,6 +121,8 @@ class Census:
     grace_ends_at: float | None = None
     #: When the next task that has to prove itself has done so.
     proof_ends_at: float | None = None
+    #: When the next task that cannot be reached counts as lost.
+    lost_at: float | None = None
 
     @property
     def everyone(self) -> list[Group]:
@@ -144,7 +153,9 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
     groups: dict[str | None, Group] = {deployment.id: Group(deployment) for deployment in service.deployments}
     orphans = Group(_NOBODY)
     census = Census(list(groups.values()), orphans)
-    sorter = _Sorter(census, service, snapshot.draining_instances, now)
+    # A DAEMON task belongs to its instance: no other can take its place.
+    lost_after = snapshot.lost_after if service.scheduling_strategy == "REPLICA" else None
+    sorter = _Sorter(census, service, snapshot.draining_instances, lost_after, now)
     # Most tasks of a large service are RUNNING ones of few deployments, without anything
     # special about them: this loop does those by itself.  Tasks of one deployment have one task
     # definition, so the first of them tells whether any has health checks.
@@ -156,6 +167,7 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
         if (
             task.last_status == "RUNNING"
             and task.desired_status == "RUNNING"
+            and task.unreachable_since is None
             and (not draining or task.container_instance_arn not in draining)
         ):
             simple = plain.get(deployment_id)
@@ -173,17 +185,23 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
 class _Sorter:
     """Puts one task into its list."""
 
-    def __init__(self, census: Census, service: Service, draining: frozenset[str], now: float) -> None:
+    def __init__(
+        self, census: Census, service: Service, draining: frozenset[str], lost_after: float | None, now: float
+    ) -> None:
         self._census = census
         self._service = service
         self._grace = service.health_check_grace_period_seconds or 0
         self._draining = draining
+        self._lost_after = lost_after
         self._now = now
 
     def sort(self, task: Task, group: Group) -> None:
         """Append ``task`` to the list of ``group`` that it belongs into."""
         if task.last_status in _DOWN:
             group.stopped.append(task)
+            return
+        if self._is_lost(task):
+            (group.adrift if task.desired_status == "STOPPED" else group.lost).append(task)
             return
         if task.desired_status == "STOPPED" or task.last_status in _GOING_DOWN:
             # A task that goes down by itself will report STOPPED; it counts for nothing any more.
@@ -212,6 +230,16 @@ class _Sorter:
             group.healthy.append(task)
         else:
             group.starting.append(task)
+
+    def _is_lost(self, task: Task) -> bool:
+        """Whether a task's agent is out of reach for too long."""
+        if task.unreachable_since is None or self._lost_after is None:
+            return False
+        lost_at = task.unreachable_since + self._lost_after
+        if lost_at <= self._now:
+            return True
+        self._census.lost_at = min(self._census.lost_at or lost_at, lost_at)
+        return False
 
     def _proof_ends_at(self, task: Task, group: Group) -> float:
         """When a RUNNING task without health checks has proved itself."""

@@ -24,7 +24,7 @@ from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.planning import deployment_backoff as backoff
 from openecs.planning import service_condition, service_events
-from openecs.planning.service_actions import Action, Event, Plan, Start, Stop, scale_in, unhealthy
+from openecs.planning.service_actions import Action, Event, Plan, Start, Stop, lost, scale_in, unhealthy
 from openecs.planning.service_snapshot import Census, Group, ServiceSnapshot
 from openecs.planning.service_victims import MAX_STOPS, Spare, choose, spare_by
 
@@ -52,7 +52,7 @@ def plan_task_sets(snapshot: ServiceSnapshot, census: Census, now: float) -> Pla
     service = snapshot.service
     actions: list[Action] = [scale_in(task, "its task set is gone") for task in census.orphans.up()]
     kept: list[Deployment] = []
-    wake_at: list[float] = [census.grace_ends_at] if census.grace_ends_at is not None else []
+    wake_at: list[float] = [at for at in (census.grace_ends_at, census.lost_at) if at is not None]
     steady = True
     spare = spare_by(service, snapshot.room_left)
     for group in census.groups:
@@ -135,6 +135,8 @@ class _Share:
         excess = len(group.healthy) + len(sick) - self.desired
         self.actions += [unhealthy(task, "enough other tasks are healthy") for task in sick[: max(excess, 0)]]
         self._scale_in(service)
+        if self._serving >= self.desired:
+            self.actions += [lost(task) for task in group.lost]
 
     def _scale_in(self, service: Service) -> None:
         group = self.group

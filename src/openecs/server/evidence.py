@@ -79,7 +79,6 @@ class EvidenceTaker:
             tx.note(entry)
         return {}
 
-
     async def _count(self, task: Task) -> None:
         """One more piece about the task; raises ``AWSError`` when there are enough."""
         if task.arn not in self._taken:

@@ -139,7 +139,9 @@ class _Parts:
         )
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
-        self.services = ServiceController(self.state, self.launcher, clock, self.ids)
+        self.services = ServiceController(
+            self.state, self.launcher, clock, self.ids, lost_after=config.replace_lost_after or None
+        )
         self.provisioning = Provisioning(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
         self.returned_instances = ReturnedInstances(self.state)

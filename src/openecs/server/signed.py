@@ -42,18 +42,14 @@ Action = Callable[[SignedRequest], Awaitable[Any]]
 class SignedPaths:
     """Makes applications of actions."""
 
-    def __init__(
-        self, *, verifier: Verifier, clock: Clock, ids: Ids, barrier: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, *, verifier: Verifier, clock: Clock, ids: Ids, barrier: Callable[[], Awaitable[None]]) -> None:
         """``barrier`` returns when everything that an action has seen of the state is durable."""
         self._verifier = verifier
         self._clock = clock
         self._ids = ids
         self._barrier = barrier
 
-    def application(
-        self, path: str, actions: Mapping[str, Action], *, body_limit: int, below: bool = False
-    ) -> ASGIApp:
+    def application(self, path: str, actions: Mapping[str, Action], *, body_limit: int, below: bool = False) -> ASGIApp:
         """An application for ``path`` (and with ``below`` all below it).
 
         ``actions`` are by HTTP method; what one returns is the JSON answer.
@@ -89,9 +85,7 @@ class SignedPaths:
                 _log.exception("internal error", path=path, request_id=request_id)
                 text = f"An internal error occurred. The log has more under request id {request_id}."
                 status, content = 500, _encoded(AWSError("InternalFailure", text))
-            await reply(
-                send, status=status, content_type=b"application/json", body=content, request_id=request_id
-            )
+            await reply(send, status=status, content_type=b"application/json", body=content, request_id=request_id)
 
         return application
 

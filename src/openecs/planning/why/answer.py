@@ -9,7 +9,6 @@ import msgspec
 
 from openecs.model.history import HistoryEntry
 
-
 T = TypeVar("T")
 
 
