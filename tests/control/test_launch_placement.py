@@ -94,7 +94,6 @@ def test_failures_name_every_instance_and_nothing_is_placed_twice(world: World) 
     assert [(f.arn, f.reason) for f in launched.failures] == [(first, DISTINCT), (second, "RESOURCE:MEMORY")]
     assert launched.nearest is not None
     assert launched.nearest.candidate.arn == first
-    assert [r.reason for r in launched.rejections] == [DISTINCT, "RESOURCE:MEMORY"]
 
 
 def test_constraints_of_the_definition_hold_too(world: World) -> None:
@@ -118,16 +117,16 @@ def test_tasks_of_one_launch_follow_the_first(world: World) -> None:
 def test_facts_tell_how_each_was_chosen(world: World) -> None:
     arn = add(world, "a1", "a")
     add(world, "b1", "b", agent_connected=False)
-    (task,), (facts,) = (launched := launch(world, spec(1))).tasks, launched.facts
-    assert facts == (
-        task.arn,
-        "a1",
-        arn,
-        f"{REGION}a",
+    with world.state.transaction() as tx:
+        (task,) = world.launcher.launch(tx, spec(1), now=5.0, ids=world.ids).tasks
+        told = tx.reasons[task.arn].facts
+    assert (task.node_id, task.container_instance_arn, task.availability_zone) == ("a1", arn, f"{REGION}a")
+    assert (told["strategy"], told["fitting"], told["offered"]) == (
         (f"spread(attribute:{ZONE})", "spread(instanceId)"),
         1,
         2,
     )
+    assert [(node["node"], node["reason"]) for node in told["nodes"]] == [("b1", "AGENT")]
 
 
 def test_named_instances_are_taken_or_refused_one_by_one(world: World) -> None:

@@ -190,10 +190,11 @@ class Site:
 
 
 @contextmanager
-def opened(plane: Path, image: str, *names: str) -> Iterator[Site]:
+def opened(plane: Path, image: str, *names: str, options: tuple[str, ...] = ()) -> Iterator[Site]:
     """A control plane without an agent of its own, and machines of these names that may join it.
 
-    ``plane`` is a folder for the control plane; ``image`` is in every machine's engine.
+    ``plane`` is a folder for the control plane and ``options`` are for its ``up``; ``image`` is in
+    every machine's engine.
     """
     # Engines leave much behind, and a socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="openecs-multihost-"))
@@ -203,7 +204,7 @@ def opened(plane: Path, image: str, *names: str) -> Iterator[Site]:
             for machine in found.values():
                 machine.engine.load(archive)
             installation = Installation(plane, "--no-agent", "--bind", fabric.address)
-            installation.up("--advertise-url", f"http://{fabric.address}:{installation.port}")
+            installation.up("--advertise-url", f"http://{fabric.address}:{installation.port}", *options)
             site = Site(installation, fabric, found, image)
             try:
                 yield site

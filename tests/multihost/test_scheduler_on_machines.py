@@ -17,6 +17,8 @@ from conformance_support import BIN, wait_for
 from following_client import FollowingClient
 from multihost_site import CLUSTER, Site, opened
 
+from openecs.planning.service_actions import UNREACHABLE_REASON
+
 ZONES = {"a1": "us-east-1a", "a2": "us-east-1a", "b1": "us-east-1b", "late": "us-east-1b"}
 GROUP, PROVIDER = "blue-machines", "blue"
 EVERY_ZONE = {"type": "spread", "field": "attribute:ecs.availability-zone"}
@@ -27,7 +29,8 @@ CHECK = {"command": ["CMD-SHELL", "wget -q -O /dev/null http://127.0.0.1/"], "in
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, busybox_image: str) -> Iterator[Site]:
-    with opened(tmp_path_factory.mktemp("plane"), busybox_image, *ZONES) as site:
+    plane = tmp_path_factory.mktemp("plane")
+    with opened(plane, busybox_image, *ZONES, options=("--replace-lost-after", "10")) as site:
         for name in ("a1", "a2", "b1"):
             site.join(name, "--availability-zone", ZONES[name])
         yield site
@@ -150,6 +153,16 @@ def test_what_a_lost_machine_ran_is_replaced_elsewhere(site: Site) -> None:
     # Nobody here can know whether they still run, so nothing is made up.
     assert {site.describe(arn)["connectivity"] for arn in there} == {"DISCONNECTED"}
 
+    # The service does not wait for it for ever; a DAEMON task belongs to its machine.
+    def replaced() -> bool:
+        return len(site.service_machines(service)) == 2 and lost not in site.service_machines(service)
+
+    wait_for(replaced, seconds=60, what="the lost task to be replaced on another machine")
+    aws(site, "services-stable", "--services", service)
+    (old,) = [task for task in map(site.describe, there) if task["group"] == f"service:{service}"]
+    assert (old["desiredStatus"], old["stopCode"]) == ("STOPPED", "InfrastructureHealth")
+    assert old["lastStatus"] != "STOPPED"
+
     forced = ("ecs", "deregister-container-instance", "--cluster", CLUSTER, "--container-instance", gone, "--force")
     site.installation.aws(*forced)
     aws(site, "services-stable", "--services", service, daemon)
@@ -157,12 +170,10 @@ def test_what_a_lost_machine_ran_is_replaced_elsewhere(site: Site) -> None:
     assert site.service_machines(daemon) == sorted(survivors)
     assert set(site.service_machines(service)) <= set(survivors)
     assert len(site.service_machines(service)) == 2
-    for arn in there:
-        task = site.describe(arn)
-        assert (task["lastStatus"], task["stoppedReason"]) == (
-            "STOPPED",
-            "Container instance deregistration forced by user",
-        )
+    ended = {task["group"]: task for task in map(site.describe, there)}
+    assert {task["lastStatus"] for task in ended.values()} == {"STOPPED"}
+    assert ended[f"service:{service}"]["stoppedReason"] == UNREACHABLE_REASON
+    assert ended[f"service:{daemon}"]["stoppedReason"] == "Container instance deregistration forced by user"
     kept = {arn for arn, name in before.items() if name != lost}
     assert kept <= {task["taskArn"] for task in tasks_of(site, service) + tasks_of(site, daemon)}
     deleted(site, service, daemon)

@@ -72,6 +72,8 @@ def test_thousands_of_tasks_on_thousands_of_nodes_are_looked_at_once():
     looked = Counter()
 
     class Counted(str):
+        __slots__ = ()
+
         def __hash__(self) -> int:
             looked["node"] += 1
             return super().__hash__()

@@ -126,7 +126,7 @@ class ServiceRules:
         external = service.deployment_controller == "EXTERNAL"
         deleted = external and (deployment is None or deployment.status == "DRAINING")
         status = self._checker.instances.get(new.container_instance_arn or "", "INACTIVE")
-        stranded = status == "INACTIVE" or (status != "ACTIVE" and not self.healthy(service, old))
+        stranded = status == "INACTIVE" or (status != "ACTIVE" and old.last_status != "RUNNING")
         if new.launch_type == "FARGATE":
             stranded = False
         if not deleted and not stranded and SICK not in (new.stopped_reason or ""):

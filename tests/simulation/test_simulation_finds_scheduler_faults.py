@@ -208,7 +208,7 @@ def test_zones_that_stay_unequal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_service_that_is_looked_at_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     replicate = service_plan._replicate
-    monkeypatch.setattr(service_plan, "_replicate", lambda *given: replicate(*given)._replace(wake_at=given[-1] + 0.5))
+    monkeypatch.setattr(service_plan, "_replicate", lambda *given: replicate(*given)._replace(wake_at=given[-1] + 0.2))
     find("looked .* times")
 
 

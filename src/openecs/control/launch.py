@@ -14,7 +14,7 @@ import msgspec
 
 from openecs.control import launch_failures, launch_records, waiting_tasks
 from openecs.control.launch_places import LaunchPlaces
-from openecs.control.launch_spec import Launched, LaunchSpec, PlacementFacts, together
+from openecs.control.launch_spec import Launched, LaunchSpec, together
 from openecs.control.region_networks import RegionNetworks
 from openecs.errors import Retryable, invalid_parameter
 from openecs.ids import Ids
@@ -124,7 +124,6 @@ class Launcher:
         offer = self._state.fleet.offer(scope)
         view = offer.view(scope, demand, self._rng)
         tasks: list[Task] = []
-        facts: list[PlacementFacts] = []
         against: dict[str, Any] = {}
         names = demand.strategy_names
         missing = no_address = 0
@@ -135,7 +134,7 @@ class Launcher:
                 missing = spec.count - len(tasks)
                 break
             fitting = view.fitting
-            if not facts and fitting < len(offer) <= EXPLAINED:
+            if not tasks and fitting < len(offer) <= EXPLAINED:
                 named = placement_history.NAMED_FOR_ONE
                 against = placement_history.against(offer.explain(view), reservation, named=named)
             task = self._write(tx, spec, chosen, demand, now, ids, tasks[-1] if tasks else None)
@@ -143,7 +142,6 @@ class Launcher:
                 no_address = spec.count - len(tasks)
                 break
             tasks.append(task)
-            facts.append(launch_records.facts(task, names, fitting, len(offer)))
             why = placement_history.chosen(names, fitting=fitting, offered=len(offer), against=against)
             tx.because(task.arn, "", **why)
         rejections: tuple[Rejection, ...] = ()
@@ -167,12 +165,11 @@ class Launcher:
         failures += [ecs.Failure(arn=spec.cluster.arn, reason=launch_failures.NO_ADDRESS)] * no_address
         if failures:
             launch_failures.note(tx, spec, reservation, rejections, failures[0].reason, spec.count - len(tasks), now)
-        return Launched(tuple(tasks), tuple(failures), closest(rejections), waiting, tuple(facts), rejections)
+        return Launched(tuple(tasks), tuple(failures), closest(rejections), waiting)
 
     def _start_on(self, tx: Transaction, spec: LaunchSpec, demand: Demand, now: float, ids: Ids) -> Launched:
         tasks: list[Task] = []
         failures: list[ecs.Failure] = []
-        facts: list[PlacementFacts] = []
         rejections: list[Rejection] = []
         for instance in spec.container_instances:
             candidate = self._state.fleet.instance(instance)
@@ -187,10 +184,9 @@ class Launcher:
                 failures.append(ecs.Failure(arn=instance.arn, reason=launch_failures.NO_ADDRESS))
                 continue
             tasks.append(task)
-            facts.append(launch_records.facts(task, (), 1, 1))
         if failures:
             launch_failures.note(tx, spec, demand.resources, rejections, failures[0].reason, len(failures), now)
-        return Launched(tuple(tasks), tuple(failures), None, 0, tuple(facts), tuple(rejections))
+        return Launched(tuple(tasks), tuple(failures), None)
 
     def _write(
         self,

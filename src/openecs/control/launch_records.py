@@ -1,10 +1,10 @@
-"""The records of a launch: a task without a place yet, its tags, and the facts of its placement."""
+"""The records of a launch: a task without a place yet, and its tags."""
 
 from __future__ import annotations
 
 import msgspec
 
-from openecs.control.launch_spec import LaunchSpec, PlacementFacts
+from openecs.control.launch_spec import LaunchSpec
 from openecs.ids import Ids
 from openecs.model.resources import Resources
 from openecs.model.tags import ResourceTags
@@ -43,17 +43,3 @@ def put(tx: Transaction, spec: LaunchSpec, task: Task) -> Task:
     if spec.tags:
         tx.put(ResourceTags(arn=task.arn, tags=spec.tags))
     return task
-
-
-def facts(task: Task, strategies: tuple[str, ...], fitting: int, offered: int) -> PlacementFacts:
-    """Why the task, which was just placed, is where it is."""
-    assert task.node_id is not None  # noqa: S101 -- it was just placed
-    return PlacementFacts(
-        task_arn=task.arn,
-        node_id=task.node_id,
-        container_instance_arn=task.container_instance_arn,
-        availability_zone=task.availability_zone,
-        strategies=strategies,
-        fitting=fitting,
-        offered=offered,
-    )

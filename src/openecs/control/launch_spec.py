@@ -40,23 +40,10 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     capacity_provider_strategy: tuple[ecs.CapacityProviderStrategyItem, ...] = ()
     #: The one provider that a part of the tasks comes from; set by the launcher.
     capacity_provider: str | None = None
+    #: Whether tasks of an Auto Scaling group provider wait for capacity where there is none now.
+    waits: bool = True
     #: StartTask: exactly these container instances, one task each, no placement.
     container_instances: tuple[ContainerInstance, ...] = ()
-
-
-class PlacementFacts(NamedTuple):
-    """Why a task is where it is."""
-
-    task_arn: str
-    node_id: str
-    #: ``None`` in the Fargate pool.
-    container_instance_arn: str | None
-    availability_zone: str | None
-    #: The strategies that decided, like ``spread(attribute:ecs.availability-zone)``.
-    strategies: tuple[str, ...]
-    #: How many nodes fitted, of how many that the task could choose from or not.
-    fitting: int
-    offered: int
 
 
 class Launched(NamedTuple):
@@ -69,10 +56,6 @@ class Launched(NamedTuple):
     nearest: Rejection | None
     #: How many of the tasks wait for capacity.
     waiting: int = 0
-    #: Of the tasks that found a node, in their order.
-    facts: tuple[PlacementFacts, ...] = ()
-    #: Every node's reason, when something failed for want of a fitting node.
-    rejections: tuple[Rejection, ...] = ()
 
 
 def together(parts: Sequence[Launched]) -> Launched:
@@ -82,6 +65,4 @@ def together(parts: Sequence[Launched]) -> Launched:
         tuple(failure for part in parts for failure in part.failures),
         next((part.nearest for part in parts if part.nearest is not None), None),
         sum(part.waiting for part in parts),
-        tuple(fact for part in parts for fact in part.facts),
-        tuple(rejection for part in parts for rejection in part.rejections),
     )

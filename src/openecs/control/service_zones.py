@@ -85,7 +85,7 @@ class ServiceZones:
         self._full.pop(service_arn, None)
 
     def within(self, spec: LaunchSpec, zone: str) -> LaunchSpec:
-        """``spec`` for tasks of one zone only."""
+        """``spec`` for tasks of one zone only, and only if it has room now."""
         configuration = spec.network_configuration
         vpc = configuration.awsvpc_configuration if configuration else None
         if configuration is not None and vpc is not None:
@@ -100,6 +100,7 @@ class ServiceZones:
         return msgspec.structs.replace(
             spec,
             network_configuration=configuration,
+            waits=False,
             placement_constraints=(*spec.placement_constraints, constraint),
         )
 

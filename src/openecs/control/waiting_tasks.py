@@ -14,7 +14,7 @@ MAX_WAITING = 500
 
 def may_wait(spec: LaunchSpec) -> bool:
     """Whether tasks of the launch that find no node wait for one instead of failing."""
-    return spec.capacity_provider is not None and spec.capacity_provider not in FARGATE_PROVIDERS
+    return spec.waits and spec.capacity_provider is not None and spec.capacity_provider not in FARGATE_PROVIDERS
 
 
 def room(state: State, cluster_arn: str) -> int:

@@ -132,10 +132,8 @@ class _Rolling:
         reserved = self._start_fallback(lacking)
         missing = self.desired - self.primary.wanted
         self._start_primary(missing, reserved)
-        if self.stalled:
-            self._unblock_fallback(lacking)
-        else:
-            self._unblock(missing)
+        self._unblock_fallback(lacking)
+        self._unblock(missing)
         self._conclude(lacking)
         return self.result
 
@@ -251,31 +249,30 @@ class _Rolling:
         """Make room for one more task when the ceiling is reached and nothing else will."""
         if missing <= 0 or self.idle or not self._stuck():
             return
-        pending = [task for group in self.others for task in group.starting if not task.protected(self.now)]
+        # What still starts of older revisions is needed for the floor.
         sick = [task for group in (*self.others, self.primary) for task in group.unhealthy]
-        if not self._make_room(pending, sick):
-            self.result.blocked = not self.primary.starting
+        if sick:
+            self._stop_unhealthy(_oldest(sick)[0], "there is no room to start a replacement first")
+        else:
+            self.result.blocked = not any(group.starting for group in (self.primary, *self.others))
 
     def _unblock_fallback(self, lacking: int) -> None:
-        """The same for the revision that takes the place of a deployment that FAILED."""
+        """The same for a task that the service falls back on; it comes before what does not serve yet."""
         group = self.fallback
         if group is None or lacking <= 0 or group.deployment.id in self.barred or not self._stuck():
             return
+        sick = group.unhealthy or self.primary.unhealthy
         pending = [task for task in self.primary.starting if not task.protected(self.now)]
-        sick = [task for other in (self.primary, *self.others) for task in other.unhealthy]
-        if not self._make_room(pending, sick):
+        if sick:
+            self._stop_unhealthy(_oldest(sick)[0], "there is no room to start a replacement first")
+        elif pending:
+            self._stop(_least_far(pending)[:1], "what it replaces lacks a task and there is no room for it")
+        elif self.stalled:
             self.result.blocked = not group.starting
 
     def _stuck(self) -> bool:
         result = self.result
         return not (self.room > 0 or result.starts or result.stops or result.protected or self.any_stopping)
-
-    def _make_room(self, pending: list[Task], sick: list[Task]) -> bool:
-        if pending:
-            self._stop(_least_far(pending)[:1], "the deployment configuration leaves no room for a new task")
-        elif sick:
-            self._stop_unhealthy(_oldest(sick)[0], "there is no room to start a replacement first")
-        return bool(pending or sick)
 
     def _conclude(self, lacking: int) -> None:
         result = self.result
@@ -304,8 +301,11 @@ class _Rolling:
             if group is self.fallback and self.stalled:
                 held[group.deployment.id] = max(self.desired - len(self.primary.healthy), there)
             else:
-                given_up = len(group.healthy) + len(group.starting) + len(group.leaving) - there
-                held[group.deployment.id] = max(_held(group) - given_up, 0)
+                may_have = _held(group)
+                before = len(group.healthy) + len(group.starting) + len(group.leaving)
+                # One that goes because its replacement is there leaves that one.
+                given_up = before - there - max(before - may_have, 0)
+                held[group.deployment.id] = max(may_have - max(given_up, 0), 0)
 
     def _take(self, group: Group, tasks: list[Task], count: int, reason: str) -> int:
         """Stop up to ``count`` healthy tasks of a list as far as the floor allows; how many."""

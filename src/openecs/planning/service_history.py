@@ -13,9 +13,7 @@ from openecs.model.service import Deployment, Service, ServiceEvents
 from openecs.model.service_deployment import ServiceDeployment
 
 #: Members that are bookkeeping of the scheduler, or told by other entries.
-_UNTOLD = frozenset(
-    {"deployments", "service_deployment_arn", "last_completed", "steady", "steady_at", "deleted_at"}
-)
+_UNTOLD = frozenset({"deployments", "service_deployment_arn", "last_completed", "steady", "steady_at", "deleted_at"})
 
 
 def service_entries(

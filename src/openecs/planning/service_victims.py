@@ -51,9 +51,7 @@ def spare_by(service: Service, room_left: Mapping[str, int]) -> Spare | None:
     return spare
 
 
-def choose(
-    candidates: Sequence[Task], count: int, everyone: Sequence[Task], spare: Spare | None = None
-) -> list[Task]:
+def choose(candidates: Sequence[Task], count: int, everyone: Sequence[Task], spare: Spare | None = None) -> list[Task]:
     """``count`` tasks out of ``candidates``, the first to stop first.
 
     ``everyone`` are the tasks of the service whose spread matters, the candidates among them.
