@@ -99,6 +99,22 @@ async def test_instances_whose_launch_is_refused_as_a_whole_are_tried_again_when
         assert by_node(world) == {"n0": 1, "n1": 1, "n2": 1}
 
 
+def test_a_zone_whose_launch_is_refused_as_a_whole_is_left_alone_by_the_next_looks(world):
+    add_node(world, "a", zone=A)
+    refusing = Refusing(world)
+    world.put(new_service(world, 2, availability_zone_rebalancing="ENABLED"))
+    for _ in range(4):
+        world.controller.reconcile(world.service().arn)
+        world.agents_obey()
+    assert world.service().steady
+    add_node(world, "b", zone=B)
+    refusing.answer = invalid_parameter("Something is wrong.")
+    refusing.calls = 0
+    results = [world.controller.reconcile(world.service().arn) for _ in range(5)]
+    assert refusing.calls == 1
+    assert results[-1] == After(service_zones.FULL_LASTS)
+
+
 def test_refusals_name_the_time_to_try_again(world):
     for name in ("big", "small"):
         add_node(world, name, memory=1000 if name == "big" else 50)

@@ -221,6 +221,18 @@ def test_protected_tasks_stay_until_their_protection_ends():
     assert len(simulation.healthy("ecs-svc/2")) == 2
 
 
+def test_a_protected_task_stays_on_a_draining_instance_until_its_protection_ends():
+    simulation = running("a", "b")
+    kept = simulation.on("a")[0]
+    simulation.change(kept, protected_until=simulation.now + 600)
+    simulation.drain("a")
+    plan = simulation.step()
+    assert plan.stops == ()
+    assert plan.wake_at == simulation.tasks[kept.arn].protected_until
+    simulation.now = plan.wake_at
+    assert [stop.task_arn for stop in simulation.step().stops] == [kept.arn]
+
+
 def test_a_broken_image_trips_the_breaker_and_the_last_revision_comes_back():
     breaker = ecs.DeploymentCircuitBreaker(enable=True, rollback=True)
     simulation = running("a", "b", minimum=50)

@@ -25,6 +25,23 @@ class Slow(Simulation):
 
     way = "hang"
 
+    def _launch(self, deployment_id: str) -> None:
+        """Never onto an instance that is drained."""
+        super()._launch(deployment_id)
+        task = self.started[-1]
+        self.change(task, container_instance_arn=f"instance-of-{task.arn}")
+
+    def comes_to_rest(self) -> bool:
+        """Whether planning ends while nothing starts and what is told to stop does so at once."""
+        for _ in range(60):
+            plan = self.step()
+            if not plan.starts and not plan.stops:
+                return True
+            for task in list(self.tasks.values()):
+                if task.desired_status == "STOPPED" and not task.stopped:
+                    self.finishes_stopping(task)
+        return False
+
     def live(self) -> None:
         started = False
         for task in list(self.tasks.values()):
@@ -34,8 +51,7 @@ class Slow(Simulation):
                 self.finishes_stopping(task)
             elif task.deployment_id == PROVEN:
                 if task.last_status == "PENDING" and not started:
-                    # One at a time, and never onto an instance that is drained.
-                    self.change(task, container_instance_arn=f"new-{task.arn}")
+                    # One at a time.
                     self.runs(task, "HEALTHY")
                     started = True
             elif self.way == "fail" and task.last_status == "PENDING":
@@ -111,6 +127,7 @@ def test_what_serves_never_sinks_while_a_proven_revision_exists(
         for what, number in events:
             simulation.suffer(what, number)
             simulation.now += 1.0
+        assert simulation.comes_to_rest(), simulation.describe()
         simulation.recover()
         stalled = simulation.service.primary.rollout_state == "FAILED"
         kept = any(d.id == PROVEN for d in simulation.service.deployments)

@@ -290,8 +290,87 @@ def test_a_step_stops_only_so_many_and_the_next_ones_the_rest():
         live(simulation)
     assert counts == [250, 250, 90]
     assert len(simulation.healthy()) == 10
+
+
+def test_a_deleted_service_stops_its_tasks_in_steps_too():
+    simulation = Simulation(service(300), nodes=30)
+    simulation.settle()
     simulation.service = msgspec.structs.replace(simulation.service, status="DRAINING", desired_count=0)
-    assert len(simulation.step().stops) == 10
+    assert [len(simulation.step().stops) for _ in range(2)] == [250, 50]
+    simulation.everything_goes_well()
+    simulation.step()
+    assert simulation.service.status == "INACTIVE"
+
+
+def test_instances_can_be_drained_while_the_newest_revision_cannot_start():
+    simulation = complete(2)
+    simulation.update(2)
+    steps(simulation, 4, fails=NEW)
+    gone = simulation.alive(OLD)[0]
+    simulation.draining.add(gone.container_instance_arn)
+    for _ in range(8):
+        simulation.now = max(simulation.now + 1, simulation.step().wake_at or 0.0)
+        for task in simulation.alive(OLD):
+            if task.last_status == "PENDING":
+                simulation.change(task, container_instance_arn="elsewhere", node_id="elsewhere")
+        live(simulation, fails=NEW)
+    assert gone.arn not in {task.arn for task in simulation.alive()}
+    assert len(simulation.healthy(OLD)) == 2
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_replacement_for_a_task_on_a_drained_instance_is_waited_for(fails):
+    if fails:
+        simulation = complete(1)
+        simulation.update(2)
+        steps(simulation, 8, fails=NEW)
+    else:
+        simulation = stalled(1, minimum=100)
+    (task,) = simulation.alive(OLD)
+    simulation.draining.add(task.container_instance_arn)
+    (start,) = simulation.step().starts
+    assert start.deployment_id == OLD
+    for _ in range(5):
+        plan = simulation.step()
+        assert not [stop for stop in plan.stops if simulation.tasks[stop.task_arn].deployment_id == OLD]
+        assert OLD not in {start.deployment_id for start in plan.starts}
+    replacement = simulation.alive(OLD)[-1]
+    simulation.change(replacement, container_instance_arn="elsewhere", node_id="elsewhere")
+    simulation.runs(replacement)
+    assert [stop.task_arn for stop in simulation.step().stops] == [task.arn]
+
+
+def test_what_others_run_does_not_stop_what_a_stalled_service_starts():
+    """A revision in between serves and may not be stopped; the one that is fallen back on starts."""
+    simulation = stalled(1, minimum=100)
+    (old,) = simulation.alive(OLD)
+    failed, proven = simulation.service.deployments
+    between = msgspec.structs.replace(failed, id="ecs-svc/9", status="ACTIVE", rollout_state="IN_PROGRESS")
+    simulation.service = msgspec.structs.replace(simulation.service, deployments=(failed, between, proven))
+    simulation.change(old, deployment_id="ecs-svc/9")
+    (start,) = simulation.step().starts
+    assert start.deployment_id == OLD
+    for _ in range(4):
+        assert not simulation.step().starts
+        assert len(simulation.alive(OLD)) == 1
+    simulation.runs(simulation.alive(OLD)[0])
+    assert [stop.task_arn for stop in simulation.step().stops] == [old.arn]
+
+
+def test_healthy_tasks_do_not_go_for_a_protected_one_on_a_drained_instance():
+    simulation = stalled(2, minimum=50)
+    gone = simulation.alive(OLD)[0]
+    simulation.change(gone, protected_until=simulation.now + 1e6)
+    simulation.draining.add(gone.container_instance_arn)
+    (start,) = simulation.step().starts
+    assert (start.deployment_id, start.count) == (OLD, 1)
+    simulation.change(simulation.alive(OLD)[-1], container_instance_arn="elsewhere", node_id="elsewhere")
+    simulation.everything_goes_well()
+    for _ in range(4):
+        plan = simulation.step()
+        assert plan.starts == plan.stops == ()
+    simulation.now += 1e6
+    assert [stop.task_arn for stop in simulation.step().stops] == [gone.arn]
 
 
 def test_what_one_step_cannot_stop_any_more_is_not_given_up():

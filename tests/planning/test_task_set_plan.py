@@ -196,6 +196,21 @@ def test_protected_tasks_are_not_scaled_in():
     assert len(simulation.step().stops) == 1
 
 
+def test_protected_tasks_stay_on_a_draining_instance():
+    simulation = Sets(external(1, task_set(1)))
+    simulation.settle()
+    (task,) = simulation.alive()
+    until = simulation.now + 600
+    simulation.change(task, container_instance_arn="a", protected_until=until)
+    simulation.draining = frozenset({"a"})
+    # Its replacement runs before it may go.
+    assert [start.count for start in simulation.step().starts] == [1]
+    simulation.settle()
+    assert simulation.tasks[task.arn].desired_status == "RUNNING"
+    simulation.now = until
+    assert [stop.task_arn for stop in simulation.step().stops] == [task.arn]
+
+
 def test_a_set_that_cannot_start_backs_off_and_the_other_does_not():
     simulation = Sets(external(1, task_set(2), task_set(1, status="PRIMARY")))
     for _ in range(6):

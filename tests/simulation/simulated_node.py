@@ -225,7 +225,10 @@ class Node:
         self.link = Link(name, rng)
         self.host = Process(f"{name} host", failed)
         self.engine = SimulatedEngine(
-            clock, ids, lambda action, container: happened(self, action, container), moved_tags or {}
+            clock,
+            ids,
+            lambda action, container: happened(self, action, container),
+            {} if moved_tags is None else moved_tags,
         )
         self._turns: dict[str, asyncio.Lock] = {}
         self.store = TaskStore(None)

@@ -17,7 +17,7 @@ from openecs.api.ecs import service_records
 from openecs.control import launch
 from openecs.control.provisioning import Provisioning
 from openecs.control.service_zones import ServiceZones
-from openecs.control.services import ServiceController
+from openecs.control.waiting_services import WaitingServices
 from openecs.model.service_deployment import ServiceDeployment
 from openecs.planning import (
     circuit_breaker,
@@ -55,7 +55,7 @@ def test_a_circuit_breaker_that_trips_one_failure_late(monkeypatch: pytest.Monke
 def test_a_circuit_breaker_that_does_not_see_exits(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on AWS, where a container that crashes right after its start never fails a deployment."""
     monkeypatch.setattr(circuit_breaker.task_failures, "exited", lambda task: False)
-    find("starts tasks after . failures|has not FAILED")
+    find("starts tasks after . failures|has not FAILED", "roll-outs")
 
 
 def test_a_deployment_that_fails_and_does_not_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,14 +185,8 @@ def test_a_provider_without_weight_that_gets_more_than_its_base(monkeypatch: pyt
 
 
 def test_a_service_that_is_not_woken_when_room_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    apply = ServiceController._apply
-
-    def forgetful(self: Any, before: Any, *given: Any) -> None:
-        apply(self, before, *given)
-        self._waiting.discard(before.arn)
-
-    monkeypatch.setattr(ServiceController, "_apply", forgetful)
-    find("finds no room, and|without inputs")
+    monkeypatch.setattr(WaitingServices, "put", lambda self, service, shortages: None)
+    find("finds no room, and|without inputs", "capacity")
 
 
 def test_waiting_tasks_that_are_not_placed_when_room_comes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,9 +91,6 @@ class ServiceLaunches:
             launched = self._launcher.launch(tx, spec, now=now, ids=self._ids)
         except AWSError as refusal:
             logger.info("service.launch_refused", service=service.name, code=refusal.code, error=refusal.message)
-            if start.rebalance_zone:
-                # Otherwise the same zone would be tried again at once.
-                self._zones.refuse(service, start.rebalance_zone, now)
             # Where the place was the planner's choice, it would choose the same one again at once.
             if start.rebalance_zone is not None:
                 self._zones.refuse(service, start.rebalance_zone, now)

@@ -179,20 +179,34 @@ class _Rolling:
             if self.serving >= self.lower:
                 for task in group.unhealthy:
                     self._stop_unhealthy(task, "the service has its minimum without it")
-        good = sum(self._left(group.healthy) + self._left(group.leaving) for group in self.others)
-        good += self._left(proven.starting) if proven else 0
-        excess = good - (max(keep, self.desired) if self.stalled else keep)
-        if proven is not None and excess > 0:
-            victims = self._free(proven, _least_far(proven.starting), 0)[:excess]
-            stopped = len(self._stop(victims, "a newer deployment replaces it before it serves"))
-            excess -= stopped
-            good -= stopped
+        if self.stalled:
+            keep = max(keep, self.desired)
+        if proven is not None:
+            victims = self._free(proven, _least_far(proven.starting), 0)[: self._surplus(proven, keep)]
+            self._stop(victims, "a newer deployment replaces it before it serves")
         for group in self.others:
-            for tasks in (group.leaving, group.healthy):
-                stopped = self._take(group, tasks, excess, "a newer deployment replaces it")
-                excess -= stopped
-                good -= stopped
-        return good
+            surplus = self._kept() - keep
+            if group is proven and self.stalled:
+                surplus = self._surplus(group, keep) + self._left(group.leaving)
+            self._take(group, group.leaving, surplus, "a newer deployment replaces it")
+            surplus = self._surplus(group, keep) if group is proven else self._kept() - keep
+            self._take(group, group.healthy, surplus, "a newer deployment replaces it")
+        return self._kept()
+
+    def _kept(self) -> int:
+        """Tasks of older revisions that serve, or of the one that the service falls back on will, and stay."""
+        starting = self._left(self.fallback.starting) if self.fallback else 0
+        return starting + sum(self._left(group.healthy) + self._left(group.leaving) for group in self.others)
+
+    def _surplus(self, proven: Group, keep: int) -> int:
+        """How many of the tasks are too many that the service falls back on.
+
+        Those on instances that are drained are no reason to stop others, which may be there to
+        replace them; and of a stalled service nobody else's are: what is stopped here is not lacking.
+        """
+        if self.stalled:
+            return max(self._left(proven.healthy) + self._left(proven.starting) - keep, 0)
+        return max(self._kept() - self._left(proven.leaving) - keep, 0)
 
     def _scale_in(self) -> None:
         surplus = self.primary.wanted - self.desired
