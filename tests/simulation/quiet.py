@@ -73,7 +73,8 @@ class Quiet:
             return
         commits, looks = world.commits, [loop.reconciled for loop in plane.loops]
         live = sum(not task.stopped for task in plane.state.tasks)
-        most = 10 + live + len(plane.state.services) + len(world.nodes)
+        # Agents renew their connections, and each time services may try to move a task to another zone.
+        most = 20 + 2 * live + 4 * len(plane.state.services) * len(world.nodes)
         await asyncio.sleep(STILL)
         if world.commits - commits > most:
             world.wrong(f"{world.commits - commits} commits in {STILL:g} s in which nothing was asked for")

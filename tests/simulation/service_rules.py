@@ -17,6 +17,8 @@ from openecs.model.task import Task
 if TYPE_CHECKING:
     from invariants import Checker
 
+#: Seconds after which services replace tasks whose agent is out of reach.
+LOST_AFTER = 45.0
 #: Seconds for which a task without health checks has to run while a circuit breaker watches.
 PROOF = 10.0
 SCHEDULER = "ServiceSchedulerInitiated"
@@ -38,7 +40,11 @@ class ServiceRules:
         stopped: dict[str, list[Task]] = {}
         for arn, old in before.items():
             task = tasks.get(arn)
-            if old is None or task is None or task.service_arn is None or task.stop_code != SCHEDULER:
+            if old is None or task is None or task.service_arn is None:
+                continue
+            if task.stop_code == "InfrastructureHealth" and old.stop_code is None and not self.lost(old):
+                self._checker.wrong(f"{arn} was given up although its agent was within reach")
+            if task.stop_code != SCHEDULER:
                 continue
             if old.desired_status == "RUNNING" and task.desired_status == "STOPPED":
                 service = self._checker.services[task.service_arn]
@@ -66,6 +72,10 @@ class ServiceRules:
         """Its tasks that are not STOPPED."""
         return [t for t in self._checker.tasks.values() if t.service_arn == service.arn and not t.stopped]
 
+    def lost(self, task: Task) -> bool:
+        """Whether its agent is out of reach for so long that it counts for nothing."""
+        return task.unreachable_since is not None and task.unreachable_since + LOST_AFTER <= self._checker.now()
+
     # -- never too many -------------------------------------------------------------------
 
     def _maximum(self, service: Service, new: list[Task]) -> None:
@@ -80,7 +90,11 @@ class ServiceRules:
                     wrong(f"{service.name} is a DAEMON service and started {task.arn} on a DRAINING instance")
         elif service.deployment_controller == "EXTERNAL":
             for deployment in service.deployments:
-                alive = [t for t in live if t.deployment_id == deployment.id and t.desired_status == "RUNNING"]
+                alive = [
+                    t
+                    for t in live
+                    if t.deployment_id == deployment.id and t.desired_status == "RUNNING" and not self.lost(t)
+                ]
                 begun = [t for t in new if t.deployment_id == deployment.id]
                 if begun and len(alive) > 2 * share(service, deployment):
                     wrong(f"task set {deployment.id} has {len(alive)} tasks for {share(service, deployment)}")
@@ -88,14 +102,19 @@ class ServiceRules:
                     wrong(f"task set {deployment.id} is being deleted and starts tasks")
         else:
             upper = service.desired_count * (service.deployment_configuration.maximum_percent or 0) // 100
-            if len(live) > upper:
-                wrong(f"{service.name} started tasks beyond maximumPercent: {len(live)} exist, {upper} may")
+            there = sum(not self.lost(task) for task in live)
+            if there > upper:
+                wrong(f"{service.name} started tasks beyond maximumPercent: {there} exist, {upper} may")
 
     # -- never too few --------------------------------------------------------------------
 
     def _minimum(self, service: Service, stopped: list[Task]) -> None:
         """Healthy tasks that the scheduler stopped in this commit must not have been needed."""
-        left = [t for t in self.live(service) if t.desired_status == "RUNNING" and self.healthy(service, t)]
+        left = [
+            t
+            for t in self.live(service)
+            if t.desired_status == "RUNNING" and self.healthy(service, t) and not self.lost(t)
+        ]
         if service.deployment_controller == "EXTERNAL":
             self._minimum_of_sets(service, stopped, left)
             return

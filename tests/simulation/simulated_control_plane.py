@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from service_rules import LOST_AFTER
 from simulated_journal import Disk, SimulatedJournal
 from simulated_process import Process
 
@@ -96,7 +97,7 @@ class ControlPlane:
         )
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
-        self.services = ServiceController(self.state, self.launcher, clock, ids)
+        self.services = ServiceController(self.state, self.launcher, clock, ids, lost_after=LOST_AFTER)
         self.provisioning = Provisioning(self.state, self.launcher, clock, ids)
         self.reaper = Reaper(self.state, clock)
         self.returned_instances = ReturnedInstances(self.state)

@@ -45,8 +45,9 @@ from openecs.wire.sigv4 import Credentials
 MISTAKES = ("reconcile.bug", "internal error", "report refused, dropped", "task has no task definition")
 
 
-#: Commits that are too many for one moment.
+#: Commits that are too many for one moment, and for a whole seed.
 AT_ONCE = 1000
+ALTOGETHER = 20_000
 
 
 class BrokenError(Exception):
@@ -159,6 +160,8 @@ class World:
         self.commits += 1
         at, count = self._at_once
         self._at_once = (self.loop.time(), count + 1) if at == self.loop.time() else (self.loop.time(), 1)
+        if self.commits == ALTOGETHER:
+            self.wrong(f"{ALTOGETHER} commits: something goes on for ever")
         if count == AT_ONCE:
             self.wrong(f"{AT_ONCE} commits in one moment: somebody writes for ever")
         self.checker.committed(changes)
