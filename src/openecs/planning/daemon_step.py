@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 
 from openecs.model.service import Service
 from openecs.model.task import Task
-from openecs.planning.deployment_rolling import Step, fallback
+from openecs.planning.deployment_rolling import Step
+from openecs.planning.fallback import fallback
 from openecs.planning.service_actions import HEALTH_CHECK_REASON, Start, Stop, scale_in, unhealthy
 from openecs.planning.service_places import DaemonInstance
 from openecs.planning.service_snapshot import Census, Group

@@ -19,11 +19,11 @@ wanted; they may go when they fail their health checks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from openecs.model.task import Task
 from openecs.planning.deployment_bounds import Bounds
+from openecs.planning.fallback import fallback, held_by
 from openecs.planning.service_actions import Start, Stop, lost, scale_in, unhealthy
 from openecs.planning.service_snapshot import Census, Group
 from openecs.planning.service_victims import MAX_STOPS, Spare, choose
@@ -69,14 +69,6 @@ def step(
     instances when tasks are taken from a service that packs bins.
     """
     return _Rolling(census, primary, desired, limits, barred, now, spare).run()
-
-
-def fallback(groups: Sequence[Group]) -> Group | None:
-    """What a service falls back on: the newest older deployment that was complete once.
-
-    ``groups`` are in the order of ``Census.everyone``: newest first.
-    """
-    return next((group for group in groups if group.deployment.status == "ACTIVE" and _proven(group)), None)
 
 
 class _Rolling:
@@ -238,7 +230,7 @@ class _Rolling:
             kept -= leaving
         else:
             there += leaving
-        return min(self.lower - self.primary_serving - kept, _held(group) - there)
+        return min(self.lower - self.primary_serving - kept, held_by(group) - there)
 
     def _start_fallback(self, lacking: int) -> int:
         """Start what is lacking; returns the room that is kept for what may not start yet."""
@@ -315,7 +307,7 @@ class _Rolling:
             if group is self.fallback and self.stalled:
                 held[group.deployment.id] = max(self.desired - len(self.primary.healthy), there)
             else:
-                may_have = _held(group)
+                may_have = held_by(group)
                 before = len(group.healthy) + len(group.starting) + len(group.leaving)
                 # One that goes because its replacement is there leaves that one.
                 given_up = before - there - max(before - may_have, 0)
@@ -379,20 +371,6 @@ class _Rolling:
             return
         self.room -= count
         self.result.starts.append(Start(group.deployment.id, count, reason, min(replaces_unhealthy, count)))
-
-
-def _proven(group: Group) -> bool:
-    """Whether a deployment was complete once; one that the service went back to was."""
-    deployment = group.deployment
-    return deployment.rollout_state == "COMPLETED" or (
-        deployment.rollout_state == "IN_PROGRESS" and deployment.rolls_back is not None
-    )
-
-
-def _held(group: Group) -> int:
-    """What a deployment may have; one from before this was remembered, what it has."""
-    held = group.deployment.held
-    return group.alive if held is None else held
 
 
 def _least_far(tasks: list[Task]) -> list[Task]:

@@ -82,7 +82,7 @@ def service_deployment_entries(
         text = f"{new.deployment_id}: asked to stop ({new.stop_requested}){who}"
         yield _about(new.service_arn, new.deployment_id, text, now)
     if new.status != old.status:
-        reason = new.rollback_reason or new.status_reason
+        reason = new.status_reason or new.rollback_reason
         text = f"{new.deployment_id}: service deployment {arns.short(new.arn)} is {new.status}"
         text += f": {reason}" if reason else ""
         yield _about(new.service_arn, new.deployment_id, text, now)

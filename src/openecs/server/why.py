@@ -50,7 +50,7 @@ class Why:
     async def answer(self, request: SignedRequest) -> Answer:
         """Raises ``AWSError`` for what nobody knows."""
         if request.principal.kind != "root":
-            raise AWSError("AccessDeniedException", "Only root may do this.", status=403)
+            raise AWSError("AccessDeniedException", "Only root may do this.")
         kind, _, rest = request.rest.partition("/")
         if kind == "task" and rest:
             return await self.task(rest)

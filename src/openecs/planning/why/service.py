@@ -141,7 +141,11 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
 
 
 def _rollout(deployment: Deployment) -> str:
-    rolls_back = f" (rolls back {deployment.rolls_back})" if deployment.rolls_back else ""
+    rolls_back = (
+        f" (rolls back {deployment.rolls_back})"
+        if deployment.rolls_back and deployment.rollout_state != "COMPLETED"
+        else ""
+    )
     name = arns.short(deployment.task_definition_arn)
     return f"{deployment.rollout_state}{rolls_back}, of {name}: {deployment.rollout_state_reason}"
 
