@@ -12,7 +12,9 @@ import hashlib
 import http.client
 import io
 import json
+import logging
 import os
+import signal
 import socket
 import subprocess
 import tarfile
@@ -23,6 +25,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import structlog
 
 from openecs.agent.runtime.docker.endpoint import find_endpoint
 from openecs.http import UnixAddress
@@ -30,6 +33,19 @@ from openecs.http import UnixAddress
 BUSYBOX_IMAGE = "openecs-test/busybox:latest"
 _BUSYBOX = Path("/bin/busybox")
 _CONTENT_LABEL = "openecs.test.content"
+
+
+@pytest.fixture(autouse=True)
+def logging_stays_out_of_other_tests() -> Iterator[None]:
+    """Undo what a command that ran in this process set up: others' output would have it in it."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in list(root.handlers):
+        if type(handler).__module__ == "openecs.log":
+            root.removeHandler(handler)
+            root.setLevel(level)
+            structlog.reset_defaults()
 
 
 class EngineConnection(http.client.HTTPConnection):
@@ -66,6 +82,12 @@ _ENGINE = pytest.StashKey[str]()
 def docker_engine(pytestconfig: pytest.Config) -> str:
     """The address of the engine that answers; an error when none does."""
     return _require_engine(pytestconfig)
+
+
+def pytest_configure() -> None:
+    """Tests that a shell runs in its background ignore Ctrl-C, and what they start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
