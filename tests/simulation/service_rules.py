@@ -73,7 +73,13 @@ class ServiceRules:
         return [t for t in self._checker.tasks.values() if t.service_arn == service.arn and not t.stopped]
 
     def lost(self, task: Task) -> bool:
-        """Whether its agent is out of reach for so long that it counts for nothing."""
+        """Whether its agent is out of reach for so long that it counts for nothing.
+
+        A task of a DAEMON service belongs to its instance and never is: no other can take its place.
+        """
+        service = self._checker.services.get(task.service_arn or "")
+        if service is not None and service.scheduling_strategy == "DAEMON":
+            return False
         return task.unreachable_since is not None and task.unreachable_since + LOST_AFTER <= self._checker.now()
 
     # -- never too many -------------------------------------------------------------------
