@@ -63,15 +63,6 @@ class Fleet:
 
     def task_changed(self, old: Task | None, new: Task | None) -> None:
         """Take one replacement of a task record into account, after ``Usage`` did."""
-        if (
-            old is not None
-            and new is not None
-            and old.last_status == new.last_status
-            and old.desired_status == new.desired_status
-            and old.node_id == new.node_id
-            and old.reservation is new.reservation
-        ):
-            return
         if old is not None and old.node_id is not None:
             self._touch(old)
         if new is not None and new.node_id is not None and (old is None or old.node_id != new.node_id):

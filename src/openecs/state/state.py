@@ -22,7 +22,7 @@ from openecs.state.fleet import Fleet
 from openecs.state.journal.protocol import Journal
 from openecs.state.store import Store
 from openecs.state.table import Table
-from openecs.state.usage import Usage
+from openecs.state.usage import Usage, holds_the_same
 
 
 class State:
@@ -67,9 +67,8 @@ class State:
             task_definition=lambda t: t.task_definition_arn,
         )
         self.usage = Usage()
-        self.tasks.watch(self.usage.task_changed)
         self.fleet = Fleet(self.nodes, self.container_instances, self.usage)
-        self.tasks.watch(self.fleet.task_changed)
+        self.tasks.watch(self._task_changed)
         self.addresses = Addresses()
         self.tasks.watch(self.addresses.task_changed)
         self.services = Table(
@@ -112,3 +111,10 @@ class State:
             journal,
         )
         self.transaction = self.store.transaction
+
+    def _task_changed(self, old: Task | None, new: Task | None) -> None:
+        """Keep what is derived from tasks right; most of their changes are none to it."""
+        if holds_the_same(old, new):
+            return
+        self.usage.task_changed(old, new)
+        self.fleet.task_changed(old, new)

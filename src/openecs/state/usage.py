@@ -78,15 +78,6 @@ class Usage:
 
     def task_changed(self, old: Task | None, new: Task | None) -> None:
         """Take one replacement of a task record into account."""
-        if (
-            old is not None
-            and new is not None
-            and old.last_status == new.last_status
-            and old.desired_status == new.desired_status
-            and old.node_id == new.node_id
-            and old.reservation is new.reservation
-        ):
-            return
         if old is not None and not old.stopped:
             self._add(old, -1)
         if new is not None and not new.stopped:
@@ -125,6 +116,18 @@ class Usage:
             entry.running += sign
         if task.desired_status == "RUNNING":
             _increment(entry.groups, task.group, sign)
+
+
+def holds_the_same(old: Task | None, new: Task | None) -> bool:
+    """Whether a replacement of a task record surely changes nothing of what the task holds."""
+    return (
+        old is not None
+        and new is not None
+        and old.last_status == new.last_status
+        and old.desired_status == new.desired_status
+        and old.node_id == new.node_id
+        and old.reservation is new.reservation
+    )
 
 
 def _increment(counts: dict[K, int], key: K, by: int) -> None:
