@@ -27,7 +27,7 @@ class CapacityProvider(Record, frozen=True, kw_only=True):
     auto_scaling_group_provider: ecs.AutoScalingGroupProvider
     #: Name of the group: the last part of its ARN, or the name that was given instead.
     group_name: str
-    update_status: str | None = None
+    update_status: ecs.CapacityProviderUpdateStatus | None = None
     update_status_reason: str | None = None
     deleted_at: float | None = None
 

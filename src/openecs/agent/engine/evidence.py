@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 import structlog
 
-from openecs.acs.evidence import LOG_LENGTH, LOG_LINES, PROBE_LENGTH, PROBES, REASON_LENGTH, Evidence, Probe
+from openecs.acs.evidence import LOG_LENGTH, LOG_LINES, PROBE_LENGTH, PROBES, REASON_LENGTH, Evidence, Occasion, Probe
 from openecs.acs.messages import TaskPayload
 from openecs.agent.engine.task_machine import OUT_OF_MEMORY
 from openecs.agent.engine.task_state import ContainerState, TaskState
@@ -54,9 +54,9 @@ def occasions(payload: TaskPayload, before: TaskState, after: TaskState) -> Iter
             yield _evidence(payload, after, new, "unhealthy")
 
 
-def _evidence(payload: TaskPayload, task: TaskState, container: ContainerState, occasion: str) -> Evidence:
+def _evidence(payload: TaskPayload, task: TaskState, container: ContainerState, occasion: Occasion) -> Evidence:
     wanted = next(c for c in payload.containers if c.name == container.name)
-    times = {
+    times: dict[Occasion, float | None] = {
         "ended": container.finished_at,
         "failed": container.finished_at,
         "restarted": container.exit_seen,
@@ -68,7 +68,7 @@ def _evidence(payload: TaskPayload, task: TaskState, container: ContainerState, 
     return Evidence(
         task_arn=payload.arn,
         container=container.name,
-        occasion=occasion,  # type: ignore[arg-type]
+        occasion=occasion,
         at=times[occasion] or 0.0,
         exit_code=container.exit_code,
         oom_killed=container.reason == OUT_OF_MEMORY,

@@ -231,7 +231,7 @@ class CapacityProviders:
             name=provider.name,
             status=provider.status,
             auto_scaling_group_provider=provider.auto_scaling_group_provider,
-            update_status=provider.update_status,  # type: ignore[arg-type]
+            update_status=provider.update_status,
             update_status_reason=provider.update_status_reason,
             tags=found.tags if found else (),
             type="EC2_AUTOSCALING",
