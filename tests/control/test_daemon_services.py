@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-
 import msgspec
 import pytest
-from control_kit import CLUSTER, PREFIX, REGION, World, deployment, new_service, running_loop
+from control_kit import CLUSTER, PREFIX, REGION, World, controlled, deployment, new_service
 from places import add_node, by_node, connect, tag
 
 from openecs.control import service_launches
@@ -17,24 +15,6 @@ from openecs.model.task import Task
 from openecs.shapes import ecs
 
 ROLE = ecs.PlacementConstraint(type="memberOf", expression="attribute:role == edge")
-
-
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
-
-
-@asynccontextmanager
-async def controlled(world: World, time: VirtualTime):
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
-    async with running_loop(loop):
-        yield loop
-    assert loop.bugs == 0
 
 
 def daemon(world: World, *, minimum: int = 0, **changes: object) -> Service:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-
 import msgspec
 import pytest
-from control_kit import CLUSTER, PREFIX, World, cluster, definition, deployment, new_service, running_loop
+from control_kit import CLUSTER, PREFIX, World, cluster, controlled, definition, deployment, new_service, running_loop
 from test_provisioning import provider, strategy
 
 from openecs.control.provisioning import Provisioning
@@ -63,14 +61,6 @@ def world(time: VirtualTime) -> Tagged:
     world = Tagged(time)
     world.add_node("n1", memory=5000)
     return world
-
-
-@asynccontextmanager
-async def controlled(world: World, time: VirtualTime):
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
-    async with running_loop(loop):
-        yield loop
-    assert loop.bugs == 0
 
 
 async def steady(world: World, time: VirtualTime) -> None:

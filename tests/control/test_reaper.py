@@ -21,16 +21,6 @@ from openecs.state.store import Transaction
 DEFINITION = f"{PREFIX}:task-definition/web:1"
 
 
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
-
-
 def reaping(world: World, time: VirtualTime):
     reaper = Reaper(world.state, time)
     return running_loop(reaper.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from control_kit import World, new_service, running_loop
 
 from openecs.control.returned_instances import ReturnedInstances
@@ -11,16 +10,6 @@ from openecs.control.virtual_time import VirtualTime
 from openecs.model.node import ContainerInstance
 from openecs.model.resources import Resources
 from openecs.model.task import Task
-
-
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
 
 
 def returning(world: World, time: VirtualTime):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-
 import msgspec
-import pytest
-from control_kit import CLUSTER, PREFIX, REGION, World, definition, deployment, new_service, running_loop
+from control_kit import CLUSTER, PREFIX, REGION, World, controlled, definition, deployment, new_service
 
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.resources import Resources
@@ -30,24 +27,6 @@ def standalone_task(node: str, *, memory: int) -> Task:
         reservation=Resources(memory=memory),
         node_id=node,
     )
-
-
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
-
-
-@asynccontextmanager
-async def controlled(world: World, time: VirtualTime):
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
-    async with running_loop(loop):
-        yield loop
-    assert loop.bugs == 0
 
 
 async def steady(world: World, time: VirtualTime, within: float = 3600.0) -> None:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-import pytest
 from control_kit import ACCOUNT, REGION, World, running_loop
 
 from openecs.api.ecs.services import Services
@@ -71,16 +70,6 @@ class Client:
             return self.describe()["status"] == "INACTIVE"
 
         await self.time.run_until(condition)
-
-
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
 
 
 @asynccontextmanager

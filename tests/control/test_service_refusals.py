@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-
 import msgspec
-import pytest
-from control_kit import World, deployment, new_service, running_loop
+from control_kit import World, controlled, deployment, new_service
 from places import add_node, by_node, by_zone
 
 from openecs.control import daemon_instances, launch_failures, service_zones
@@ -20,24 +17,6 @@ from openecs.planning.service_actions import Start
 from openecs.shapes import ecs
 
 A, B = "eu-west-1a", "eu-west-1b"
-
-
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
-
-
-@asynccontextmanager
-async def controlled(world: World, time: VirtualTime):
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
-    async with running_loop(loop):
-        yield loop
-    assert loop.bugs == 0
 
 
 def daemon(world: World, **changes: object):

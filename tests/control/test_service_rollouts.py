@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-
 import msgspec
 import pytest
-from control_kit import CLUSTER, PREFIX, World, deployment, new_service, running_loop
+from control_kit import CLUSTER, PREFIX, World, controlled, deployment, new_service
 
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.service import ImagePin, Service
@@ -30,14 +28,6 @@ def world(time: VirtualTime) -> World:
     world = World(time)
     world.add_node("a", memory=10_000)
     return world
-
-
-@asynccontextmanager
-async def controlled(world: World, time: VirtualTime):
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
-    async with running_loop(loop):
-        yield loop
-    assert loop.bugs == 0
 
 
 def revision_arn(number: int) -> str:

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-
 import msgspec
-import pytest
-from control_kit import PREFIX, World, deployment, new_service, running_loop
+from control_kit import PREFIX, World, controlled, deployment, new_service
 from places import add_node
 
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.service import Deployment, TaskSetSettings
-
-
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
-
-
-@asynccontextmanager
-async def controlled(world: World, time: VirtualTime):
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
-    async with running_loop(loop):
-        yield loop
-    assert loop.bugs == 0
 
 
 def task_set(number: int, now: float, scale: float = 100.0, status: str = "ACTIVE") -> Deployment:

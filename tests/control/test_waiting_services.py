@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from control_kit import CLUSTER, PREFIX, REGION, World, cluster, deployment, new_service, running_loop
 
 from openecs.control import service_launches
@@ -13,16 +12,6 @@ from openecs.model.resources import Resources
 from openecs.model.service import Service
 from openecs.model.task import Task, Waiting
 from openecs.planning.service_actions import Start
-
-
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
 
 
 def task_on(node: str, name: str, *, memory: int = 0, **changes: object) -> Task:

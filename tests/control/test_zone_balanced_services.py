@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-
 import msgspec
-import pytest
-from control_kit import ACCOUNT, CLUSTER, PREFIX, REGION, World, definition, deployment, new_service, running_loop
+from control_kit import (
+    ACCOUNT,
+    CLUSTER,
+    PREFIX,
+    REGION,
+    World,
+    controlled,
+    definition,
+    deployment,
+    new_service,
+)
 from places import add_node, by_zone, connect, tag
 
 from openecs.control.region_networks import RegionNetworks
@@ -18,24 +25,6 @@ from openecs.model.task import Task
 from openecs.shapes import ecs
 
 A, B, C = (f"{REGION}{letter}" for letter in "abc")
-
-
-@pytest.fixture
-def time() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
-def world(time: VirtualTime) -> World:
-    return World(time)
-
-
-@asynccontextmanager
-async def controlled(world: World, time: VirtualTime):
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
-    async with running_loop(loop):
-        yield loop
-    assert loop.bugs == 0
 
 
 def balanced_service(world: World, desired: int, **changes: object) -> Service:
