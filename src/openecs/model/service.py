@@ -89,6 +89,9 @@ class Deployment(Record, frozen=True, kw_only=True):
     #: What it FAILED of, or what the failed deployment FAILED of that it replaces again.
     cause: Literal["circuit breaker", "alarm", "request"] | None = None
     task_set: TaskSetSettings | None = None
+    load_balancers: tuple[ecs.LoadBalancer, ...] = ()
+    service_registries: tuple[ecs.ServiceRegistry, ...] = ()
+    service_connect: ecs.ServiceConnectConfiguration | None = None
 
 
 class Service(Record, frozen=True, kw_only=True):

@@ -41,6 +41,9 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     platform_version: str | None = None
     platform_family: str | None = None
     network_configuration: ecs.NetworkConfiguration | None = None
+    load_balancers: tuple[ecs.LoadBalancer, ...] = ()
+    service_registries: tuple[ecs.ServiceRegistry, ...] = ()
+    service_connect: ecs.ServiceConnectConfiguration | None = None
     #: Filled in when the deployment has resolved its images.
     pins: tuple[ImagePin, ...] = ()
 
@@ -78,6 +81,10 @@ class ServiceDeployment(Record, frozen=True, kw_only=True):
     rollback_reason: str | None = None
     rollback_started_at: float | None = None
     rollback_revision_arn: str | None = None
+    #: Where a BLUE_GREEN, LINEAR or CANARY deployment is in its life cycle.
+    lifecycle_stage: ecs.ServiceDeploymentLifecycleStage | None = None
+    #: When that stage began.
+    stage_started_at: float | None = None
 
     @property
     def key(self) -> str:

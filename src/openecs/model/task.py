@@ -77,6 +77,9 @@ class NetworkInterface(Record, frozen=True, kw_only=True):
     security_groups: tuple[str, ...] = ()
     assign_public_ip: bool = False
     status: Literal["PRECREATED", "ATTACHED", "DELETED"] = "PRECREATED"
+    vpc_id: str = ""
+    #: An address at which the installation's hosts reach it too.
+    public_ip: str | None = None
 
 
 class Waiting(Record, frozen=True, kw_only=True):
@@ -139,6 +142,9 @@ class Task(Record, frozen=True, kw_only=True):
     stopped_at: float | None = None
     stop_code: ecs.TaskStopCode | None = None
     stopped_reason: str | None = None
+    #: Its service's load balancers, registries or Service Connect know it: a task that is to stop
+    #: is DEACTIVATING, and its agent hears nothing yet, until ``control`` has taken it out of all.
+    drains: bool = False
     #: +1 at each change that AWS would send an event for.
     version: int = 1
 

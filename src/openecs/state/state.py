@@ -9,14 +9,24 @@ from __future__ import annotations
 from openecs.model.access_key import AccessKey
 from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
+from openecs.model.discovery import DiscoveryInstance, DiscoveryOperation, DiscoveryService, Namespace
+from openecs.model.host import Host
 from openecs.model.idempotency import ClientToken
+from openecs.model.load_balancer import BalancerHost, Certificate, Listener, ListenerRule, LoadBalancer
+from openecs.model.network_acl import NetworkAcl
+from openecs.model.network_interface import Interface
 from openecs.model.node import ContainerInstance, Node
+from openecs.model.route_table import ElasticAddress, InternetGateway, NatGateway, RouteTable
+from openecs.model.security_group import SecurityGroup, SecurityGroupRule
 from openecs.model.service import Service, ServiceEvents
 from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
 from openecs.model.settings import AccountSetting
 from openecs.model.tags import ResourceTags
+from openecs.model.target_group import Target, TargetGroup, TargetHealth
 from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
+from openecs.model.vpc import RegionSetup, Vpc, VpcSubnet
+from openecs.model.vpc_extras import LaunchTemplate, VpcEndpoint
 from openecs.state.addresses import Addresses
 from openecs.state.fleet import Fleet
 from openecs.state.journal.protocol import Journal
@@ -90,6 +100,61 @@ class State:
         self.settings = Table("setting", AccountSetting, region=lambda s: s.region)
         self.client_tokens = Table("client_token", ClientToken)
         self.access_keys = Table("access_key", AccessKey, task=lambda k: k.task_arn)
+        self.region_setups = Table("region_setup", RegionSetup)
+        self.vpcs = Table("vpc", Vpc, region=lambda v: v.region)
+        self.subnets = Table("subnet", VpcSubnet, region=lambda s: s.region, vpc=lambda s: s.vpc_id)
+        self.security_groups = Table("security_group", SecurityGroup, region=lambda g: g.region, vpc=lambda g: g.vpc_id)
+        self.security_group_rules = Table(
+            "security_group_rule",
+            SecurityGroupRule,
+            region=lambda r: r.region,
+            group=lambda r: r.group_id,
+            #: Rules by the group that they let in or out.
+            referenced=lambda r: r.referenced_group_id,
+        )
+        self.network_acls = Table("network_acl", NetworkAcl, region=lambda a: a.region, vpc=lambda a: a.vpc_id)
+        self.route_tables = Table("route_table", RouteTable, region=lambda t: t.region, vpc=lambda t: t.vpc_id)
+        self.internet_gateways = Table(
+            "internet_gateway", InternetGateway, region=lambda g: g.region, vpc=lambda g: g.vpc_id
+        )
+        self.nat_gateways = Table(
+            "nat_gateway", NatGateway, region=lambda g: g.region, vpc=lambda g: g.vpc_id, subnet=lambda g: g.subnet_id
+        )
+        self.elastic_addresses = Table("elastic_address", ElasticAddress, region=lambda a: a.region)
+        #: Interfaces that are not of tasks.
+        self.interfaces = Table(
+            "interface",
+            Interface,
+            region=lambda i: i.region,
+            subnet=lambda i: i.subnet_id,
+            vpc=lambda i: i.vpc_id,
+            owner=lambda i: i.owner_arn,
+        )
+        self.vpc_endpoints = Table("vpc_endpoint", VpcEndpoint, region=lambda e: e.region, vpc=lambda e: e.vpc_id)
+        self.launch_templates = Table("launch_template", LaunchTemplate, region=lambda t: t.region)
+        self.load_balancers = Table("load_balancer", LoadBalancer, region=lambda b: b.region, vpc=lambda b: b.vpc_id)
+        self.balancer_hosts = Table(
+            "balancer_host", BalancerHost, load_balancer=lambda h: h.load_balancer_arn, node=lambda h: h.node_id
+        )
+        self.listeners = Table(
+            "listener", Listener, region=lambda x: x.region, load_balancer=lambda x: x.load_balancer_arn
+        )
+        self.listener_rules = Table(
+            "listener_rule", ListenerRule, region=lambda r: r.region, listener=lambda r: r.listener_arn
+        )
+        self.certificates = Table("certificate", Certificate, region=lambda c: c.region)
+        self.target_groups = Table("target_group", TargetGroup, region=lambda g: g.region, vpc=lambda g: g.vpc_id)
+        self.targets = Table("target", Target, target_group=lambda t: t.target_group_arn, task=lambda t: t.task_arn)
+        self.target_health = Table("target_health", TargetHealth, target_group=lambda h: h.target_group_arn)
+        self.namespaces = Table("namespace", Namespace, region=lambda n: n.region)
+        self.discovery_services = Table(
+            "discovery_service", DiscoveryService, region=lambda s: s.region, namespace=lambda s: s.namespace_id
+        )
+        self.discovery_instances = Table(
+            "discovery_instance", DiscoveryInstance, service=lambda i: i.service_id, task=lambda i: i.task_arn
+        )
+        self.discovery_operations = Table("discovery_operation", DiscoveryOperation, region=lambda o: o.region)
+        self.hosts = Table("host", Host)
         self.store = Store(
             [
                 self.clusters,
@@ -107,6 +172,32 @@ class State:
                 self.settings,
                 self.client_tokens,
                 self.access_keys,
+                self.region_setups,
+                self.vpcs,
+                self.subnets,
+                self.security_groups,
+                self.security_group_rules,
+                self.network_acls,
+                self.route_tables,
+                self.internet_gateways,
+                self.nat_gateways,
+                self.elastic_addresses,
+                self.interfaces,
+                self.vpc_endpoints,
+                self.launch_templates,
+                self.load_balancers,
+                self.balancer_hosts,
+                self.listeners,
+                self.listener_rules,
+                self.certificates,
+                self.target_groups,
+                self.targets,
+                self.target_health,
+                self.namespaces,
+                self.discovery_services,
+                self.discovery_instances,
+                self.discovery_operations,
+                self.hosts,
             ],
             journal,
         )
