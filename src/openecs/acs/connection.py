@@ -8,7 +8,7 @@ leave only when everything they say is durable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ import structlog
 
 from openecs.acs import messages as m
 from openecs.acs.handshake import Receive, Send
+from openecs.acs.host_board import HostLink
 from openecs.acs.payload import Surroundings, render_stop, render_task
 from openecs.acs.payload_logs import DEFAULT_MODE, LogTarget
 from openecs.acs.session import Acknowledged, AgentSession, StopCandidates
@@ -92,9 +93,15 @@ class Connection:
         #: ARNs of tasks whose keys to look at.
         self._keys_changed: dict[str, None] = {}
         self._frames: list[str] = []
+        #: What the host is told besides tasks, for agents that asked for it.
+        self._host: HostLink | None = None
         self._wake = asyncio.Event()
         self._gone = False
         self._close_code: int | None = None
+
+    def serve_host(self, open_link: Callable[[Callable[[], None]], HostLink]) -> None:
+        """Also tell what is to be told besides tasks; ``open_link`` gets what wakes this connection."""
+        self._host = open_link(self._wake.set)
 
     def task_changed(self, task_arn: str) -> None:
         """Look at a task soon."""
@@ -123,6 +130,8 @@ class Connection:
                 _log.debug("agent went away while it was written to", node=self.node_id, error=str(error))
             finally:
                 reader.cancel()
+                if self._host is not None:
+                    self._host.close()
 
     def _begin(self) -> None:
         """A manifest first, then every live task: whatever the agent missed."""
@@ -182,6 +191,8 @@ class Connection:
                 self._wake.set()
         elif isinstance(event, StopCandidates):
             self._verify(event, now)
+        elif isinstance(event, m.HostReportsMessage) and self._host is not None:
+            self._host.take(event)
 
     def _acknowledge(self, event: Acknowledged, now: float) -> None:
         task = self._state.tasks.get(event.task_arn)
@@ -210,11 +221,13 @@ class Connection:
         return task if task and task.node_id == self.node_id and task.desired_status == "RUNNING" else None
 
     def _news(self, now: float) -> list[str]:
-        """Frames for the changed tasks, then for their changed keys."""
-        if not self._changed and not self._keys_changed and not self._starting:
-            return []
-        changed, self._changed = self._changed, {}
+        """Frames of the host's documents, then for the changed tasks, which may need these, then for changed keys."""
         frames: list[str] = []
+        if self._host is not None:
+            frames += [self._session.host_documents(message, now) for message in self._host.news()]
+        if not self._changed and not self._keys_changed and not self._starting:
+            return frames
+        changed, self._changed = self._changed, {}
         for arn in changed:
             task = self._state.tasks.get(arn)
             if task is None or task.stopped:

@@ -12,6 +12,7 @@ import structlog
 
 from openecs.acs.connection import CLOSE_TRY_LATER, Connection, Credentials, SubnetGateways
 from openecs.acs.handshake import Authenticate, Greeting, Receive, Scope, Send, greet, in_use, refuse
+from openecs.acs.host_board import HOST_QUERY, HostBoard
 from openecs.acs.session import AgentSession, SequenceNumbers
 from openecs.clock import Clock
 from openecs.errors import AWSError
@@ -43,8 +44,10 @@ class AgentGateway:
         clock: Clock,
         ids: Ids,
         public_url: PublicUrl | None = None,
+        board: HostBoard | None = None,
     ) -> None:
         self._state = state
+        self._board = board
         self._authenticate = authenticate
         self._public_url = public_url or PublicUrl()
         self._credentials = credentials
@@ -96,7 +99,7 @@ class AgentGateway:
 
     def _connection(self, greeting: Greeting) -> Connection:
         now = self._clock.now()
-        return Connection(
+        connection = Connection(
             node_id=greeting.node.id,
             instance_arn=greeting.instance.arn,
             endpoint=self._public_url(greeting.scheme, greeting.host),
@@ -114,6 +117,11 @@ class AgentGateway:
             subnet_gateway=self._subnet_gateway,
             clock=self._clock,
         )
+        board = self._board
+        if board is not None and greeting.query.get(HOST_QUERY) == "true":
+            node_id = greeting.node.id
+            connection.serve_host(lambda wake: board.open(node_id, wake))
+        return connection
 
     def _set_connected(self, node_id: str, *, connected: bool, version: ecs.VersionInfo | None) -> None:
         """Write the link's state to the node and to its live tasks, whose status stays."""

@@ -8,9 +8,10 @@ closes that mean "come again", ever more slowly while the instance is deregister
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -60,11 +61,26 @@ class TaskSink(Protocol):
     def heartbeat(self) -> None: ...
 
 
+class HostSink(Protocol):
+    """What this host is told besides tasks, and its reports."""
+
+    def take(self, message: m.HostDocumentsMessage) -> None: ...
+
+    def connected(self) -> None:
+        """A connection has begun: ``next`` gives everything once more."""
+        ...
+
+    async def next(self) -> m.HostReportsMessage:
+        """Wait for reports to send."""
+        ...
+
+
 class AgentSession:
     """One connection's worth of the protocol."""
 
-    def __init__(self, sink: TaskSink) -> None:
+    def __init__(self, sink: TaskSink, host: HostSink | None = None) -> None:
         self._sink = sink
+        self._host = host
         self._timeline = -1
         self._manifest: str | None = None
 
@@ -89,6 +105,9 @@ class AgentSession:
                 return self._take_manifest(message)
             case m.TaskStopVerificationAck():
                 self._take_verification(message)
+            case m.HostDocumentsMessage():
+                if self._host is not None:
+                    self._host.take(message)
         return []
 
     def _payload(self, payload: m.PayloadMessage) -> list[m.Message]:
@@ -169,8 +188,10 @@ class AcsLink:
         tls: ssl.SSLContext | None = None,
         jitter: random.Random | None = None,
         open_socket: Dial | None = None,
+        host: HostSink | None = None,
     ) -> None:
         self._sink = sink
+        self._host = host
         self._dial: Dial = open_socket or dial
         self._locate = locate
         self._sign = sign
@@ -216,11 +237,11 @@ class AcsLink:
             _log.info("ACS connected")
             self._credentials_needed = False
             self._on_connect()
-            session = AgentSession(self._sink)
+            session = AgentSession(self._sink, self._host)
             silence = SILENCE + self._jitter.uniform(0.0, SILENCE)
             lifetime = LIFETIME + self._jitter.uniform(0.0, LIFETIME_SPREAD)
             try:
-                async with asyncio.timeout(lifetime):
+                async with asyncio.timeout(lifetime), self._reporting(socket):
                     while True:
                         async with asyncio.timeout(silence):
                             frame = await socket.recv()
@@ -228,6 +249,32 @@ class AcsLink:
                             await socket.send(m.encode(answer))
             except TimeoutError:
                 await socket.close(1000, "ConnectionExpired: Reconnect to continue")
+
+    @contextlib.asynccontextmanager
+    async def _reporting(self, socket: ClientConnection) -> AsyncIterator[None]:
+        """Send the host's reports meanwhile."""
+        if self._host is None:
+            yield
+            return
+        self._host.connected()
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as group:
+            sender = group.create_task(_send_reports(self._host, socket))
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 -- raised again below, without the group around it
+                failure = error
+            finally:
+                sender.cancel()
+        if failure is not None:
+            raise failure
+
+
+async def _send_reports(host: HostSink, socket: ClientConnection) -> None:
+    # The reader hears of a connection that ended.
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await socket.send(m.encode(await host.next()))
 
 
 class dial:  # noqa: N801 -- reads as a verb: ``async with dial(url, headers) as socket``

@@ -302,9 +302,46 @@ class TaskStopVerificationMessage(Message, frozen=True):
     stop_candidates: tuple[ManifestTask, ...] = ()
 
 
+class HostEntry(Message, frozen=True):
+    """One document or report (``acs.host_documents``); its structure follows from the kind."""
+
+    kind: str
+    key: str
+    body: msgspec.Raw
+
+
+class HostKey(Message, frozen=True):
+    """A document that is a host's no more, or a report that does not hold any more."""
+
+    kind: str
+    key: str
+
+
+class HostDocumentsMessage(Message, frozen=True):
+    """An extension, for agents that ask for it: documents that changed.
+
+    A connection begins with all documents of the host, in one message or several, the ``first``
+    to the ``last``: what these do not name is gone.
+    """
+
+    entries: tuple[HostEntry, ...] = ()
+    removed: tuple[HostKey, ...] = ()
+    first: bool = False
+    last: bool = False
+
+
+class HostReportsMessage(Message, frozen=True):
+    """An extension: what a host reports.  With ``all`` it is everything that it has to report."""
+
+    entries: tuple[HostEntry, ...] = ()
+    removed: tuple[HostKey, ...] = ()
+    all: bool = False
+
+
 TO_AGENT: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
+        HostDocumentsMessage,
         PayloadMessage,
         IAMRoleCredentialsMessage,
         TaskManifestMessage,
@@ -320,6 +357,7 @@ FROM_AGENT: dict[str, type[Message]] = {
         HeartbeatAckRequest,
         IAMRoleCredentialsAckRequest,
         TaskStopVerificationMessage,
+        HostReportsMessage,
     )
 }
 

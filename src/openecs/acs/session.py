@@ -158,7 +158,11 @@ class AgentSession:
         self._keys.pop(task_arn, None)
         self._drop_waiting(task_arn)
 
-    def receive(self, frame: str | bytes, now: float) -> Acknowledged | StopCandidates | None:
+    def host_documents(self, message: m.HostDocumentsMessage, now: float) -> str:
+        """What the host is told besides tasks."""
+        return self._send(message, now)
+
+    def receive(self, frame: str | bytes, now: float) -> Acknowledged | StopCandidates | m.HostReportsMessage | None:
         """What a frame of the agent means; raises ``msgspec.DecodeError`` for what is no message."""
         self._last_heard = now
         message = m.decode(frame, m.FROM_AGENT)
@@ -170,6 +174,8 @@ class AgentSession:
             return Acknowledged(waiting.task.arn, waiting.task.desired_status)
         if isinstance(message, m.TaskStopVerificationMessage):
             return StopCandidates(message.message_id, tuple(task.task_arn for task in message.stop_candidates))
+        if isinstance(message, m.HostReportsMessage):
+            return message
         return None
 
     def deadline(self) -> float:

@@ -29,6 +29,9 @@ from openecs.agent.engine.limits import CgroupLimits, NoLimits, TaskLimits
 from openecs.agent.engine.ports import PortPool, host_range
 from openecs.agent.engine.settings import EngineParts, EngineSettings
 from openecs.agent.engine.task_store import TaskStore
+from openecs.agent.host.channel import HostChannel
+from openecs.agent.host.documents import HostDocuments
+from openecs.agent.host.reports import HostReports
 from openecs.agent.membership import Membership
 from openecs.agent.metadata.endpoint import MetadataEndpoint
 from openecs.agent.metadata.routes import MetadataRoutes
@@ -66,16 +69,18 @@ async def run_agent(
     opened = runtime is None
     runtime = runtime or await open_runtime(config.runtime, config.docker_host)
     store = TaskStore(Path(config.data_dir) / "agent.db")
+    documents = HostDocuments(Path(config.data_dir) / "host.db")
     credentials = Credentials(config.access_key_id, config.secret_key, None)
     api = ControlPlane(config.endpoint, config.region, credentials, clock, ca_file=config.ca_file)
     refusals: list[BaseException] = []
     try:
-        await _run(config, runtime, store, api, clock, ids, on_ready)
+        await _run(config, runtime, store, documents, api, clock, ids, on_ready)
     except* OperatorError as errors:
         refusals = _leaves(errors)
     finally:
         await api.close()
         store.close()
+        documents.close()
         if opened:
             await runtime.close()
     if refusals:
@@ -86,6 +91,7 @@ async def _run(
     config: AgentConfig,
     runtime: Runtime,
     store: TaskStore,
+    documents: HostDocuments,
     api: ControlPlane,
     clock: Clock,
     ids: Ids,
@@ -135,7 +141,9 @@ async def _run(
             evidence=gatherer if config.evidence != "none" else None,
         )
         membership = Membership(config, api, store)
-        sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids)
+        reports = HostReports()
+        host = HostChannel(documents, reports)
+        sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids, host=host)
         engine = TaskEngine(parts, on_health=sessions.health_changed)
         endpoint.serve_tasks(engine, membership)
         async with asyncio.TaskGroup() as group:

@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 import structlog
 
 import openecs
-from openecs.acs.link import AcsLink, Dial, NotRegisteredError
+from openecs.acs.host_board import HOST_QUERY
+from openecs.acs.link import AcsLink, Dial, HostSink, NotRegisteredError
 from openecs.acs.messages import RoleCredentials, TaskPayload
 from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
@@ -47,7 +48,9 @@ class AgentSessions:
         *,
         jitter: random.Random | None = None,
         open_socket: Dial | None = None,
+        host: HostSink | None = None,
     ) -> None:
+        self._host = host
         self._config = config
         self._info = info
         self._api = api
@@ -89,6 +92,7 @@ class AgentSessions:
             tls=self._api.tls,
             jitter=self._jitter,
             open_socket=self._open_socket,
+            host=self._host,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(telemetry.run())
@@ -123,7 +127,8 @@ class AgentSessions:
                 "protocolVersion": PROTOCOL_VERSION,
                 "sendCredentials": "true" if send_credentials else "false",
                 "seqNum": "1",
-            },
+            }
+            | ({HOST_QUERY: "true"} if self._host is not None else {}),
         )
 
     async def _telemetry_url(self) -> str:

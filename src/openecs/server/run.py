@@ -19,6 +19,7 @@ import structlog
 from openecs import __version__
 from openecs.acs import evidence
 from openecs.acs.gateway import ACS_PATH, AgentGateway
+from openecs.acs.host_board import HostBoard
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
@@ -128,6 +129,7 @@ class _Parts:
         public_url = PublicUrl(config.advertise_url, bind=config.bind, port=config.port)
         networks = RegionNetworks(config.account_id, config.address_range)
         self.launcher = Launcher(self.state, networks, random.Random())  # noqa: S311 -- placement, no secret
+        self.board = HostBoard()
         self.agents = AgentGateway(
             self.state,
             authenticate=self._authenticate,
@@ -136,6 +138,7 @@ class _Parts:
             clock=clock,
             ids=self.ids,
             public_url=public_url,
+            board=self.board,
         )
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)

@@ -1,0 +1,1 @@
+"""What this host is told besides tasks, and what it reports: documents in, reports out."""
