@@ -14,8 +14,11 @@ import pytest
 import uvicorn
 
 from openecs.acs.gateway import ACS_PATH, AgentGateway
+from openecs.acs.host_board import HostBoard, Placed
+from openecs.acs.host_documents import PeerDocument
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.agent.config import AgentConfig
+from openecs.agent.host.documents import HostDocuments
 from openecs.agent.main import run_agent
 from openecs.agent.runtime.fake import FakeRuntime
 from openecs.api.ecs.agent_operations import AgentOperations
@@ -65,8 +68,10 @@ class ControlPlane:
             clock=self.clock,
             secret=b"s" * 32,
         )
+        self.board = HostBoard()
         self.agents = AgentGateway(
             self.state,
+            board=self.board,
             authenticate=lambda scope: self.wire.authenticate(scope),
             credentials=credentials,
             subnet_gateway=lambda region, subnet: None,
@@ -272,3 +277,41 @@ async def test_health_arrives(plane: ControlPlane, tmp_path: Path) -> None:
         await plane.until_status(task, "RUNNING")
         await plane.until(lambda: plane.now(task).health_status == "HEALTHY")
         assert plane.now(task).containers[0].health_status == "HEALTHY"
+
+
+class _Peers:
+    kinds = frozenset({"peer"})
+
+    def __init__(self) -> None:
+        self.addresses = {"other": "192.0.2.1"}
+
+    def keys(self, kind: str) -> list[str]:
+        return list(self.addresses)
+
+    def render(self, kind: str, key: str) -> Placed | None:
+        address = self.addresses.get(key)
+        return Placed(PeerDocument(address=address)) if address else None
+
+
+async def test_documents_reach_the_hosts_disk_at_the_start_and_when_they_change(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    peers = _Peers()
+    plane.board.add_source(peers)
+    async with plane.serving() as port, agent(plane, port, tmp_path, FakeRuntime(plane.clock, RandomIds())):
+        await _until_on_disk(tmp_path, {"other": "192.0.2.1"})
+        peers.addresses = {"third": "192.0.2.3"}
+        plane.board.changed("peer", "other")
+        plane.board.changed("peer", "third")
+        await _until_on_disk(tmp_path, {"third": "192.0.2.3"})
+
+
+async def _until_on_disk(data_dir: Path, peers: dict[str, str]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            documents = HostDocuments(data_dir / "host.db")
+            found = {key: document.address for key, document in documents.all("peer").items()}
+            documents.close()
+            if found == peers:
+                return
+            await asyncio.sleep(0.02)

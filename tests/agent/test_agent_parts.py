@@ -169,7 +169,7 @@ def test_an_interface_is_wired_by_routes() -> None:
     assert plan.host_end == "eni0a000005"
     assert "address 0a:58:0a:00:00:05 netns 77" in wiring.make_pair(plan, 77)
     assert "route replace 10.0.0.5/32 dev eni0a000005" in wiring.connect_host(plan)
-    assert "default via 10.0.0.1" in wiring.connect_task(plan)
+    assert "default via 10.0.0.1" in wiring.connect_inside(plan)
 
 
 @pytest.mark.parametrize(

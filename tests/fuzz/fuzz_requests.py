@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from openecs.wire.constraints import bare
+from openecs.wire.shape_types import bare
 
 Draw = Any
 #: Beyond this depth optional members are left out.

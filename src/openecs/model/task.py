@@ -130,6 +130,8 @@ class Task(Record, frozen=True, kw_only=True):
     health_status: Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"] = "UNKNOWN"
     #: When its health checks said HEALTHY for the first time.
     healthy_at: float | None = None
+    #: When it was healthy for the first time as a target of all its service's load balancers.
+    targets_healthy_at: float | None = None
     connectivity: Literal["CONNECTED", "DISCONNECTED"] | None = None
     connectivity_at: float | None = None
     #: Since when its agent is not connected (epoch seconds).

@@ -74,7 +74,8 @@ def count(
     breaker = service.deployment_configuration.deployment_circuit_breaker
     if breaker is not None and breaker.reset_on_healthy_task is False:
         return task_failures.advance(mark, times, now=now)
-    healthy_at = max((at for at in map(became_healthy, known) if at <= now), default=float("-inf"))
+    times_healthy = (became_healthy(task, balanced=bool(deployment.load_balancers)) for task in known)
+    healthy_at = max((at for at in times_healthy if at <= now), default=float("-inf"))
     return task_failures.advance(mark, times, now=now, reset_at=healthy_at)
 
 
@@ -84,13 +85,18 @@ def counted_up_to(stopped: Iterable[Task], now: float) -> FailureCount:
     return FailureCount(until=now, at_until=times.count(now), ahead=sum(at > now for at in times))
 
 
-def became_healthy(task: Task) -> float:
-    """When a task reached a healthy state first, in epoch seconds; infinity if it never did."""
-    if task.started_at is None:
+def became_healthy(task: Task, *, balanced: bool = False) -> float:
+    """When a task reached a healthy state first, in epoch seconds; infinity if it never did.
+
+    ``balanced``: it is a target of load balancers, whose health checks have to pass too.
+    """
+    if task.started_at is None or (balanced and task.targets_healthy_at is None):
         return float("inf")
     for container in task.containers:
         if container.has_health_check and container.essential:
-            return float("inf") if task.healthy_at is None else task.healthy_at
+            return float("inf") if task.healthy_at is None else max(task.healthy_at, task.targets_healthy_at or 0.0)
+    if balanced:
+        return task.targets_healthy_at or 0.0
     proven_at = task.started_at + PROOF_PERIOD
     ended_at = task.stopping_at or task.stopped_at
     return float("inf") if ended_at is not None and ended_at < proven_at else proven_at

@@ -24,7 +24,7 @@ from openecs.model.service import Service
 from openecs.model.task import Task
 from openecs.planning.deployment_rolling import Step
 from openecs.planning.fallback import fallback
-from openecs.planning.service_actions import HEALTH_CHECK_REASON, Start, Stop, scale_in, unhealthy
+from openecs.planning.service_actions import Start, Stop, names_health_checks, scale_in, unhealthy
 from openecs.planning.service_places import DaemonInstance
 from openecs.planning.service_snapshot import Census, Group
 from openecs.planning.service_victims import MAX_STOPS
@@ -180,7 +180,7 @@ class _Daemon:
             if health == "STARTING":
                 self._stop(task, "its container instance is DRAINING and it does not run yet")
             elif health == "UNHEALTHY":
-                self._tell(unhealthy(task, "its container instance is DRAINING"))
+                self._tell(self._unhealthy(task, "its container instance is DRAINING"))
             elif not place.instance.occupied:
                 self._stop_unless_protected(
                     task, "its container instance is DRAINING and nothing else runs there any more"
@@ -244,10 +244,10 @@ class _Daemon:
     def _stop_sick(self) -> None:
         """One unhealthy task at a time: there is no room to start its replacement first."""
         groups = [group for group in (self.primary, self.source) if group is not None]
-        if any(task.stopped_reason == HEALTH_CHECK_REASON for group in groups for task in group.stopping):
+        if any(names_health_checks(task.stopped_reason) for group in groups for task in group.stopping):
             return
         for task in sorted(self.sick, key=lambda task: (task.created_at, task.arn))[:1]:
-            self._tell(unhealthy(task, "there is no room to start a replacement first"))
+            self._tell(self._unhealthy(task, "there is no room to start a replacement first"))
 
     def _start(self) -> None:
         if self.source is None:
@@ -272,7 +272,7 @@ class _Daemon:
             arn = task.container_instance_arn or ""
             if arn in free and (arn not in last or task.created_at > last[arn].created_at):
                 last[arn] = task
-        return sum(task.stopped_reason == HEALTH_CHECK_REASON for task in last.values())
+        return sum(names_health_checks(task.stopped_reason) for task in last.values())
 
     def _conclude(self, retired: int) -> None:
         result = self.result
@@ -306,6 +306,9 @@ class _Daemon:
 
     def _stop(self, task: Task, reason: str) -> None:
         self._tell(scale_in(task, reason))
+
+    def _unhealthy(self, task: Task, reason: str) -> Stop:
+        return unhealthy(task, reason, self.census.target_failures.get(task.arn))
 
     def _tell(self, stop: Stop) -> None:
         """As many as one step may; the others come with the next one."""

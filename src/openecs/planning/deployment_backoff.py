@@ -24,6 +24,7 @@ from openecs.model.record import changed
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.planning import task_failures
+from openecs.planning.service_actions import TARGET_CHECK_REASON
 
 FIRST_DELAY = 1.0
 MAXIMUM_DELAY = 27 * 60.0
@@ -158,5 +159,7 @@ def _short_lived(task: Task) -> bool:
     if task.started_at is None or task.stopped_at is None:
         return False
     if task_failures.failed_health_checks(task):
-        return task.healthy_at is None or task.stopped_at - task.healthy_at < SHORT_HEALTH
+        of_targets = (task.stopped_reason or "").startswith(TARGET_CHECK_REASON)
+        healthy_at = task.targets_healthy_at if of_targets else task.healthy_at
+        return healthy_at is None or task.stopped_at - healthy_at < SHORT_HEALTH
     return task_failures.exited(task) and task.stopped_at - task.started_at < SHORT_LIFE

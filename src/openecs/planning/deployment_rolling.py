@@ -93,6 +93,7 @@ class _Rolling:
         self.spare = spare
         everyone = census.everyone
         self.groups = everyone
+        self.target_failures = census.target_failures
         self.fallback = fallback(everyone)
         #: What goes first comes first: what was never proved, then what is longest out of date.
         self.others = [group for group in reversed(everyone) if group is not primary and group is not self.fallback]
@@ -362,7 +363,7 @@ class _Rolling:
 
     def _stop_unhealthy(self, task: Task, reason: str) -> None:
         if len(self.result.stops) < MAX_STOPS:
-            self.result.stops.append(unhealthy(task, reason))
+            self.result.stops.append(unhealthy(task, reason, self.target_failures.get(task.arn)))
             self.told.add(task.arn)
 
     def _start(self, group: Group, count: int, reason: str, replaces_unhealthy: int) -> None:

@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 from openecs.model.service import Service
 from openecs.model.task import Task
+from openecs.planning.target_verdict import TargetFailure
 from openecs.shapes import ecs
 
 HEALTH_CHECK_REASON = "Task failed container health checks"
+#: Followed by the ARN of the target group and a closing parenthesis.
+TARGET_CHECK_REASON = "Task failed ELB health checks in (target-group "
 UNREACHABLE_REASON = "Task was replaced because the agent of its container instance was not connected"
 
 
@@ -41,10 +44,12 @@ class Stop:
     stop_code: ecs.TaskStopCode = "ServiceSchedulerInitiated"
     #: The availability zone that zone rebalancing takes it from.
     rebalance_zone: str | None = None
+    #: What its load balancer says of it, when that is why.
+    target: TargetFailure | None = None
 
     @property
     def failed_health_checks(self) -> bool:
-        return self.stopped_reason == HEALTH_CHECK_REASON
+        return names_health_checks(self.stopped_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +113,17 @@ def scale_in(task: Task, reason: str) -> Stop:
     )
 
 
-def unhealthy(task: Task, reason: str) -> Stop:
-    """Stop a task that fails its containers' health checks."""
-    return Stop(task_arn=task.arn, stopped_reason=HEALTH_CHECK_REASON, reason=reason, running=True)
+def unhealthy(task: Task, reason: str, target: TargetFailure | None = None) -> Stop:
+    """Stop a task that fails its containers' health checks, or as a ``target`` its load balancer's."""
+    stopped_reason = HEALTH_CHECK_REASON if target is None else f"{TARGET_CHECK_REASON}{target.target_group_arn})"
+    return Stop(task_arn=task.arn, stopped_reason=stopped_reason, reason=reason, running=True, target=target)
+
+
+def names_health_checks(stopped_reason: str | None) -> bool:
+    """Whether a task's ``stoppedReason`` says that health checks failed."""
+    return stopped_reason is not None and (
+        stopped_reason == HEALTH_CHECK_REASON or stopped_reason.startswith(TARGET_CHECK_REASON)
+    )
 
 
 def lost(task: Task) -> Stop:

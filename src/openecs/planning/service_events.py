@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from openecs.ids import Ids
+from openecs.planning.target_verdict import TargetFailure
 from openecs.shapes import ecs
 
 MAXIMUM_EVENTS = 100
@@ -80,6 +81,46 @@ def stopped_pending(service: str, count: int) -> str:
 def failed_health_checks(service: str, task_id: str) -> str:
     """A task was told to stop because a container's health check fails."""
     return f"(service {service}) (task {task_id}) failed container health checks."
+
+
+def unhealthy_target(service: str, task_id: str, target: TargetFailure) -> str:
+    """A task was told to stop because its load balancer's health checks fail."""
+    who = f"(task {task_id})" if target.instance_id is None else f"(instance {target.instance_id})"
+    return (
+        f"(service {service}) {who} (port {target.port}) is unhealthy in (target-group {target.target_group_arn}) "
+        f"due to (reason {target.reason})"
+    )
+
+
+def registered(service: str, count: int, target_group_arn: str) -> str:
+    """Tasks became targets of a target group."""
+    return f"(service {service}) registered {count} targets in (target-group {target_group_arn})"
+
+
+def deregistered(service: str, count: int, target_group_arn: str) -> str:
+    """Targets of a target group get no new requests any more."""
+    return f"(service {service}) deregistered {count} targets in (target-group {target_group_arn})"
+
+
+def began_draining(service: str, deployment: str, count: int) -> str:
+    """Tasks of a deployment, or task set, wait for the end of what is in flight to them."""
+    return f"(service {service}, taskSet {deployment}) has begun draining connections on {count} tasks."
+
+
+def registration_failed(service: str, target_group_arn: str, why: str) -> str:
+    """Tasks cannot become targets; ``why`` is a sentence."""
+    return (
+        f"(service {service}) was unable to register targets in (target-group {target_group_arn}) with (error {why})"
+    )
+
+
+def balancer_not_active(service: str, load_balancer_arn: str, why: str) -> str:
+    """Nothing probes the targets yet; ``why`` is what the load balancer waits for, if it says."""
+    said = f" (reason {why})" if why else ""
+    return (
+        f"(service {service}) was unable to reach steady state because (load-balancer {load_balancer_arn}) "
+        f"is not active.{said}"
+    )
 
 
 def start_impaired(service: str) -> str:

@@ -3,7 +3,8 @@
 ``Census`` sorts the tasks once into the groups that the plan is made of.
 
 A task is healthy when it is RUNNING and, if an essential container has a health check,
-HEALTHY.  AWS lets tasks without health checks wait 40 seconds in RUNNING before they count;
+HEALTHY; one of a deployment with load balancers has to be healthy as a target in all its target
+groups too.  AWS lets tasks without health checks wait 40 seconds in RUNNING before they count;
 here they count at once, which is what makes deployments quick, except while a deployment is
 proved by the circuit breaker (``circuit_breaker.PROOF_PERIOD``).
 """
@@ -20,6 +21,7 @@ from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.planning import circuit_breaker
 from openecs.planning.service_places import DaemonInstance, Zones
+from openecs.planning.target_verdict import NOT_REGISTERED, TargetFailure, TargetVerdict
 
 _GOING_DOWN = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING"})
 _DOWN = frozenset({"STOPPED", "DELETED"})
@@ -46,6 +48,9 @@ class ServiceSnapshot(NamedTuple):
     alarms_in_alarm: frozenset[str] = frozenset()
     #: Seconds for which a task's agent may be out of reach; ``None`` for ever.
     lost_after: float | None = None
+    #: Task ARN → what its load balancers say of it; filled in for services with load balancers only.
+    #: A task of such a deployment that is not in it is not registered everywhere yet.
+    targets: Mapping[str, TargetVerdict] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -123,6 +128,8 @@ class Census:
     proof_ends_at: float | None = None
     #: When the next task that cannot be reached counts as lost.
     lost_at: float | None = None
+    #: Task ARN → what its load balancer found, of UNHEALTHY tasks that are so for that reason.
+    target_failures: dict[str, TargetFailure] = field(default_factory=dict)
 
     @property
     def everyone(self) -> list[Group]:
@@ -155,11 +162,11 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
     census = Census(list(groups.values()), orphans)
     # A DAEMON task belongs to its instance: no other can take its place.
     lost_after = snapshot.lost_after if service.scheduling_strategy == "REPLICA" else None
-    sorter = _Sorter(census, service, snapshot.draining_instances, lost_after, now)
+    sorter = _Sorter(census, snapshot, lost_after, now)
     # Most tasks of a large service are RUNNING ones of few deployments, without anything
     # special about them: this loop does those by itself.  Tasks of one deployment have one task
     # definition, so the first of them tells whether any has health checks.
-    plain: dict[str | None, bool] = {}
+    plain: dict[str | None, int] = {}
     draining = snapshot.draining_instances
     for task in snapshot.tasks:
         deployment_id = task.deployment_id
@@ -172,26 +179,40 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
         ):
             simple = plain.get(deployment_id)
             if simple is None:
-                simple = plain[deployment_id] = not has_health_check(task) and not circuit_breaker.proves_tasks(
-                    service, group.deployment
-                )
-            if simple or (task.health_status == "HEALTHY" and has_health_check(task)):
+                simple = plain[deployment_id] = _kind_of(task, group.deployment, snapshot)
+            if simple == _PLAIN or (
+                simple == _CHECKED and task.health_status == "HEALTHY" and has_health_check(task)
+            ):
                 group.healthy.append(task)
                 continue
         sorter.sort(task, group)
     return census
 
 
+#: What makes a RUNNING task healthy: nothing more, its containers' health checks or a proof
+#: period, its load balancers too.
+_PLAIN, _CHECKED, _BALANCED = range(3)
+
+
+def _kind_of(task: Task, deployment: Deployment, snapshot: ServiceSnapshot) -> int:
+    """What makes the tasks of a deployment healthy; ``task`` is one of them."""
+    if deployment.load_balancers or (snapshot.targets and deployment is _NOBODY):
+        return _BALANCED
+    if has_health_check(task) or circuit_breaker.proves_tasks(snapshot.service, deployment):
+        return _CHECKED
+    return _PLAIN
+
+
 class _Sorter:
     """Puts one task into its list."""
 
-    def __init__(
-        self, census: Census, service: Service, draining: frozenset[str], lost_after: float | None, now: float
-    ) -> None:
+    def __init__(self, census: Census, snapshot: ServiceSnapshot, lost_after: float | None, now: float) -> None:
+        service = snapshot.service
         self._census = census
         self._service = service
         self._grace = service.health_check_grace_period_seconds or 0
-        self._draining = draining
+        self._draining = snapshot.draining_instances
+        self._targets = snapshot.targets
         self._lost_after = lost_after
         self._now = now
 
@@ -209,14 +230,24 @@ class _Sorter:
             return
         health = health_of(task)
         census = self._census
+        verdict = self._verdict(task, group)
+        spared_until = 0.0
+        if verdict is not None and health != "UNHEALTHY":
+            spared_until = verdict.spared_until
+            if verdict.health == "UNHEALTHY":
+                health = "UNHEALTHY"
+            elif verdict.health == "UNKNOWN":
+                health = "UNKNOWN"
         if health == "UNHEALTHY":
-            grace_ends_at = (task.started_at or self._now) + self._grace
+            grace_ends_at = max((task.started_at or self._now) + self._grace, spared_until)
             if grace_ends_at <= self._now:
                 group.unhealthy.append(task)
+                if verdict is not None and verdict.failure is not None and health_of(task) != "UNHEALTHY":
+                    census.target_failures[task.arn] = verdict.failure
                 return
             health = "UNKNOWN"
             census.grace_ends_at = min(census.grace_ends_at or grace_ends_at, grace_ends_at)
-        if health == "HEALTHY" and not has_health_check(task):
+        if health == "HEALTHY" and verdict is None and not has_health_check(task):
             proof_ends_at = self._proof_ends_at(task, group)
             if proof_ends_at > self._now:
                 health = "UNKNOWN"
@@ -230,6 +261,14 @@ class _Sorter:
             group.healthy.append(task)
         else:
             group.starting.append(task)
+
+    def _verdict(self, task: Task, group: Group) -> TargetVerdict | None:
+        """What load balancers say of a RUNNING task; ``None`` if it has to do with none."""
+        if task.last_status != "RUNNING":
+            return None
+        if group.deployment.load_balancers:
+            return self._targets.get(task.arn, NOT_REGISTERED)
+        return self._targets.get(task.arn) if group.deployment is _NOBODY else None
 
     def _is_lost(self, task: Task) -> bool:
         """Whether a task's agent is out of reach for too long."""

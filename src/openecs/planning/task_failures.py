@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from openecs.model.record import changed
 from openecs.model.service import FailureCount
 from openecs.model.task import Task
-from openecs.planning.service_actions import HEALTH_CHECK_REASON
+from openecs.planning.service_actions import names_health_checks
 
 _BLAMELESS = frozenset(
     {"UserInitiated", "ServiceSchedulerInitiated", "SpotInterruption", "TerminationNotice", "InfrastructureHealth"}
@@ -36,7 +36,7 @@ def exited(task: Task) -> bool:
 
 def failed_health_checks(task: Task) -> bool:
     """Whether the scheduler stopped a task because its health checks failed."""
-    return task.stopped and task.stopped_reason == HEALTH_CHECK_REASON
+    return task.stopped and names_health_checks(task.stopped_reason)
 
 
 def advance(

@@ -62,7 +62,7 @@ def plan_task_sets(snapshot: ServiceSnapshot, census: Census, now: float) -> Pla
                 kept.append(_stability(group.deployment, "STABILIZING", now))
                 steady = False
             continue
-        share = _Share(service, group, spare, now)
+        share = _Share(service, group, census, spare, now)
         actions += share.actions
         wake_at += share.wake_at
         steady = steady and share.settled
@@ -87,9 +87,10 @@ class _Verdict(NamedTuple):
 class _Share:
     """One task set that is not being deleted: what it lacks and what it has too much of."""
 
-    def __init__(self, service: Service, group: Group, spare: Spare | None, now: float) -> None:
+    def __init__(self, service: Service, group: Group, census: Census, spare: Spare | None, now: float) -> None:
         settings = group.deployment.task_set
         self.group = group
+        self._target_failures = census.target_failures
         self._spare = spare
         self.now = now
         self.desired = computed_desired_count(service.desired_count, settings.scale if settings else 100.0)
@@ -133,7 +134,10 @@ class _Share:
             self.actions += [scale_in(task, reason) for task in group.unready if not task.protected(self.now)]
         sick = sorted(group.unhealthy, key=lambda task: (task.created_at, task.arn))
         excess = len(group.healthy) + len(sick) - self.desired
-        self.actions += [unhealthy(task, "enough other tasks are healthy") for task in sick[: max(excess, 0)]]
+        self.actions += [
+            unhealthy(task, "enough other tasks are healthy", self._target_failures.get(task.arn))
+            for task in sick[: max(excess, 0)]
+        ]
         self._scale_in(service)
         if self._serving >= self.desired:
             self.actions += [lost(task) for task in group.lost]

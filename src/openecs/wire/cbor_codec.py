@@ -20,8 +20,7 @@ from openecs.wire.auth_errors import JSON_DIALECT, AuthDialect
 from openecs.wire.cbor_reader import TIMESTAMP, CborError, read_cbor
 from openecs.wire.explain import Explainer, serialization_error
 from openecs.wire.operation import Operation
-from openecs.wire.shape_types import is_timestamp
-from openecs.wire.shape_types import unwrapped as bare
+from openecs.wire.shape_types import bare, is_timestamp
 
 #: What a value looks like for the CBOR encoder.
 Plain = Callable[[Any], Any]

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from msgspec import inspect
 
+from openecs.wire.shape_types import bare
+
 #: Longest rendering of a refused value in a message.
 LONGEST_VALUE = 512
 
@@ -28,24 +30,15 @@ class Violation(NamedTuple):
     constraint: str
 
 
-def bare(expected: inspect.Type) -> inspect.Type:
-    """The type without ``| None`` and without metadata."""
-    while True:
-        if isinstance(expected, inspect.UnionType):
-            expected = next(kind for kind in expected.types if not isinstance(kind, inspect.NoneType))
-        elif isinstance(expected, inspect.Metadata):
-            expected = expected.type
-        else:
-            return expected
-
-
 def violations(expected: inspect.Type, data: Any, path: str = "") -> Iterator[Violation]:
     """Everything in ``data`` that breaks a constraint of ``expected``."""
     expected = bare(expected)
     if isinstance(expected, inspect.StructType):
         for member in expected.fields:
             value = data.get(member.encode_name)
-            at = f"{path}.{member.encode_name}" if path else member.encode_name
+            # The front ends name members as their Java beans do: ``loadBalancerArn``.
+            name = member.encode_name[:1].lower() + member.encode_name[1:]
+            at = f"{path}.{name}" if path else name
             if value is not None:
                 yield from violations(member.type, value, at)
             elif member.required:

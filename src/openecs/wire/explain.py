@@ -15,8 +15,9 @@ from msgspec import inspect
 
 from openecs.errors import AWSError
 from openecs.wire.blank_members import BLANK
-from openecs.wire.constraints import REQUIRED, bare, violations
+from openecs.wire.constraints import REQUIRED, violations
 from openecs.wire.operation import Operation
+from openecs.wire.shape_types import bare
 
 
 def serialization_error(message: str) -> AWSError:
@@ -127,7 +128,7 @@ def _scalar(expected: inspect.Type, data: object) -> tuple[str, bool]:
     if isinstance(expected, inspect.FloatType):
         return "a Double", isinstance(data, int | float) and not isinstance(data, bool)
     if isinstance(expected, inspect.BytesType):
-        return "a Blob", isinstance(data, str) and _is_base64(data)
+        return "a Blob", isinstance(data, bytes) or (isinstance(data, str) and _is_base64(data))
     return "a String", isinstance(data, str)
 
 

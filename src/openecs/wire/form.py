@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from msgspec import inspect
 
 from openecs.errors import AWSError
+from openecs.wire.shape_types import bare, is_timestamp
 
 #: A part of a parameter's dotted name → the parts below it, or the value.
 Tree = dict[str, "Tree | str"]
@@ -70,13 +71,8 @@ def compile_reader(shape: type) -> Reader:
 
 
 def _reader(kind: inspect.Type, known: dict[type, Reader]) -> Reader:
-    timestamp = False
-    while isinstance(kind, inspect.UnionType | inspect.Metadata):
-        if isinstance(kind, inspect.Metadata):
-            timestamp = timestamp or bool((kind.extra or {}).get("timestamp"))
-            kind = kind.type
-        else:
-            kind = next(inner for inner in kind.types if not isinstance(inner, inspect.NoneType))
+    timestamp = is_timestamp(kind)
+    kind = bare(kind)
     if isinstance(kind, inspect.StructType):
         return _structure(kind, known)
     if isinstance(kind, inspect.VarTupleType):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import inspect
 
 
-def unwrapped(kind: inspect.Type) -> inspect.Type:
+def bare(kind: inspect.Type) -> inspect.Type:
     """The type without ``| None`` and without metadata."""
     while True:
         if isinstance(kind, inspect.UnionType):

@@ -1,6 +1,7 @@
-"""Typed answers as the XML of the AWS Query protocol, compiled once per shape into closures.
+"""Typed answers as the XML of the Query and EC2 protocols, compiled once per shape into closures.
 
-Lists are ``<member>`` elements, maps ``<entry><key/><value/></entry>``, timestamps ISO 8601.
+Lists are ``<member>`` elements (EC2: ``<item>``), maps ``<entry><key/><value/></entry>``,
+timestamps ISO 8601.  How a service spells its elements is in ``openecs.wire.xml_names``.
 Only writing; nothing here reads XML.
 """
 
@@ -14,6 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import inspect
+
+from openecs.wire.shape_types import bare, is_timestamp
+from openecs.wire.xml_names import QUERY_NAMES, Names
 
 #: Appends the XML of one value, its own element included.
 Writer = Callable[[list[str], Any], None]
@@ -31,12 +35,12 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
 
 
-def compile_writer(shape: type) -> Writer:
+def compile_writer(shape: type, names: Names = QUERY_NAMES) -> Writer:
     """A writer of the members of ``shape``, a ``Shape`` class, without an element around."""
-    return _members(inspect.type_info(shape), {})  # type: ignore[arg-type]
+    return _members(inspect.type_info(shape), {}, names)  # type: ignore[arg-type]
 
 
-def _members(kind: inspect.StructType, known: dict[type, Writer]) -> Writer:
+def _members(kind: inspect.StructType, known: dict[type, Writer], names: Names) -> Writer:
     if kind.cls in known:
         return known[kind.cls]
     writers: list[tuple[str, Writer]] = []
@@ -49,27 +53,26 @@ def _members(kind: inspect.StructType, known: dict[type, Writer]) -> Writer:
 
     # Registered before its members are compiled, for a shape may contain itself.
     known[kind.cls] = write
-    writers.extend((member.name, _element(member.encode_name, member.type, known)) for member in kind.fields)
+    structure = kind.cls.__name__
+    for member in kind.fields:
+        name = names.element(structure, member.encode_name)
+        item = names.item(structure, member.encode_name)
+        writers.append((member.name, _element(name, member.type, known, names, item)))
     return write
 
 
-def _element(name: str, kind: inspect.Type, known: dict[type, Writer]) -> Writer:
-    """A writer of ``<name>…</name>``."""
-    timestamp = False
-    while isinstance(kind, inspect.UnionType | inspect.Metadata):
-        if isinstance(kind, inspect.Metadata):
-            timestamp = timestamp or bool((kind.extra or {}).get("timestamp"))
-            kind = kind.type
-        else:
-            kind = next(inner for inner in kind.types if not isinstance(inner, inspect.NoneType))
+def _element(name: str, kind: inspect.Type, known: dict[type, Writer], names: Names, item: str) -> Writer:
+    """A writer of ``<name>…</name>``; ``item`` is the element around the items of a list."""
+    timestamp = is_timestamp(kind)
+    kind = bare(kind)
     if isinstance(kind, inspect.StructType):
-        return _wrapped(name, _members(kind, known))
+        return _wrapped(name, _members(kind, known, names))
     if isinstance(kind, inspect.VarTupleType):
-        return _wrapped(name, _items(_element("member", kind.item_type, known)))
+        return _wrapped(name, _items(_element(item, kind.item_type, known, names, names.usual_item)))
     if isinstance(kind, inspect.DictType):
-        return _wrapped(
-            name, _entries(_element("key", kind.key_type, known), _element("value", kind.value_type, known))
-        )
+        key = _element("key", kind.key_type, known, names, names.usual_item)
+        value = _element("value", kind.value_type, known, names, names.usual_item)
+        return _wrapped(name, _entries(key, value))
     return _scalar(name, _formatter(kind, timestamp=timestamp))
 
 

@@ -6,9 +6,12 @@ The other network modes are the container engine's own business.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from openecs.acs.messages import TaskPayload
+
+if TYPE_CHECKING:
+    from openecs.agent.network.interfaces import Interfaces
 
 
 class NetworkError(Exception):
@@ -25,6 +28,11 @@ class NetworkDriver(Protocol):
     @property
     def refusal(self) -> str | None:
         """Why this node cannot run awsvpc tasks, ``None`` when it can."""
+        ...
+
+    @property
+    def interfaces(self) -> Interfaces | None:
+        """What connects namespaces other than tasks'; ``None`` where there are no real networks."""
         ...
 
     async def attach(self, task: TaskPayload, labels: Mapping[str, str]) -> str:
@@ -47,6 +55,7 @@ class FakeNetwork:
     """For the fake engine: there is nothing to connect, containers get no network."""
 
     refusal: str | None = None
+    interfaces: Interfaces | None = None
 
     async def attach(self, task: TaskPayload, labels: Mapping[str, str]) -> str:  # noqa: ARG002
         return "none"
@@ -60,6 +69,8 @@ class FakeNetwork:
 
 class NoNetwork:
     """For nodes that cannot do awsvpc."""
+
+    interfaces: Interfaces | None = None
 
     def __init__(self, refusal: str) -> None:
         self.refusal: str | None = refusal

@@ -21,9 +21,9 @@ import structlog
 from openecs.acs.messages import TaskPayload
 from openecs.agent.engine import names
 from openecs.agent.network import pause_image, wiring
-from openecs.agent.network.commands import run, sysctl
 from openecs.agent.network.driver import AddressInUseError, NetworkError
-from openecs.agent.network.host import HostNetwork, interface_alias, remove_interface
+from openecs.agent.network.host import HostNetwork, remove_interface
+from openecs.agent.network.interfaces import Interfaces
 from openecs.agent.network.pause_image import ImageImporter
 from openecs.agent.runtime.protocol import EngineError, NoSuchContainer, Runtime
 
@@ -52,6 +52,7 @@ class RoutedNetwork:
         self._importer = importer
         self._architecture = architecture
         self._host = host
+        self.interfaces = Interfaces(host)
         self._image = asyncio.Lock()
         self._have_image = False
 
@@ -65,13 +66,7 @@ class RoutedNetwork:
         except EngineError as error:
             raise NetworkError(f"container resource provisioning: {error.message}") from None
         try:
-            async with self._host.locked():
-                await self._refuse_foreign(plan, task.arn, pid)
-                await self._host.ensure(plan)
-                pair = wiring.make_pair(plan, pid) if interface_alias(plan.host_end) is None else ""
-                await run(("ip", "-batch", "-"), pair + wiring.mark(plan, task.arn) + wiring.connect_host(plan))
-            await run(_inside(pid, "ip", "-batch", "-"), wiring.connect_task(plan))
-            sysctl(f"net/ipv4/conf/{plan.host_end}/rp_filter", "1")
+            await self.interfaces.attach(plan, pid, task.arn)
         except AddressInUseError:
             raise
         except NetworkError as error:
@@ -102,21 +97,6 @@ class RoutedNetwork:
                 await self._host.tidy()
         except NetworkError as error:
             _log.warning("addresses or firewall rules were left behind", error=str(error))
-
-    async def _refuse_foreign(self, plan: wiring.Wiring, task_arn: str, pid: int) -> None:
-        """Raise ``AddressInUseError`` when the task's address has another owner on this host."""
-        occupant = self._host.occupant(plan, task_arn)
-        if occupant is None and interface_alias(plan.host_end) == "":
-            # An agent was killed before it could write down whose this is: look at the other end.
-            try:
-                await run(_inside(pid, "ip", "link", "show", "eth0"), "")
-            except NetworkError:
-                occupant = f"the interface {plan.host_end}"
-        if occupant is not None:
-            raise AddressInUseError(
-                f"the address {plan.address} is in use on this host by {occupant}; "
-                "start the task again, or give the installations different address ranges"
-            )
 
     async def _ensure_image(self) -> None:
         async with self._image:
@@ -155,10 +135,6 @@ class RoutedNetwork:
         if not info.pid:
             raise NetworkError(f"container resource provisioning: the pause container does not run: {info.error}")
         return container_id, info.pid
-
-
-def _inside(pid: int, *command: str) -> tuple[str, ...]:
-    return ("nsenter", f"--net=/proc/{pid}/ns/net", *command)
 
 
 def _host_resolvers() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ sees it, and an address may be on any host.
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import NamedTuple
 
 from openecs.acs.messages import TaskPayload
@@ -46,29 +47,40 @@ def plan(task: TaskPayload) -> Wiring:
     primary = next((a for a in eni.ipv4_addresses if a.primary), None)
     if primary is None:
         raise InterfaceError("eni message validation: no primary address")
-    try:
-        address = ipaddress.IPv4Address(primary.private_address)
-        gateway = ipaddress.IPv4Interface(eni.subnet_gateway_ipv4_address)
-    except ValueError as error:
-        raise InterfaceError(f"eni message validation: {error}") from None
-    if "/" not in eni.subnet_gateway_ipv4_address or address not in gateway.network:
-        raise InterfaceError("eni message validation: the address is not in the gateway's subnet")
-    return Wiring(
-        address=str(address),
-        mac=eni.mac_address,
-        gateway=str(gateway.ip),
-        subnet=str(gateway.network),
-        host_end=f"{PREFIX}{int(address):08x}",
+    wiring = interface(primary.private_address, eni.subnet_gateway_ipv4_address, eni.mac_address)
+    return wiring._replace(
         dns=eni.domain_name_servers,
         search=eni.domain_name,
         hostname=eni.private_dns_name,
     )
 
 
-def make_pair(wiring: Wiring, pid: int) -> str:
-    """``ip -batch`` lines: a veth pair whose far end is in the process's namespace."""
+def interface(address: str, gateway: str, mac: str) -> Wiring:
+    """What an interface needs; ``gateway`` with the subnet's prefix length.  Raises ``InterfaceError``."""
+    try:
+        own = ipaddress.IPv4Address(address)
+        router = ipaddress.IPv4Interface(gateway)
+    except ValueError as error:
+        raise InterfaceError(f"eni message validation: {error}") from None
+    if "/" not in gateway or own not in router.network:
+        raise InterfaceError("eni message validation: the address is not in the gateway's subnet")
+    return Wiring(
+        address=str(own),
+        mac=mac,
+        gateway=str(router.ip),
+        subnet=str(router.network),
+        host_end=f"{PREFIX}{int(own):08x}",
+        dns=(),
+        search=(),
+        hostname="",
+    )
+
+
+def make_pair(wiring: Wiring, namespace: int | Path, inside_name: str = "eth0", mtu: int | None = None) -> str:
+    """``ip -batch`` lines: a veth pair whose far end is in a namespace: of a process, or at a path."""
     mac = f" address {wiring.mac}" if wiring.mac else ""
-    return f"link add {wiring.host_end} type veth peer name eth0{mac} netns {pid}\n"
+    size = f" mtu {mtu}" if mtu else ""
+    return f"link add {wiring.host_end}{size} type veth peer name {inside_name}{mac}{size} netns {namespace}\n"
 
 
 def mark(wiring: Wiring, task_arn: str) -> str:
@@ -85,15 +97,32 @@ def connect_host(wiring: Wiring) -> str:
     )
 
 
-def connect_task(wiring: Wiring) -> str:
-    """``ip -batch`` lines for the task's end, run in its namespace; may be repeated."""
-    return (
+def connect_inside(wiring: Wiring, name: str = "eth0", table: int = 100) -> str:
+    """``ip -batch`` lines for the far end, run in its namespace; may be repeated.
+
+    ``table``: the routing table of what is sent from this interface's address, for namespaces
+    with several; the first interface needs none beside the main one.
+    """
+    gateway, address = wiring.gateway, wiring.address
+    lines = (
         "link set lo up\n"
-        f"address replace {wiring.address}/32 dev eth0\n"
-        "link set eth0 up\n"
-        f"route replace {wiring.gateway}/32 dev eth0 src {wiring.address}\n"
-        f"route replace default via {wiring.gateway} dev eth0 src {wiring.address}\n"
+        f"address replace {address}/32 dev {name}\n"
+        f"link set {name} up\n"
+        f"route replace {gateway}/32 dev {name} src {address}\n"
     )
+    if name == "eth0":
+        return lines + f"route replace default via {gateway} dev eth0 src {address}\n"
+    return (
+        lines
+        + f"route replace default via {gateway} dev {name} src {address} metric {table}\n"
+        + f"route replace {gateway}/32 dev {name} table {table}\n"
+        + f"route replace default via {gateway} dev {name} src {address} table {table}\n"
+    )
+
+
+def source_rule(wiring: Wiring, table: int) -> str:
+    """``ip -batch`` line: what is sent from the address goes by that table.  It fails when it is so already."""
+    return f"rule add from {wiring.address} table {table} priority {table}\n"
 
 
 def masquerade(subnet: str) -> str:

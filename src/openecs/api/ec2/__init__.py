@@ -1,0 +1,1 @@
+"""Amazon EC2, as far as networks and the hosts of tasks need it."""
