@@ -125,28 +125,34 @@ class Service:
         self.shapes: dict[str, Any] = model["shapes"]
         self.operations = sorted(model["operations"])
         self.served = [name for name in self.operations if served.match(name)]
-        self.reached: list[str] = []
-        for name in self.served:
-            operation = model["operations"][name]
-            for role in ("input", "output"):
-                if role in operation:
-                    self._reach(operation[role]["shape"])
+        self.protocols: list[str] = model["metadata"].get("protocols") or [model["metadata"]["protocol"]]
+        #: Shapes that requests have, and those that replies have.
+        self.asked, self.answered = (self._role(role) for role in ("input", "output"))
+        self.reached = list(dict.fromkeys([*self.asked, *self.answered]))
 
-    def _reach(self, name: str) -> None:
-        if name in self.reached:
+    def _role(self, role: str) -> list[str]:
+        reached: list[str] = []
+        for name in self.served:
+            operation = self.model["operations"][name]
+            if role in operation:
+                self._reach(operation[role]["shape"], reached)
+        return reached
+
+    def _reach(self, name: str, reached: list[str]) -> None:
+        if name in reached:
             return
         shape = self.shapes[name]
         if shape["type"] == "structure":
-            self.reached.append(name)
+            reached.append(name)
             for member in shape["members"].values():
-                self._reach(member["shape"])
+                self._reach(member["shape"], reached)
         elif shape["type"] == "list":
-            self._reach(shape["member"]["shape"])
+            self._reach(shape["member"]["shape"], reached)
         elif shape["type"] == "map":
-            self._reach(shape["key"]["shape"])
-            self._reach(shape["value"]["shape"])
+            self._reach(shape["key"]["shape"], reached)
+            self._reach(shape["value"]["shape"], reached)
         elif shape.get("enum"):
-            self.reached.append(name)
+            reached.append(name)
 
     def python_type(self, name: str) -> str:
         """The annotation of one shape, constraints included."""
@@ -171,6 +177,9 @@ class Service:
             return self._constrained("int", limits | {k: v for k, v in shape.items() if v is not None}, "ge", "le")
         if kind in ("float", "double"):
             return self._constrained("float", shape, "ge", "le")
+        if kind == "timestamp" and self.protocols != ["json"]:
+            # JSON writes plain numbers; the other protocols must know that it is a time.
+            return "Timestamp"
         return {"boolean": "bool", "timestamp": "float", "blob": "bytes"}[kind]
 
     def _constrained(self, inner: str, shape: dict[str, Any], low: str, high: str) -> str:
@@ -235,7 +244,8 @@ class Service:
         extras = [n for n in ("Meta", "field") if re.search(rf"\b{n}\(", text)]
         if extras:
             imports += [f"from msgspec import {', '.join(extras)}", ""]
-        imports += ["from openecs.shapes.base import Shape", ""]
+        bases = [n for n in ("Shape", "Timestamp") if re.search(rf"\b{n}\b", text)]
+        imports += [f"from openecs.shapes.base import {', '.join(bases)}", ""]
         return HEADER.format(version=botocore.__version__) + "\n".join(imports) + "\n" + text
 
     def operations_module(self, module: str) -> str:
@@ -246,11 +256,12 @@ class Service:
             "",
             f"from openecs.shapes import {module} as shapes",
             "from openecs.wire.operation import Operation, ServiceModel",
+            *(["from openecs.wire.xml_names import Names"] if "ec2" in self.protocols else []),
             "",
             "SERVICE = ServiceModel(",
             f'    name="{module}",',
             f"    api_version={meta['apiVersion']!r},",
-            f"    protocols={tuple(meta.get('protocols') or [meta['protocol']])!r},",
+            f"    protocols={tuple(self.protocols)!r},",
             f"    signing_name={meta.get('signingName', meta['endpointPrefix'])!r},",
             f"    target_prefix={meta.get('targetPrefix')!r},",
             f"    json_version={meta.get('jsonVersion')!r},",
@@ -279,8 +290,53 @@ class Service:
                 error = shape.get("error", {})
                 status = error.get("httpStatusCode", 500 if shape.get("fault") else 400)
                 lines.append(f'        "{name}": ({error.get("code", name)!r}, {status}),')
-        lines += ["    },", ")", ""]
+        lines.append("    },")
+        if "ec2" in self.protocols:
+            lines += self._names()
+        if "smithy-rpc-v2-cbor" in self.protocols:
+            lines.append(f"    message_member={self._message_member()!r},")
+        lines += [")", ""]
         return HEADER.format(version=botocore.__version__) + "\n".join(lines)
+
+
+    def _names(self) -> list[str]:
+        """EC2's spelling of members where the rules of ``openecs.wire.xml_names`` give another."""
+        elements: dict[str, dict[str, str]] = {}
+        items: dict[str, dict[str, str]] = {}
+        for structure in self.reached:
+            shape = self.shapes[structure]
+            for member, ref in shape.get("members", {}).items():
+                element = ref.get("locationName", member)
+                asked = structure in self.asked and element[:1].upper() + element[1:] != member
+                if "queryName" in ref:
+                    raise ValueError(f"{structure}.{member}: names of its own in requests are not written yet")
+                if asked or (structure in self.answered and element != member[:1].lower() + member[1:]):
+                    elements.setdefault(structure, {})[member] = element
+                target = self.shapes[ref["shape"]]
+                if target["type"] == "list" and structure in self.answered:
+                    item = target["member"].get("locationName", "member")
+                    if item != "item":
+                        items.setdefault(structure, {})[member] = item
+        return [
+            "    names=Names(",
+            "        elements={",
+            *(f"            {name!r}: {members!r}," for name, members in sorted(elements.items())),
+            "        },",
+            "        items={",
+            *(f"            {name!r}: {members!r}," for name, members in sorted(items.items())),
+            "        },",
+            '        usual_item="item",',
+            "        small=True,",
+            "    ),",
+        ]
+
+    def _message_member(self) -> str:
+        """How the service's errors spell the member with their text."""
+        errors = [shape["members"] for shape in self.shapes.values() if shape.get("exception")]
+        spelt = {member for members in errors for member in members if member.lower() == "message"}
+        if len(spelt) > 1:
+            raise ValueError(f"errors spell their text in several ways: {spelt}")
+        return spelt.pop() if spelt else "message"
 
 
 def main() -> int:

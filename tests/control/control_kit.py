@@ -73,7 +73,9 @@ class World:
         self.ids = SeededIds(7)
         #: Revisions of the definition whose image does not exist.
         self.broken: set[int] = set()
-        self.launcher = Launcher(self.state, RegionNetworks(ACCOUNT, "10.208.0.0/16"), random.Random(1))
+        self.networks = RegionNetworks(self.state, ACCOUNT, "10.208.0.0/16")
+        self.networks.ensure(REGION)
+        self.launcher = Launcher(self.state, self.networks, random.Random(1))
         self.controller = ServiceController(self.state, self.launcher, time, self.ids)
         self.put(cluster(), definition(1), definition(2))
 

@@ -10,15 +10,15 @@ import pytest
 from control_kit import ACCOUNT, CLUSTER, PREFIX, REGION, World, cluster, definition
 
 from openecs.control.launch_spec import Launched, LaunchSpec
-from openecs.control.region_networks import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
 from openecs.errors import AWSError
+from openecs.model.network import region_network
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.resources import Resources
 from openecs.planning.placement import DISTINCT, MEMBER_OF, ZONE
 from openecs.shapes import ecs
 
-SUBNETS = RegionNetworks(ACCOUNT, "10.208.0.0/16").of(REGION).subnets
+SUBNETS = region_network(ACCOUNT, REGION).subnets
 DISTINCT_INSTANCE = ecs.PlacementConstraint(type="distinctInstance")
 
 

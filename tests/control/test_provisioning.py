@@ -12,9 +12,9 @@ from control_kit import CLUSTER, PREFIX, REGION, World, cluster, definition, dep
 from openecs.control import launch_failures, waiting_tasks
 from openecs.control.launch_spec import Launched, LaunchSpec
 from openecs.control.provisioning import Provisioning
-from openecs.control.region_networks import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.capacity_provider import GROUP_ATTRIBUTE, CapacityProvider
+from openecs.model.network import region_network
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.resources import Resources
 from openecs.model.task import Task
@@ -264,7 +264,7 @@ async def test_many_are_placed_in_steps(site: Site) -> None:
 
 
 async def test_waiting_awsvpc_tasks_get_their_interface_when_placed(site: Site) -> None:
-    network = RegionNetworks("123456789012", "10.208.0.0/16").of(REGION)
+    network = region_network("123456789012", REGION)
     site.world.put(definition(3, network_mode="awsvpc"))
     wanted = ecs.NetworkConfiguration(
         awsvpc_configuration=ecs.AwsVpcConfiguration(subnets=(network.subnets[0].id,), security_groups=())

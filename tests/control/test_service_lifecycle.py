@@ -12,7 +12,6 @@ import msgspec
 from control_kit import ACCOUNT, REGION, World, running_loop
 
 from openecs.api.ecs.services import Services
-from openecs.control.region_networks import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
 from openecs.shapes import ecs
 from openecs.wire.call import Call, Principal
@@ -23,7 +22,7 @@ class Client:
     def __init__(self, world: World, time: VirtualTime) -> None:
         self.world = world
         self.time = time
-        self.api = Services(world.state, Pagination(b"0123456789abcdef"), RegionNetworks(ACCOUNT, "10.208.0.0/16"))
+        self.api = Services(world.state, Pagination(b"0123456789abcdef"), world.networks)
 
     def call(self) -> Call:
         return Call(

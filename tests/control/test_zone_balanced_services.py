@@ -16,9 +16,9 @@ from control_kit import (
 )
 from places import add_node, by_zone, connect, tag
 
-from openecs.control.region_networks import RegionNetworks
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.capacity_provider import GROUP_ATTRIBUTE, CapacityProvider
+from openecs.model.network import region_network
 from openecs.model.resources import Resources
 from openecs.model.service import Service
 from openecs.model.task import Task
@@ -160,7 +160,7 @@ async def test_services_without_rebalancing_stay_as_they_are(world: World, time:
 
 
 async def test_fargate_tasks_are_balanced_over_the_zones_of_their_subnets(world: World, time: VirtualTime):
-    network = RegionNetworks(ACCOUNT, "10.208.0.0/16").of(REGION)
+    network = region_network(ACCOUNT, REGION)
     subnets = {subnet.availability_zone: subnet.id for subnet in network.subnets}
     world.put(definition(3, network_mode="awsvpc", compatibilities=("EC2", "FARGATE")))
     vpc = ecs.AwsVpcConfiguration(subnets=(subnets[A], subnets[B]), security_groups=(network.security_group_id,))

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from fuzz_plane import Plane
-from fuzz_world import NETWORK
 
 from openecs.api.ecs.container_instances import FORCED
 from openecs.model.service import Service
@@ -71,7 +70,7 @@ def _check_addresses(plane: Plane, live: list[Task]) -> None:
     assert len({eni.eni_id for eni in interfaces}) == len(interfaces)
     assert len({eni.mac_address for eni in interfaces}) == len(interfaces)
     for eni in interfaces:
-        subnet = NETWORK.subnet(eni.subnet_id)
+        subnet = plane.state.subnets.get(eni.subnet_id)
         assert subnet is not None
         assert ipaddress.IPv4Address(eni.private_ipv4_address) in ipaddress.IPv4Network(subnet.cidr)
         assert eni.private_ipv4_address != subnet.gateway.split("/")[0]
@@ -89,7 +88,11 @@ def _check_derived(plane: Plane) -> None:
         assert plane.state.usage.cluster(cluster.arn) == usage.cluster(cluster.arn)
     for instance in plane.state.container_instances:
         assert plane.state.usage.instance(instance.arn) == usage.instance(instance.arn)
-    assert plane.state.addresses._taken == addresses._taken
+    for interface in plane.state.interfaces:
+        addresses.interface_changed(None, interface)
+    for elastic in plane.state.elastic_addresses:
+        addresses.elastic_changed(None, elastic)
+    assert plane.state.addresses.taken() == addresses.taken()
     for table in plane.tables:
         for name, key in table._index_keys.items():
             fresh: dict[Any, dict[str, Any]] = {}

@@ -159,7 +159,7 @@ class Clients:
     def network(self, family: str) -> ecs.NetworkConfiguration | None:
         if family not in AWSVPC:
             return None
-        network = self.world.start_control_plane().networks.of("eu-west-1") if self._plane_is_up() else None
+        network = self.world.start_control_plane().networks.plan("eu-west-1") if self._plane_is_up() else None
         subnet = network.subnets[0].id if network is not None else "subnet-unknown"
         return ecs.NetworkConfiguration(awsvpc_configuration=ecs.AwsVpcConfiguration(subnets=(subnet,)))
 

@@ -85,7 +85,7 @@ class ControlPlane:
         ring = KeyRing(MASTER_KEY)
         self.keys = Keys(self.state, ring, ACCOUNT)
         self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=clock, secret=SECRET)
-        self.networks = RegionNetworks(ACCOUNT, DEFAULT_RANGE)
+        self.networks = RegionNetworks(self.state, ACCOUNT, DEFAULT_RANGE)
         self.launcher = Launcher(self.state, self.networks, rng)
         self.agents = AgentGateway(
             self.state,

@@ -13,10 +13,21 @@ import msgspec
 from botocore.model import OperationModel, Shape
 from msgspec import inspect
 
-from openecs.wire.generated import ecs, logs, sts
+from openecs.wire.generated import acm, ec2, ecs, elbv2, logs, servicediscovery, sts
 from openecs.wire.operation import Operation
 
-SERVICES = {model.name: model for model in (ecs.SERVICE, logs.SERVICE, sts.SERVICE)}
+SERVICES = {
+    model.name: model
+    for model in (
+        ecs.SERVICE,
+        logs.SERVICE,
+        sts.SERVICE,
+        ec2.SERVICE,
+        elbv2.SERVICE,
+        servicediscovery.SERVICE,
+        acm.SERVICE,
+    )
+}
 OPERATIONS = [op for model in SERVICES.values() for op in model.operations.values()]
 
 _session = botocore.session.get_session()
@@ -29,10 +40,13 @@ def boto_operation(operation: Operation) -> OperationModel:
     return BOTO_MODELS[operation.service].operation_model(operation.name)
 
 
-def sample(shape: type, seed: int, boto_shape: Shape | None = None) -> Any:
-    """A random instance of a shape; ``boto_shape`` makes its unions hold one member each."""
+def sample(shape: type, seed: int, boto_shape: Shape | None = None, *, full: bool = False) -> Any:
+    """A random instance of a shape; ``boto_shape`` makes its unions hold one member each.
+
+    ``full`` gives every member at every depth, and items to every list.
+    """
     rng = random.Random(seed)
-    data = _value(inspect.type_info(shape), rng, 0)
+    data = _value(inspect.type_info(shape), rng, 0, full=full)
     return msgspec.convert(_unions(boto_shape, data), shape)
 
 
@@ -51,7 +65,7 @@ def _unions(shape: Shape | None, data: Any) -> Any:
     return data
 
 
-def _value(kind: inspect.Type, rng: random.Random, depth: int) -> Any:
+def _value(kind: inspect.Type, rng: random.Random, depth: int, *, full: bool = False) -> Any:
     if isinstance(kind, inspect.UnionType):
         kind = next(inner for inner in kind.types if not isinstance(inner, inspect.NoneType))
     if isinstance(kind, inspect.Metadata):
@@ -59,21 +73,21 @@ def _value(kind: inspect.Type, rng: random.Random, depth: int) -> Any:
     if isinstance(kind, inspect.StructType):
         share = 0.8 / (depth + 1)
         return {
-            member.encode_name: _value(member.type, rng, depth + 1)
+            member.encode_name: _value(member.type, rng, depth + 1, full=full)
             for member in kind.fields
-            if member.required or rng.random() < share
+            if full or member.required or rng.random() < share
         }
     if isinstance(kind, inspect.VarTupleType):
-        low = kind.min_length or 0
+        low = max(kind.min_length or 0, int(full))
         high = min(kind.max_length or 3, low + 2)
-        return [_value(kind.item_type, rng, depth + 1) for _ in range(rng.randint(low, high))]
+        return [_value(kind.item_type, rng, depth + 1, full=full) for _ in range(rng.randint(low, high))]
     if isinstance(kind, inspect.DictType):
         data: dict[str, Any] = {}
-        count = rng.randint(kind.min_length or 0, 3)
+        count = rng.randint(max(kind.min_length or 0, int(full)), 3)
         while len(data) < count:
             # Few texts may fit the key's constraints, so a key that is taken gets a number.
             key = _value(kind.key_type, rng, depth)
-            data[f"{key}{len(data)}" if key in data else key] = _value(kind.value_type, rng, depth + 1)
+            data[f"{key}{len(data)}" if key in data else key] = _value(kind.value_type, rng, depth + 1, full=full)
         return data
     if isinstance(kind, inspect.LiteralType):
         return rng.choice(kind.values)

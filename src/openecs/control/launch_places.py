@@ -12,9 +12,9 @@ from openecs.control.launch_spec import LaunchSpec
 from openecs.control.region_networks import RegionNetworks
 from openecs.control.task_demand import fargate_demand, task_demand
 from openecs.ids import Ids
-from openecs.model.network import Subnet
 from openecs.model.resources import Resources
 from openecs.model.task import NetworkInterface
+from openecs.model.vpc import VpcSubnet
 from openecs.planning.new_task import new_interface
 from openecs.planning.placement import Candidate, Demand, Scope
 from openecs.shapes import ecs
@@ -54,7 +54,7 @@ class LaunchPlaces:
             if eni is None:
                 return None
             if spec.launch_type == "FARGATE":
-                subnet = self._networks.of(spec.cluster.region).subnet(eni.subnet_id)
+                subnet = self._state.subnets.get(eni.subnet_id)
                 zone = subnet.availability_zone if subnet else zone
         return {
             "node_id": chosen.node_id,
@@ -71,8 +71,11 @@ class LaunchPlaces:
         return next((p.group_name for p in found if p.name == spec.capacity_provider and p.status == "ACTIVE"), None)
 
     def _interface(self, spec: LaunchSpec, zone: str | None, ids: Ids) -> NetworkInterface | None:
-        network = self._networks.of(spec.cluster.region)
         wanted = _awsvpc(spec)
+        public = wanted.assign_public_ip == "ENABLED"
+        public_ip = self._state.addresses.next_public(self._networks.public_pool) if public else None
+        if public and public_ip is None:
+            return None
         # A subnet of the node's own zone first, then whatever the caller allows.
         for subnet in sorted(self._subnets(spec), key=lambda s: s.availability_zone != zone):
             address = self._state.addresses.next_free(subnet)
@@ -80,16 +83,16 @@ class LaunchPlaces:
                 return new_interface(
                     subnet=subnet,
                     address=address,
-                    security_groups=wanted.security_groups or (network.security_group_id,),
-                    assign_public_ip=wanted.assign_public_ip == "ENABLED",
-                    region=spec.cluster.region,
+                    security_groups=wanted.security_groups or (self._networks.default_group(subnet.vpc_id),),
+                    assign_public_ip=public,
+                    public_ip=public_ip,
                     ids=ids,
                 )
         return None
 
-    def _subnets(self, spec: LaunchSpec) -> list[Subnet]:
-        network = self._networks.of(spec.cluster.region)
-        return [s for s in (network.subnet(i) for i in _awsvpc(spec).subnets) if s is not None]
+    def _subnets(self, spec: LaunchSpec) -> list[VpcSubnet]:
+        region = spec.cluster.region
+        return [s for s in (self._networks.subnet(region, i) for i in _awsvpc(spec).subnets) if s is not None]
 
 
 def _awsvpc(spec: LaunchSpec) -> ecs.AwsVpcConfiguration:

@@ -1,26 +1,92 @@
-"""The default network of every region that tasks are launched into."""
+"""The networks of every region: their default ones are made here, all are looked up here.
+
+A region gets its default network once (``RegionSetup``); what its users change or delete stays
+so.  ``ensure`` opens a transaction of its own, so it is called before one: by the API before
+each call of a service that knows networks, and at the start for regions that are in use.
+"""
 
 from __future__ import annotations
 
-from openecs.model.network import RegionNetwork, region_network
+import ipaddress
+
+from openecs.model.network import RegionNetwork, derived_id, public_pool, region_network
+from openecs.model.vpc import RegionSetup, Vpc, VpcSubnet
+from openecs.planning.new_vpc import DEFAULT_GROUP, default_network
+from openecs.state.state import State
+from openecs.state.store import Transaction
 
 
 class RegionNetworks:
-    """The default network of every region, made when it is first asked for."""
+    """Makes default networks, and finds subnets and default groups."""
 
-    def __init__(self, account: str, cidr: str) -> None:
+    def __init__(self, state: State, account: str, cidr: str) -> None:
+        self._state = state
         self._account = account
-        self._cidr = cidr
-        self._networks: dict[str, RegionNetwork] = {}
+        self.range = ipaddress.IPv4Network(cidr)
+        #: Where public addresses come from: nothing else of the installation is in it.
+        self.public_pool = public_pool(cidr)
 
-    def of(self, region: str) -> RegionNetwork:
-        """The default network of a region."""
-        network = self._networks.get(region)
-        if network is None:
-            network = self._networks[region] = region_network(self._account, region, self._cidr)
-        return network
+    def plan(self, region: str) -> RegionNetwork:
+        """The default network that a region gets."""
+        return region_network(self._account, region, str(self.range))
+
+    def ensure(self, region: str) -> None:
+        """Make the region's default network unless it once had it.  Not inside a transaction."""
+        if region not in self._state.region_setups:
+            with self._state.transaction() as tx:
+                self.make(tx, region)
+
+    def ensure_all(self, home: str) -> None:
+        """Make the default networks of the home region and of those in which clusters are."""
+        for region in dict.fromkeys((home, *(cluster.region for cluster in self._state.clusters))):
+            self.ensure(region)
+
+    def make(self, tx: Transaction, region: str) -> Vpc:
+        """Write a region's default network, with the ids that it has in every installation."""
+        plan = self.plan(region)
+        records = default_network(
+            plan,
+            region=region,
+            owner=self._account,
+            make_id=lambda prefix, what: derived_id(self._account, region, prefix, what),
+        )
+        for record in records:
+            tx.put(record)
+        tx.put(RegionSetup(region=region, default_vpc_id=plan.vpc_id))
+        vpc: Vpc = records[0]
+        return vpc
+
+    def default_vpc(self, region: str) -> Vpc | None:
+        """The region's default VPC; ``None`` when it was deleted."""
+        return next((vpc for vpc in self._state.vpcs.by("region", region) if vpc.is_default), None)
+
+    def subnet(self, region: str, subnet_id: str) -> VpcSubnet | None:
+        """The subnet of that id in the region."""
+        subnet = self._state.subnets.get(subnet_id)
+        return subnet if subnet is not None and subnet.region == region else None
+
+    def subnet_ids(self, region: str) -> str:
+        """The region's subnets in a sentence, the default ones first."""
+        subnets = sorted(self._state.subnets.by("region", region), key=lambda s: not s.default_for_az)
+        return ", ".join(subnet.id for subnet in subnets) or "none"
+
+    def vpc_of_group(self, region: str, group_id: str) -> str | None:
+        """The VPC of a security group of the region; ``None`` when there is no such group."""
+        group = self._state.security_groups.get(group_id)
+        return group.vpc_id if group is not None and group.region == region else None
+
+    def group_ids(self, region: str) -> str:
+        """The region's security groups in a sentence, that of the default VPC first."""
+        home = self.default_vpc(region)
+        groups = self._state.security_groups.by("region", region)
+        ordered = sorted(groups, key=lambda g: (home is None or g.vpc_id != home.id, g.name != DEFAULT_GROUP))
+        return ", ".join(group.id for group in ordered) or "none"
+
+    def default_group(self, vpc_id: str) -> str:
+        """The id of a VPC's default security group, which lives as long as the VPC."""
+        return next(g.id for g in self._state.security_groups.by("vpc", vpc_id) if g.name == DEFAULT_GROUP)
 
     def gateway(self, region: str, subnet_id: str) -> str | None:
         """Address and prefix length of a subnet's gateway, ``None`` for an unknown subnet."""
-        subnet = self.of(region).subnet(subnet_id)
+        subnet = self.subnet(region, subnet_id)
         return subnet.gateway if subnet else None

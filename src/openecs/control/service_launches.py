@@ -16,6 +16,7 @@ from openecs.control.daemon_instances import DaemonInstances
 from openecs.control.launch_spec import Launched, LaunchSpec
 from openecs.control.region_networks import RegionNetworks
 from openecs.control.service_zones import ServiceZones
+from openecs.control.target_departure import begin_draining
 from openecs.control.waiting_services import Shortage
 from openecs.errors import AWSError
 from openecs.ids import Ids
@@ -23,6 +24,7 @@ from openecs.model import tag_rules
 from openecs.model.cluster import Cluster
 from openecs.model.fargate import LATEST_PLATFORM_VERSION
 from openecs.model.service import Deployment, Service
+from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition
 from openecs.model.task_state import request_stop
 from openecs.planning import service_events, zone_events
@@ -115,6 +117,7 @@ class ServiceLaunches:
         running: dict[str, list[str]] = {}
         rebalanced: dict[str, list[str]] = {}
         texts: list[str] = []
+        told: list[Task] = []
         pending = 0
         for stop in stops:
             task = self._state.tasks.get(stop.task_arn)
@@ -124,7 +127,10 @@ class ServiceLaunches:
             tx.put(request_stop(task, now=now, stop_code=stop.stop_code, reason=stop.stopped_reason))
             task_id = arns.short(stop.task_arn)
             said_by = speaker(service, task.deployment_id or "")
-            if stop.failed_health_checks:
+            told.append(task)
+            if stop.target is not None:
+                texts.append(service_events.unhealthy_target(said_by, task_id, stop.target))
+            elif stop.failed_health_checks:
                 texts.append(service_events.failed_health_checks(said_by, task_id))
             if stop.rebalance_zone is not None:
                 rebalanced.setdefault(stop.rebalance_zone, []).append(task_id)
@@ -138,7 +144,7 @@ class ServiceLaunches:
         texts += [zone_events.stopped(service.name, zone, ids) for zone, ids in rebalanced.items()]
         if pending:
             texts.append(service_events.stopped_pending(service.name, pending))
-        return texts
+        return texts + begin_draining(self._state, tx, service, told, now)
 
     def _spec(
         self, service: Service, deployment: Deployment, cluster: Cluster, definition: TaskDefinition, start: Start

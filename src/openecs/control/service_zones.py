@@ -89,8 +89,8 @@ class ServiceZones:
         configuration = spec.network_configuration
         vpc = configuration.awsvpc_configuration if configuration else None
         if configuration is not None and vpc is not None:
-            network = self._networks.of(spec.cluster.region)
-            found = [(subnet_id, network.subnet(subnet_id)) for subnet_id in vpc.subnets]
+            region = spec.cluster.region
+            found = [(subnet_id, self._networks.subnet(region, subnet_id)) for subnet_id in vpc.subnets]
             inside = tuple(subnet_id for subnet_id, s in found if s is not None and s.availability_zone == zone)
             if inside:
                 vpc = msgspec.structs.replace(vpc, subnets=inside)
@@ -132,8 +132,7 @@ class ServiceZones:
             )
         vpc = deployment.network_configuration.awsvpc_configuration if deployment.network_configuration else None
         if fargate and vpc is not None:
-            network = self._networks.of(service.region)
-            subnets = (network.subnet(subnet_id) for subnet_id in vpc.subnets)
+            subnets = (self._networks.subnet(service.region, subnet_id) for subnet_id in vpc.subnets)
             zones &= {subnet.availability_zone for subnet in subnets if subnet is not None}
         return zones
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
-import msgspec
 import structlog
 
 from openecs.clock import Clock
@@ -22,13 +21,14 @@ from openecs.control.loop import After, Done, Loop, Result
 from openecs.control.room_left import room_left
 from openecs.control.service_launches import Launches, ServiceLaunches, looks_again
 from openecs.control.service_rollouts import ServiceRollouts
+from openecs.control.service_speech import say
+from openecs.control.service_targets import ServiceTargets
 from openecs.control.service_zones import ServiceZones
 from openecs.control.waiting_services import Shortage, WaitingServices
 from openecs.ids import Ids
-from openecs.model.service import Service, ServiceEvents
+from openecs.model.service import Service
 from openecs.model.service_deployment import ServiceDeployment
 from openecs.model.task import Task
-from openecs.planning import service_events
 from openecs.planning.service_actions import CompleteDeployment, Event, FailDeployment, Plan, Start, Stop
 from openecs.planning.service_plan import plan
 from openecs.planning.service_snapshot import ServiceSnapshot
@@ -63,6 +63,7 @@ class ServiceController:
         self._lost_after = lost_after
         self._daemons = DaemonInstances(state)
         self._zones = ServiceZones(state, launcher.networks)
+        self._targets = ServiceTargets(state)
         self._rollouts = ServiceRollouts(state)
         self._launches = ServiceLaunches(state, launcher, ids, daemons=self._daemons, zones=self._zones)
         self._waiting = WaitingServices(state)
@@ -90,6 +91,10 @@ class ServiceController:
         loop.watch(store, "node", self._daemons.node_changed)
         loop.watch(store, "node", lambda notice: self._waiting.node_changed(notice.key))
         loop.watch(store, "node", self._zones.place_changed)
+        loop.watch(store, "target", self._targets.target_changed)
+        loop.watch(store, "target_health", self._targets.health_changed)
+        for table in ("target_group", "load_balancer", "listener", "listener_rule", "interface"):
+            loop.watch(store, table, self._targets.surroundings_changed)
         return loop
 
     def alarm_changed(self, names: Iterable[str]) -> None:
@@ -118,6 +123,7 @@ class ServiceController:
             stop_requested=self._rollouts.stop_requested(service),
             alarms_in_alarm=in_alarm,
             lost_after=self._lost_after,
+            targets=self._targets.of(service),
         )
         step = plan(snapshot, now)
         due = self._rollouts.due(step.service, now=now, in_alarm=in_alarm)
@@ -156,7 +162,7 @@ class ServiceController:
             if service is not before:
                 tx.put(service)
             self._rollouts.write(tx, before, service, due)
-            self._say(tx, service, texts, now)
+            say(self._state, tx, service.arn, texts, now=now, ids=self._ids)
         self._waiting.put(service, tuple(shortages))
 
     def _note(self, tx: Transaction, service: Service, action: CompleteDeployment | FailDeployment) -> None:
@@ -171,12 +177,6 @@ class ServiceController:
             reason=action.reason,
         )
 
-    def _say(self, tx: Transaction, service: Service, texts: Iterable[str], now: float) -> None:
-        record = self._state.service_events.get(service.arn) or ServiceEvents(service_arn=service.arn)
-        events = service_events.append(record.events, texts, now=now, ids=self._ids)
-        if events != record.events:
-            tx.put(msgspec.structs.replace(record, events=events))
-
     def _draining(self, service: Service) -> frozenset[str]:
         """The container instances of the service's cluster that are not ACTIVE any more."""
         instances = self._state.container_instances.by("not_active", service.cluster_arn)
@@ -186,6 +186,7 @@ class ServiceController:
         self._waiting.discard(key)
         self._daemons.forget(key)
         self._zones.forget(key)
+        self._targets.forget(key)
 
     def _all(self) -> Iterable[str]:
         return [service.arn for service in self._state.services if service.status != "INACTIVE"]

@@ -24,12 +24,19 @@ class Namespace(Record, frozen=True, kw_only=True):
     #: The VPC whose tasks see a private DNS namespace.
     vpc_id: str | None = None
     hosted_zone_id: str | None = None
+    #: The name by which DiscoverInstances finds it; empty for one like ``name``.
+    http_name: str = ""
     #: TTL of the SOA record in seconds.
     soa_ttl: int = 60
 
     @property
     def key(self) -> str:
         return self.id
+
+    @property
+    def discovery_name(self) -> str:
+        """What DiscoverInstances calls it, unique in its region."""
+        return self.http_name or self.name
 
 
 class DiscoveryService(Record, frozen=True, kw_only=True):

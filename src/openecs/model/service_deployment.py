@@ -12,6 +12,7 @@ from typing import Literal
 from openecs import arn as arns
 from openecs.model.record import Record
 from openecs.model.service import ImagePin
+from openecs.model.traffic_shift import TrafficShift
 from openecs.shapes import ecs
 
 ServiceDeploymentStatus = Literal[
@@ -81,10 +82,8 @@ class ServiceDeployment(Record, frozen=True, kw_only=True):
     rollback_reason: str | None = None
     rollback_started_at: float | None = None
     rollback_revision_arn: str | None = None
-    #: Where a BLUE_GREEN, LINEAR or CANARY deployment is in its life cycle.
-    lifecycle_stage: ecs.ServiceDeploymentLifecycleStage | None = None
-    #: When that stage began.
-    stage_started_at: float | None = None
+    #: How far a BLUE_GREEN, LINEAR or CANARY deployment is; ``None`` for a rolling one.
+    shift: TrafficShift | None = None
 
     @property
     def key(self) -> str:

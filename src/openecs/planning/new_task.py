@@ -10,11 +10,11 @@ from openecs import arn as arns
 from openecs.ids import Ids
 from openecs.model import fargate
 from openecs.model.cluster import Cluster
-from openecs.model.network import Subnet
 from openecs.model.resources import Resources
 from openecs.model.service import ImagePin
 from openecs.model.task import NetworkInterface, Task, TaskContainer
 from openecs.model.task_definition import TaskDefinition
+from openecs.model.vpc import VpcSubnet
 from openecs.planning import image_pins
 from openecs.shapes import ecs
 
@@ -88,25 +88,37 @@ def twin(task: Task, ids: Ids, **changes: Any) -> Task:
 
 
 def new_interface(
-    *, subnet: Subnet, address: str, security_groups: tuple[str, ...], assign_public_ip: bool, region: str, ids: Ids
+    *,
+    subnet: VpcSubnet,
+    address: str,
+    security_groups: tuple[str, ...],
+    ids: Ids,
+    assign_public_ip: bool = False,
+    public_ip: str | None = None,
 ) -> NetworkInterface:
-    """The network interface of an awsvpc task.
-
-    The hardware address is derived from the IP address, so that neighbours' caches stay
-    right when an address moves to another host.
-    """
-    octets = [int(part) for part in address.split(".")]
-    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+    """The network interface of an awsvpc task."""
+    domain = "ec2.internal" if subnet.region == "us-east-1" else f"{subnet.region}.compute.internal"
     return NetworkInterface(
         attachment_id=ids.uuid(),
         eni_id=f"eni-0{ids.hex32()[:16]}",
-        mac_address="0a:58:" + ":".join(f"{octet:02x}" for octet in octets),
+        mac_address=mac_address(address),
         private_ipv4_address=address,
         private_dns_name=f"ip-{address.replace('.', '-')}.{domain}",
         subnet_id=subnet.id,
         security_groups=security_groups,
         assign_public_ip=assign_public_ip,
+        vpc_id=subnet.vpc_id,
+        public_ip=public_ip,
     )
+
+
+def mac_address(address: str) -> str:
+    """The hardware address of the interface with that IP address.
+
+    It is derived from it, so that neighbours' caches stay right when an address moves to
+    another host.
+    """
+    return "0a:58:" + ":".join(f"{int(octet):02x}" for octet in address.split("."))
 
 
 def _container(

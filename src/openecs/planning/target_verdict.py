@@ -69,7 +69,7 @@ def judge(wanted: int, seen: Iterable[SeenTarget]) -> TargetVerdict:
         elif state == "unhealthy":
             failed.append((_spared_until(one), _failure(one)))
     if failed:
-        spared_until, failure = min(failed)
+        spared_until, failure = min(failed, key=lambda found: (found[0], found[1].target_group_arn, found[1].port))
         return TargetVerdict("UNHEALTHY", failure, spared_until)
     return TargetVerdict("HEALTHY") if healthy >= wanted else NOT_REGISTERED
 

@@ -14,6 +14,7 @@ import msgspec
 from openecs.api.ecs.registered_resources import RESERVED_PREFIXES
 from openecs.clock import Clock
 from openecs.control.launch import Launcher
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
 from openecs.logs.store import LogStore
 from openecs.model.node import ContainerInstance
@@ -30,12 +31,22 @@ class Reset:
     """The action behind ``POST /_openecs/reset``."""
 
     def __init__(
-        self, state: State, *, logs: LogStore, launcher: Launcher, clusters: FirstClusters, clock: Clock
+        self,
+        state: State,
+        *,
+        logs: LogStore,
+        launcher: Launcher,
+        clusters: FirstClusters,
+        networks: RegionNetworks,
+        home: str,
+        clock: Clock,
     ) -> None:
         self._state = state
         self._logs = logs
         self._launcher = launcher
         self._clusters = clusters
+        self._networks = networks
+        self._home = home
         self._clock = clock
 
     async def run(self) -> None:
@@ -73,11 +84,37 @@ class Reset:
                 state.settings,
                 state.capacity_providers,
                 state.client_tokens,
+                state.region_setups,
+                state.vpcs,
+                state.subnets,
+                state.security_groups,
+                state.security_group_rules,
+                state.network_acls,
+                state.route_tables,
+                state.internet_gateways,
+                state.nat_gateways,
+                state.elastic_addresses,
+                state.interfaces,
+                state.vpc_endpoints,
+                state.launch_templates,
+                state.load_balancers,
+                state.balancer_hosts,
+                state.listeners,
+                state.listener_rules,
+                state.certificates,
+                state.target_groups,
+                state.targets,
+                state.target_health,
+                state.namespaces,
+                state.discovery_services,
+                state.discovery_instances,
+                state.discovery_operations,
             ):
                 for record in list(table):
                     tx.delete(record)
             for key in [key for key in state.access_keys if key.task_arn is not None]:
                 tx.delete(key)
+            self._networks.make(tx, self._home)
             self._machines(tx)
 
     def _machines(self, tx: Transaction) -> None:

@@ -127,7 +127,7 @@ class _Parts:
             self.state, ring, account=config.account_id, clock=clock, secret=derived_secret(key, "credentials")
         )
         public_url = PublicUrl(config.advertise_url, bind=config.bind, port=config.port)
-        networks = RegionNetworks(config.account_id, config.address_range)
+        networks = self.networks = RegionNetworks(self.state, config.account_id, config.address_range)
         self.launcher = Launcher(self.state, networks, random.Random())  # noqa: S311 -- placement, no secret
         self.board = HostBoard()
         self.agents = AgentGateway(
@@ -157,12 +157,20 @@ class _Parts:
             state=self.state,
             agent_keys=AgentKeys(self.state, self.keys, clock),
             launcher=self.launcher,
-            reset=Reset(self.state, logs=self.logs, launcher=self.launcher, clusters=self.first_clusters, clock=clock),
+            reset=Reset(
+                self.state,
+                logs=self.logs,
+                launcher=self.launcher,
+                clusters=self.first_clusters,
+                networks=networks,
+                home=config.region,
+                clock=clock,
+            ),
             resumed=self._wake_services,
             paths=paths,
             clock=clock,
             ids=self.ids,
-            network=networks.of(config.region),
+            network=networks.plan(config.region),
             region=config.region,
             runtime=config.runtime,
             ephemeral=config.ephemeral,
@@ -209,6 +217,7 @@ class _Parts:
         now = self.clock.now()
         root, agent = self.keys.root(now), self.keys.local_agent(now)
         self.first_clusters.ensure(now=now)
+        self.networks.ensure_all(self.config.region)
         await self.state.store.durable()
         write_credentials(self.config, root, agent)
         # Not the event loop's clock, which stands still while a turn of ours is measured with it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -20,3 +22,7 @@ class Shape(
     collector does not track them (``gc=False``), which keeps collections short when a hundred
     thousand tasks are in memory.
     """
+
+
+#: Seconds since the epoch.  JSON writes it as a number; XML and CBOR have forms of their own.
+Timestamp = Annotated[float, msgspec.Meta(extra={"timestamp": True})]

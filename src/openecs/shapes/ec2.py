@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from openecs.shapes.base import Shape
+from openecs.shapes.base import Shape, Timestamp
 
 AcceleratorManufacturer = Literal["amazon-web-services", "amd", "nvidia", "xilinx", "habana"]
 AcceleratorName = Literal["a100", "inferentia", "k520", "k80", "m60", "radeon-pro-v520", "t4", "vu9p", "v100", "a10g", "h100", "t4g", "l40s", "l4", "gaudi-hl-205", "inferentia2", "trainium", "trainium2", "u30"]
@@ -223,7 +223,7 @@ class AllocateAddressResult(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 class ApplicationStatusSummary(Shape, frozen=True, kw_only=True, rename="pascal"):
     status: SummaryStatus | None = None
-    impaired_since: float | None = None
+    impaired_since: Timestamp | None = None
 
 
 class AssociateAddressRequest(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -1364,7 +1364,7 @@ class EbsInfo(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 
 class EbsInstanceBlockDevice(Shape, frozen=True, kw_only=True, rename="pascal"):
-    attach_time: float | None = None
+    attach_time: Timestamp | None = None
     delete_on_termination: bool | None = None
     status: AttachmentStatus | None = None
     volume_id: str | None = None
@@ -1384,7 +1384,7 @@ class EbsOptimizedInfo(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 
 class EbsStatusDetails(Shape, frozen=True, kw_only=True, rename="pascal"):
-    impaired_since: float | None = None
+    impaired_since: Timestamp | None = None
     name: StatusName | None = None
     status: StatusType | None = None
 
@@ -1423,7 +1423,7 @@ class ElasticInferenceAcceleratorAssociation(Shape, frozen=True, kw_only=True, r
     elastic_inference_accelerator_arn: str | None = None
     elastic_inference_accelerator_association_id: str | None = None
     elastic_inference_accelerator_association_state: str | None = None
-    elastic_inference_accelerator_association_time: float | None = None
+    elastic_inference_accelerator_association_time: Timestamp | None = None
 
 
 class EnaSrdSpecification(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -1454,7 +1454,7 @@ class Filter(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 
 class FlowLog(Shape, frozen=True, kw_only=True, rename="pascal"):
-    creation_time: float | None = None
+    creation_time: Timestamp | None = None
     deliver_logs_error_message: str | None = None
     deliver_logs_permission_arn: str | None = None
     deliver_cross_account_role: str | None = None
@@ -1588,8 +1588,8 @@ class ImageWatermark(Shape, frozen=True, kw_only=True, rename="pascal"):
     watermark_key: str | None = None
     source_image_region: str | None = None
     source_image_id: str | None = None
-    source_image_creation_time: float | None = None
-    watermark_creation_time: float | None = None
+    source_image_creation_time: Timestamp | None = None
+    watermark_creation_time: Timestamp | None = None
 
 
 class InferenceAcceleratorInfo(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -1641,7 +1641,7 @@ class Instance(Shape, frozen=True, kw_only=True, rename="pascal"):
     boot_mode: BootModeValues | None = None
     platform_details: str | None = None
     usage_operation: str | None = None
-    usage_operation_update_time: float | None = None
+    usage_operation_update_time: Timestamp | None = None
     private_dns_name_options: PrivateDnsNameOptionsResponse | None = None
     ipv6_address: str | None = None
     tpm_support: str | None = None
@@ -1660,7 +1660,7 @@ class Instance(Shape, frozen=True, kw_only=True, rename="pascal"):
     ami_launch_index: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     product_codes: tuple[ProductCode, ...] | None = None
     instance_type: InstanceType | None = None
-    launch_time: float | None = None
+    launch_time: Timestamp | None = None
     placement: Placement | None = None
     kernel_id: str | None = None
     ramdisk_id: str | None = None
@@ -1769,7 +1769,7 @@ class InstanceNetworkInterfaceAssociation(Shape, frozen=True, kw_only=True, rena
 
 
 class InstanceNetworkInterfaceAttachment(Shape, frozen=True, kw_only=True, rename="pascal"):
-    attach_time: float | None = None
+    attach_time: Timestamp | None = None
     attachment_id: str | None = None
     delete_on_termination: bool | None = None
     device_index: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
@@ -1862,7 +1862,7 @@ class InstanceSecondaryInterface(Shape, frozen=True, kw_only=True, rename="pasca
 
 
 class InstanceSecondaryInterfaceAttachment(Shape, frozen=True, kw_only=True, rename="pascal"):
-    attach_time: float | None = None
+    attach_time: Timestamp | None = None
     attachment_id: str | None = None
     delete_on_termination: bool | None = None
     device_index: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
@@ -1895,7 +1895,7 @@ class InstanceStatus(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 
 class InstanceStatusDetails(Shape, frozen=True, kw_only=True, rename="pascal"):
-    impaired_since: float | None = None
+    impaired_since: Timestamp | None = None
     name: StatusName | None = None
     status: StatusType | None = None
 
@@ -1904,9 +1904,9 @@ class InstanceStatusEvent(Shape, frozen=True, kw_only=True, rename="pascal"):
     instance_event_id: str | None = None
     code: EventCode | None = None
     description: str | None = None
-    not_after: float | None = None
-    not_before: float | None = None
-    not_before_deadline: float | None = None
+    not_after: Timestamp | None = None
+    not_before: Timestamp | None = None
+    not_before_deadline: Timestamp | None = None
 
 
 class InstanceStatusSummary(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -2039,7 +2039,7 @@ class LastError(Shape, frozen=True, kw_only=True, rename="pascal"):
 class LaunchTemplate(Shape, frozen=True, kw_only=True, rename="pascal"):
     launch_template_id: str | None = None
     launch_template_name: Annotated[str, Meta(min_length=3, max_length=128, pattern='^(?:[a-zA-Z0-9\\(\\)\\.\\-/_]+)\\Z')] | None = None
-    create_time: float | None = None
+    create_time: Timestamp | None = None
     created_by: str | None = None
     default_version_number: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
     latest_version_number: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
@@ -2321,7 +2321,7 @@ class LaunchTemplateSpotMarketOptions(Shape, frozen=True, kw_only=True, rename="
     max_price: str | None = None
     spot_instance_type: SpotInstanceType | None = None
     block_duration_minutes: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    valid_until: float | None = None
+    valid_until: Timestamp | None = None
     instance_interruption_behavior: InstanceInterruptionBehavior | None = None
 
 
@@ -2329,7 +2329,7 @@ class LaunchTemplateSpotMarketOptionsRequest(Shape, frozen=True, kw_only=True, r
     max_price: str | None = None
     spot_instance_type: SpotInstanceType | None = None
     block_duration_minutes: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    valid_until: float | None = None
+    valid_until: Timestamp | None = None
     instance_interruption_behavior: InstanceInterruptionBehavior | None = None
 
 
@@ -2348,7 +2348,7 @@ class LaunchTemplateVersion(Shape, frozen=True, kw_only=True, rename="pascal"):
     launch_template_name: Annotated[str, Meta(min_length=3, max_length=128, pattern='^(?:[a-zA-Z0-9\\(\\)\\.\\-/_]+)\\Z')] | None = None
     version_number: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
     version_description: Annotated[str, Meta(max_length=255)] | None = None
-    create_time: float | None = None
+    create_time: Timestamp | None = None
     created_by: str | None = None
     default_version: bool | None = None
     launch_template_data: ResponseLaunchTemplateData | None = None
@@ -2496,8 +2496,8 @@ class Monitoring(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 
 class NatGateway(Shape, frozen=True, kw_only=True, rename="pascal"):
-    create_time: float | None = None
-    delete_time: float | None = None
+    create_time: Timestamp | None = None
+    delete_time: Timestamp | None = None
     failure_code: str | None = None
     failure_message: str | None = None
     nat_gateway_addresses: tuple[NatGatewayAddress, ...] | None = None
@@ -2656,7 +2656,7 @@ class NetworkInterfaceAssociation(Shape, frozen=True, kw_only=True, rename="pasc
 
 
 class NetworkInterfaceAttachment(Shape, frozen=True, kw_only=True, rename="pascal"):
-    attach_time: float | None = None
+    attach_time: Timestamp | None = None
     attachment_id: str | None = None
     delete_on_termination: bool | None = None
     device_index: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
@@ -2748,7 +2748,7 @@ class PerformanceFactorReferenceRequest(Shape, frozen=True, kw_only=True, rename
 
 class PerformanceStatusSummary(Shape, frozen=True, kw_only=True, rename="pascal"):
     status: SummaryStatus | None = None
-    impaired_since: float | None = None
+    impaired_since: Timestamp | None = None
     remediation: str | None = None
 
 
@@ -2823,9 +2823,9 @@ class PropagatingVgw(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 
 class ProvisionedBandwidth(Shape, frozen=True, kw_only=True, rename="pascal"):
-    provision_time: float | None = None
+    provision_time: Timestamp | None = None
     provisioned: str | None = None
-    request_time: float | None = None
+    request_time: Timestamp | None = None
     requested: str | None = None
     status: str | None = None
 
@@ -3107,12 +3107,12 @@ class RouteTableAssociationState(Shape, frozen=True, kw_only=True, rename="pasca
 
 class ScanResults(Shape, frozen=True, kw_only=True, rename="pascal"):
     highest_finding_severity_label: SeverityLabel | None = None
-    finding_scan_date: float | None = None
-    informational_fix_available_since: float | None = None
-    low_fix_available_since: float | None = None
-    medium_fix_available_since: float | None = None
-    high_fix_available_since: float | None = None
-    critical_fix_available_since: float | None = None
+    finding_scan_date: Timestamp | None = None
+    informational_fix_available_since: Timestamp | None = None
+    low_fix_available_since: Timestamp | None = None
+    medium_fix_available_since: Timestamp | None = None
+    high_fix_available_since: Timestamp | None = None
+    critical_fix_available_since: Timestamp | None = None
 
 
 class SecondaryInterfacePrivateIpAddressSpecification(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -3478,7 +3478,7 @@ class VpcEndpoint(Shape, frozen=True, kw_only=True, rename="pascal"):
     requester_managed: bool | None = None
     network_interface_ids: tuple[str, ...] | None = None
     dns_entries: tuple[DnsEntry, ...] | None = None
-    creation_timestamp: float | None = None
+    creation_timestamp: Timestamp | None = None
     tags: tuple[Tag, ...] | None = None
     owner_id: str | None = None
     last_error: LastError | None = None
@@ -3503,7 +3503,7 @@ class VpcIpv6CidrBlockAssociation(Shape, frozen=True, kw_only=True, rename="pasc
 
 class VpcPeeringConnection(Shape, frozen=True, kw_only=True, rename="pascal"):
     accepter_vpc_info: VpcPeeringConnectionVpcInfo | None = None
-    expiration_time: float | None = None
+    expiration_time: Timestamp | None = None
     requester_vpc_info: VpcPeeringConnectionVpcInfo | None = None
     status: VpcPeeringConnectionStateReason | None = None
     tags: tuple[Tag, ...] | None = None

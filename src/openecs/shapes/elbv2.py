@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from openecs.shapes.base import Shape
+from openecs.shapes.base import Shape, Timestamp
 
 ActionTypeEnum = Literal["forward", "authenticate-oidc", "authenticate-cognito", "redirect", "fixed-response", "jwt-validation"]
 AdvertiseTrustStoreCaNamesEnum = Literal["on", "off"]
@@ -253,7 +253,7 @@ class DescribeCapacityReservationInput(Shape, frozen=True, kw_only=True, rename=
 
 
 class DescribeCapacityReservationOutput(Shape, frozen=True, kw_only=True, rename="pascal"):
-    last_modified_time: float | None = None
+    last_modified_time: Timestamp | None = None
     decrease_requests_remaining: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     minimum_load_balancer_capacity: MinimumLoadBalancerCapacity | None = None
     capacity_reservation_state: tuple[ZonalCapacityReservationState, ...] | None = None
@@ -445,7 +445,7 @@ class LoadBalancer(Shape, frozen=True, kw_only=True, rename="pascal"):
     load_balancer_arn: str | None = None
     dns_name: str | None = field(name="DNSName", default=None)
     canonical_hosted_zone_id: str | None = None
-    created_time: float | None = None
+    created_time: Timestamp | None = None
     load_balancer_name: str | None = None
     scheme: LoadBalancerSchemeEnum | None = None
     vpc_id: str | None = None

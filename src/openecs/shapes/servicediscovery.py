@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from openecs.shapes.base import Shape
+from openecs.shapes.base import Shape, Timestamp
 
 CustomHealthStatus = Literal["HEALTHY", "UNHEALTHY"]
 FilterCondition = Literal["EQ", "IN", "BETWEEN", "BEGINS_WITH"]
@@ -312,7 +312,7 @@ class Namespace(Shape, frozen=True, kw_only=True, rename="pascal"):
     description: Annotated[str, Meta(max_length=1024)] | None = None
     service_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     properties: NamespaceProperties | None = None
-    create_date: float | None = None
+    create_date: Timestamp | None = None
     creator_request_id: Annotated[str, Meta(max_length=64)] | None = None
 
 
@@ -336,7 +336,7 @@ class NamespaceSummary(Shape, frozen=True, kw_only=True, rename="pascal"):
     description: Annotated[str, Meta(max_length=1024)] | None = None
     service_count: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
     properties: NamespaceProperties | None = None
-    create_date: float | None = None
+    create_date: Timestamp | None = None
 
 
 class Operation(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -346,8 +346,8 @@ class Operation(Shape, frozen=True, kw_only=True, rename="pascal"):
     status: OperationStatus | None = None
     error_message: str | None = None
     error_code: str | None = None
-    create_date: float | None = None
-    update_date: float | None = None
+    create_date: Timestamp | None = None
+    update_date: Timestamp | None = None
     targets: dict[OperationTargetType, Annotated[str, Meta(max_length=64)]] | None = None
 
 
@@ -435,7 +435,7 @@ class Service(Shape, frozen=True, kw_only=True, rename="pascal"):
     type: ServiceType | None = None
     health_check_config: HealthCheckConfig | None = None
     health_check_custom_config: HealthCheckCustomConfig | None = None
-    create_date: float | None = None
+    create_date: Timestamp | None = None
     creator_request_id: Annotated[str, Meta(max_length=64)] | None = None
     created_by_account: Annotated[str, Meta(min_length=12, max_length=12)] | None = None
 
@@ -469,7 +469,7 @@ class ServiceSummary(Shape, frozen=True, kw_only=True, rename="pascal"):
     dns_config: DnsConfig | None = None
     health_check_config: HealthCheckConfig | None = None
     health_check_custom_config: HealthCheckCustomConfig | None = None
-    create_date: float | None = None
+    create_date: Timestamp | None = None
     created_by_account: Annotated[str, Meta(min_length=12, max_length=12)] | None = None
 
 

@@ -28,6 +28,7 @@ from openecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
 from openecs.model.vpc import RegionSetup, Vpc, VpcSubnet
 from openecs.model.vpc_extras import LaunchTemplate, VpcEndpoint
 from openecs.state.addresses import Addresses
+from openecs.state.balancer_usage import BalancerUsage
 from openecs.state.fleet import Fleet
 from openecs.state.journal.protocol import Journal
 from openecs.state.store import Store
@@ -130,6 +131,8 @@ class State:
             vpc=lambda i: i.vpc_id,
             owner=lambda i: i.owner_arn,
         )
+        self.elastic_addresses.watch(self.addresses.elastic_changed)
+        self.interfaces.watch(self.addresses.interface_changed)
         self.vpc_endpoints = Table("vpc_endpoint", VpcEndpoint, region=lambda e: e.region, vpc=lambda e: e.vpc_id)
         self.launch_templates = Table("launch_template", LaunchTemplate, region=lambda t: t.region)
         self.load_balancers = Table("load_balancer", LoadBalancer, region=lambda b: b.region, vpc=lambda b: b.vpc_id)
@@ -142,6 +145,10 @@ class State:
         self.listener_rules = Table(
             "listener_rule", ListenerRule, region=lambda r: r.region, listener=lambda r: r.listener_arn
         )
+        #: Which load balancer uses a target group or a certificate.
+        self.balancer_usage = BalancerUsage()
+        self.listeners.watch(self.balancer_usage.listener_changed)
+        self.listener_rules.watch(self.balancer_usage.rule_changed)
         self.certificates = Table("certificate", Certificate, region=lambda c: c.region)
         self.target_groups = Table("target_group", TargetGroup, region=lambda g: g.region, vpc=lambda g: g.vpc_id)
         self.targets = Table("target", Target, target_group=lambda t: t.target_group_arn, task=lambda t: t.task_arn)

@@ -1,7 +1,7 @@
 """Which service, protocol and operation a request is for.  Decides; answers nothing itself.
 
 Every client names the operation in one place: AWS JSON in ``X-Amz-Target``, Query in the form
-field ``Action`` (with ``Version`` telling the service), smithy-rpc-v2-cbor in the path.  Where
+field ``Action`` (with ``Version`` telling the service), EC2 likewise, smithy-rpc-v2-cbor in the path.  Where
 that leaves a choice, the scope of the signature decides.
 """
 
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 from openecs.errors import AWSError
-from openecs.wire.cbor_refusal import CborRefusal
+from openecs.wire.cbor_codec import CborCodec
+from openecs.wire.ec2_codec import Ec2Codec
 from openecs.wire.json_codec import JsonCodec
 from openecs.wire.operation import ServiceModel
 from openecs.wire.query_codec import QueryCodec
@@ -33,12 +34,14 @@ class Directory:
     def __init__(self, services: Iterable[ServedService]) -> None:
         self._json = JsonCodec()
         self._query = QueryCodec(None)
-        self._cbor = CborRefusal()
+        self._cbor = CborCodec()
+        #: Name of the service in the path → its model, codec and routes by operation.
+        self._cbor_services: dict[str, tuple[ServiceModel, CborCodec, dict[str, Route]]] = {}
         #: Value of X-Amz-Target → route.
         self._targets: dict[bytes, Route] = {}
         self._target_prefixes: dict[str, ServiceModel] = {}
-        #: API version → the Query services that have it.
-        self._versions: dict[str, list[tuple[ServiceModel, QueryCodec, dict[str, Route]]]] = {}
+        #: API version → the services with form requests that have it.
+        self._versions: dict[str, list[tuple[ServiceModel, QueryCodec | Ec2Codec, dict[str, Route]]]] = {}
         self._signing_names: dict[str, ServiceModel] = {}
         for service in services:
             self._add(service)
@@ -51,9 +54,14 @@ class Directory:
             codec = JsonCodec(model.json_version or "1.1")
             for name, route in routes_of(service, codec).items():
                 self._targets[f"{model.target_prefix}.{name}".encode()] = route
-        if "query" in model.protocols:
-            query = QueryCodec(model.xml_namespace)
-            self._versions.setdefault(model.api_version, []).append((model, query, routes_of(service, query)))
+        if "smithy-rpc-v2-cbor" in model.protocols and model.target_prefix:
+            cbor = CborCodec(model.name, model.message_member)
+            self._cbor_services[model.target_prefix] = (model, cbor, routes_of(service, cbor))
+        if "query" in model.protocols or "ec2" in model.protocols:
+            form: QueryCodec | Ec2Codec = QueryCodec(model.xml_namespace)
+            if "ec2" in model.protocols:
+                form = Ec2Codec(model.xml_namespace or "", model.names)
+            self._versions.setdefault(model.api_version, []).append((model, form, routes_of(service, form)))
 
     def find(self, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes) -> Route:
         """The route of a request.  Raises ``RefusedError`` when there is none."""
@@ -64,7 +72,7 @@ class Directory:
                 raise self._no_target(target.decode("latin-1"))
             return route
         if headers.get(b"smithy-protocol") == b"rpc-v2-cbor" or path.startswith("/service/"):
-            raise self._no_cbor(path)
+            return self._by_path(path)
         content_type = headers.get(b"content-type", b"")
         if path == "/":
             form = body or query.encode("latin-1")
@@ -93,7 +101,7 @@ class Directory:
         if not candidates:
             name = f"'{scope}' API, version '{version[:32]}'" if scope else f"API of version '{version[:32]}'"
             message = f"OpenECS does not serve the {name}."
-            raise RefusedError(AWSError("UnsupportedOperation", message), self._query)
+            raise RefusedError(AWSError("UnsupportedOperation", message), self._form_codec(scope))
         model, codec, routes = candidates[0]
         route = routes.get(action)
         if route is not None:
@@ -119,14 +127,36 @@ class Directory:
         message = f"The operation '{target[:128]}' is not known."
         return RefusedError(AWSError("UnknownOperationException", message), self._json)
 
-    def _no_cbor(self, path: str) -> RefusedError:
+    def _form_codec(self, scope: str | None) -> QueryCodec | Ec2Codec:
+        """The codec of a service with form requests; the general one where it is not known."""
+        for served in self._versions.values():
+            for model, codec, _ in served:
+                if model.signing_name == scope:
+                    return codec
+        return self._query
+
+    def _by_path(self, path: str) -> Route:
+        """``/service/<name>/operation/<name>`` of smithy-rpc-v2-cbor."""
         parts = path.split("/")
-        name = unquote(parts[-1])[:64] if len(parts) == 5 and parts[3] == "operation" else ""
-        if not name:
+        if len(parts) != 5 or parts[:2] != ["", "service"] or parts[3] != "operation" or not parts[4]:
             message = "The path is not one of smithy-rpc-v2-cbor."
-            return RefusedError(AWSError("UnknownOperationException", message, status=404), self._cbor)
-        message = f"OpenECS does not serve the operation '{name}' over smithy-rpc-v2-cbor."
-        return RefusedError(AWSError("UnsupportedOperationException", message), self._cbor)
+            raise RefusedError(AWSError("UnknownOperationException", message, status=404), self._cbor)
+        # The name may come with the namespace of its shape, of which only the last part counts.
+        service = unquote(parts[2]).rpartition(".")[2][:64]
+        name = unquote(parts[4])[:64]
+        served = self._cbor_services.get(service)
+        if served is None:
+            message = f"OpenECS does not serve the operation '{name}' over smithy-rpc-v2-cbor."
+            raise RefusedError(AWSError("UnsupportedOperationException", message), self._cbor)
+        model, codec, routes = served
+        route = routes.get(name)
+        if route is not None:
+            return route
+        if name in model.all_operations:
+            message = not_served(model.name, name)
+            raise RefusedError(AWSError("UnsupportedOperationException", message), codec)
+        message = f"The operation '{name}' is not known."
+        raise RefusedError(AWSError("UnknownOperationException", message), codec)
 
 
 def not_served(service: str, operation: str) -> str:

@@ -142,7 +142,15 @@ class Gateway:
             await self._refuse(send, _internal(route.model if name else None, request_id), encoder, request_id, name)
         else:
             self._log.debug("call", operation=name, request_id=request_id, status=200)
-            await reply(send, status=200, content_type=route.codec.content_type, body=answer, request_id=request_id)
+            codec = route.codec
+            await reply(
+                send,
+                status=200,
+                content_type=codec.content_type,
+                body=answer,
+                request_id=request_id,
+                more=codec.reply_headers,
+            )
 
     async def _answer(
         self, route: Route, scope: Scope, headers: dict[bytes, bytes], body: bytes, request_id: str
@@ -200,10 +208,9 @@ class Gateway:
     ) -> None:
         self._log.debug("call", operation=operation, request_id=request_id, status=error.status, code=error.code)
         more: tuple[tuple[bytes, bytes], ...] = ((b"connection", b"close"),) if close else ()
-        if encoder.content_type != b"text/xml":
+        if encoder.error_header:
             more = (*more, (b"x-amzn-errortype", error.code.encode()))
-        if encoder.content_type == b"application/cbor":
-            more = (*more, (b"smithy-protocol", b"rpc-v2-cbor"))
+        more = (*more, *encoder.reply_headers)
         await reply(
             send,
             status=error.status,
@@ -235,7 +242,11 @@ def _query(scope: Scope) -> str:
 
 
 def _internal(model: ServiceModel | None, request_id: str) -> AWSError:
-    code = "ServerException" if model is not None and "ServerException" in model.error_codes else "InternalFailure"
+    code = "InternalFailure"
+    if model is not None and "ServerException" in model.error_codes:
+        code = "ServerException"
+    elif model is not None and "ec2" in model.protocols:
+        code = "InternalError"
     return AWSError(code, f"An internal error occurred. The log has more under request id {request_id}.", status=500)
 
 

@@ -19,6 +19,8 @@ class JsonCodec:
     """The JSON protocol in one version, ``"1.0"`` or ``"1.1"``."""
 
     dialect: AuthDialect = JSON_DIALECT
+    reply_headers: tuple[tuple[bytes, bytes], ...] = ()
+    error_header = True
 
     def __init__(self, version: str = "1.1") -> None:
         self.content_type = f"application/x-amz-json-{version}".encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from openecs.shapes.base import Shape
+from openecs.wire.xml_names import QUERY_NAMES, Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,7 @@ class ServiceModel:
     operations: dict[str, Operation] = field(repr=False)
     #: Exception shape → (error code on the wire, HTTP status).
     error_codes: dict[str, tuple[str, int]] = field(repr=False)
+    #: How the service spells its members in XML, where its protocol has a spelling of its own.
+    names: Names = field(default=QUERY_NAMES, repr=False)
+    #: The member of the service's errors that holds their text.
+    message_member: str = "message"

@@ -18,6 +18,8 @@ class QueryCodec:
 
     dialect: AuthDialect = QUERY_DIALECT
     content_type = b"text/xml"
+    reply_headers: tuple[tuple[bytes, bytes], ...] = ()
+    error_header = False
 
     def __init__(self, xml_namespace: str | None) -> None:
         self._xmlns = f' xmlns="{escape(xml_namespace)}"' if xml_namespace else ""

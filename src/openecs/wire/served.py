@@ -23,6 +23,16 @@ class ErrorEncoder(Protocol):
     @property
     def content_type(self) -> bytes: ...
 
+    @property
+    def reply_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Headers of every reply of the protocol, besides those that all have."""
+        ...
+
+    @property
+    def error_header(self) -> bool:
+        """Whether the code of an error stands in a header too."""
+        ...
+
     def encode_error(self, error: AWSError, request_id: str) -> bytes: ...
 
 

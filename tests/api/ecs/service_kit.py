@@ -16,6 +16,7 @@ from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
 from openecs.ids import SeededIds
 from openecs.model.cluster import Cluster
+from openecs.model.network import region_network
 from openecs.model.resources import Resources
 from openecs.model.service import Service
 from openecs.model.task import Task
@@ -30,8 +31,7 @@ ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 PREFIX = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
 CALLER = f"arn:aws:iam::{ACCOUNT}:root"
-NETWORKS = RegionNetworks(ACCOUNT, "10.208.0.0/16")
-SUBNET = NETWORKS.of(REGION).subnets[0].id
+SUBNET = region_network(ACCOUNT, REGION).subnets[0].id
 NOW = 1_700_000_000.0
 
 REQUESTS: dict[str, Any] = {
@@ -64,11 +64,13 @@ class Api:
         self.state = State(journal)
         journal.start(self.state.store.journal_reached, self.state.store.journal_failed)
         pagination = Pagination(b"0123456789abcdef")
+        networks = RegionNetworks(self.state, ACCOUNT, "10.208.0.0/16")
+        networks.ensure(REGION)
         parts: tuple[Any, ...] = (
-            Services(self.state, pagination, NETWORKS),
+            Services(self.state, pagination, networks),
             ServiceDeployments(self.state, pagination),
             ServiceRevisions(self.state),
-            TaskSets(self.state, NETWORKS),
+            TaskSets(self.state, networks),
             Tagging(self.state),
         )
         self.handlers: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
 from openecs.ids import SeededIds
 from openecs.model.cluster import Cluster
+from openecs.model.network import region_network
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.resources import Resources
 from openecs.model.service import Service
@@ -30,8 +31,7 @@ from openecs.wire.pagination import Pagination
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 PREFIX = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
-NETWORKS = RegionNetworks(ACCOUNT, "10.208.0.0/16")
-AWSVPC = {"subnets": [NETWORKS.of(REGION).subnets[0].id]}
+AWSVPC = {"subnets": [region_network(ACCOUNT, REGION).subnets[0].id]}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app"
 SHAPES: dict[str, Any] = {
     "RunTask": ecs.RunTaskRequest,
@@ -49,10 +49,12 @@ class Api:
         self.state = State(MemoryJournal())
         self.ids = SeededIds()
         self.views = TaskViews(self.state)
-        launcher = Launcher(self.state, NETWORKS, random.Random(1))
+        networks = RegionNetworks(self.state, ACCOUNT, "10.208.0.0/16")
+        networks.ensure(REGION)
+        launcher = Launcher(self.state, networks, random.Random(1))
         pagination = Pagination(b"0123456789abcdef")
         self.handlers = {
-            **RunTasks(self.state, launcher, NETWORKS, self.views).handlers(),
+            **RunTasks(self.state, launcher, networks, self.views).handlers(),
             **Tasks(self.state, pagination, self.views).handlers(),
         }
         for name in ("default", "other"):

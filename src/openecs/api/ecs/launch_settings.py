@@ -43,7 +43,7 @@ def check(
     """The settings of tasks of ``definition``; raises AWS's errors for what does not fit together."""
     run_validation.check_launch_type(definition.definition, launch_type)
     network_configuration.check(
-        definition.definition.network_mode, network, networks.of(call.region), launch_type=launch_type
+        definition.definition.network_mode, network, networks, call.region, launch_type=launch_type
     )
     network_configuration.platform_version(platform_version, launch_type)
     return LaunchSettings(

@@ -133,8 +133,9 @@ class RunTasks:
         run_validation.check_launch_type(shape, launch_type)
         run_validation.check_started_by(request.started_by)
         overrides = run_validation.check_overrides(request.overrides, shape, launch_type)
-        network = self._networks.of(call.region)
-        network_configuration.check(shape.network_mode, request.network_configuration, network, launch_type=launch_type)
+        network_configuration.check(
+            shape.network_mode, request.network_configuration, self._networks, call.region, launch_type=launch_type
+        )
         platform: str | None = None
         constraints: tuple[ecs.PlacementConstraint, ...] = ()
         strategies: tuple[ecs.PlacementStrategy, ...] = ()

@@ -93,4 +93,5 @@ SERVICE = ServiceModel(
         "ServiceNotFound": ('ServiceNotFound', 404),
         "TooManyTagsException": ('TooManyTagsException', 400),
     },
+    message_member='Message',
 )

@@ -1,0 +1,1 @@
+"""AWS Cloud Map (servicediscovery): namespaces, services, instances and what asks for them."""
