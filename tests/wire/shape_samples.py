@@ -33,7 +33,27 @@ OPERATIONS = [op for model in SERVICES.values() for op in model.operations.value
 _session = botocore.session.get_session()
 BOTO_MODELS = {name: _session.get_service_model(name) for name in SERVICES}
 
-TEXTS = ["a", "abc", "", "héé ✓ <&>\"'\r\n", "aaaaaaaaaaaa", "123456789012", "x" * 40, "a" * 36, "\x7f\u2028😀"]
+#: One line of base64 between the two lines of a certificate.
+PEM = "-----BEGIN CERTIFICATE-----\n" + "QUJD" * 16 + "\n-----END CERTIFICATE-----\n"
+TEXTS = [
+    "a",
+    "abc",
+    "",
+    "héé ✓ <&>\"'\r\n",
+    "aaaaaaaaaaaa",
+    "123456789012",
+    "x" * 40,
+    "a" * 36,
+    "\x7f\u2028😀",
+    # What only some patterns take.
+    "www.example.com",
+    "HTTPS",
+    "404",
+    "ipam-pool-1",
+    "ipv4pool-coip-1",
+    "arn:aws:acm:us-east-1:123456789012:certificate/a",
+    PEM,
+]
 
 
 def boto_operation(operation: Operation) -> OperationModel:

@@ -155,8 +155,10 @@ class NameDocument(Document, frozen=True, kw_only=True):
 
 
 class BalancerInterface(Document, frozen=True, kw_only=True):
-    """An address of a load balancer that lives on this host; the interface has its own document."""
+    """An address of a load balancer; the interface has its own document."""
 
+    #: The host on which it lives: every host of the load balancer is told of all of them.
+    node_id: str = ""
     interface_id: str
     subnet_id: str
     availability_zone: str
@@ -197,7 +199,7 @@ class BalancerDocument(Document, frozen=True, kw_only=True):
     scheme: Literal["internet-facing", "internal"]
     vpc_id: str
     dns_name: str
-    #: Those on this host.
+    #: Those on all hosts; a host runs those with its own node id.
     interfaces: tuple[BalancerInterface, ...]
     #: Those on all hosts.
     addresses: tuple[str, ...]

@@ -1,0 +1,164 @@
+"""Instances of services: register, deregister, look at, and their custom health."""
+
+from __future__ import annotations
+
+from openecs.api.servicediscovery import errors, instance_rules, records
+from openecs.api.servicediscovery.lookup import find_instance, find_service, namespace_of
+from openecs.control import discovery
+from openecs.model.discovery import DiscoveryInstance, DiscoveryService
+from openecs.shapes import servicediscovery as sd
+from openecs.state.state import State
+from openecs.wire.call import Call, Handlers
+from openecs.wire.pagination import Pagination
+
+PAGE_SIZE = 100
+MAX_INSTANCES = 1000
+
+
+class Instances:
+    """The instance operations."""
+
+    def __init__(self, state: State, pagination: Pagination) -> None:
+        self._state = state
+        self._pagination = pagination
+
+    def handlers(self) -> Handlers:
+        """Operation name → handler."""
+        return {
+            "RegisterInstance": self.register,
+            "DeregisterInstance": self.deregister,
+            "GetInstance": self.get,
+            "ListInstances": self.list,
+            "GetInstancesHealthStatus": self.health,
+            "UpdateInstanceCustomHealthStatus": self.update_health,
+        }
+
+    def register(self, call: Call, request: sd.RegisterInstanceRequest) -> sd.RegisterInstanceResponse:
+        """Add an instance, or change the one of that id."""
+        service = find_service(self._state, call, request.service_id)
+        attributes = instance_rules.check(
+            namespace_of(self._state, service),
+            service,
+            request.attributes,
+            lambda instance_id: self._address_of(call, instance_id),
+            self._is_load_balancer,
+        )
+        _check_id(service, request.instance_id)
+        existing = self._state.discovery_instances.get(f"{service.id}|{request.instance_id}")
+        if existing is None and self._state.discovery_instances.count("service", service.id) >= MAX_INSTANCES:
+            raise errors.AWSError("ResourceLimitExceeded", f"A service can have no more than {MAX_INSTANCES} instances")
+        instance = DiscoveryInstance(
+            service_id=service.id,
+            instance_id=request.instance_id,
+            region=call.region,
+            attributes=attributes,
+            created_at=existing.created_at if existing else call.now,
+            creator_request_id=request.creator_request_id or call.ids.uuid(),
+            health=instance_rules.initial_health(service, attributes),
+        )
+        with self._state.transaction() as tx:
+            discovery.put_instance(self._state, tx, instance)
+            operation = records.note_operation(
+                self._state, tx, call, "REGISTER_INSTANCE", instance=request.instance_id, service=service.id
+            )
+        return sd.RegisterInstanceResponse(operation_id=operation)
+
+    def deregister(self, call: Call, request: sd.DeregisterInstanceRequest) -> sd.DeregisterInstanceResponse:
+        """Take an instance away."""
+        service = find_service(self._state, call, request.service_id)
+        instance = find_instance(self._state, service, request.instance_id)
+        with self._state.transaction() as tx:
+            discovery.remove_instance(self._state, tx, instance)
+            operation = records.note_operation(
+                self._state, tx, call, "DEREGISTER_INSTANCE", instance=instance.instance_id, service=service.id
+            )
+        return sd.DeregisterInstanceResponse(operation_id=operation)
+
+    def get(self, call: Call, request: sd.GetInstanceRequest) -> sd.GetInstanceResponse:
+        """One instance."""
+        service = find_service(self._state, call, request.service_id)
+        instance = find_instance(self._state, service, request.instance_id)
+        return sd.GetInstanceResponse(
+            resource_owner=call.account,
+            instance=sd.Instance(
+                id=instance.instance_id,
+                creator_request_id=instance.creator_request_id or None,
+                attributes=instance.attributes,
+                created_by_account=call.account,
+            ),
+        )
+
+    def list(self, call: Call, request: sd.ListInstancesRequest) -> sd.ListInstancesResponse:
+        """All instances of a service."""
+        service = find_service(self._state, call, request.service_id)
+        page, token = self._pagination.paginate(
+            self._sorted(service),
+            max_results=request.max_results,
+            next_token=request.next_token,
+            default=PAGE_SIZE,
+            limit=PAGE_SIZE,
+            scope=f"ListInstances/{service.id}",
+            key=lambda i: i.instance_id,
+            member="MaxResults",
+        )
+        shown = tuple(
+            sd.InstanceSummary(id=i.instance_id, attributes=i.attributes, created_by_account=call.account) for i in page
+        )
+        return sd.ListInstancesResponse(resource_owner=call.account, instances=shown, next_token=token)
+
+    def health(self, call: Call, request: sd.GetInstancesHealthStatusRequest) -> sd.GetInstancesHealthStatusResponse:
+        """The health of a service's instances; ``UNKNOWN`` without a health check, as on AWS."""
+        service = find_service(self._state, call, request.service_id)
+        found = self._sorted(service)
+        if request.instances:
+            wanted = [find_instance(self._state, service, name) for name in dict.fromkeys(request.instances)]
+            found = sorted(wanted, key=lambda i: i.instance_id)
+        page, token = self._pagination.paginate(
+            found,
+            max_results=request.max_results,
+            next_token=request.next_token,
+            default=PAGE_SIZE,
+            limit=PAGE_SIZE,
+            scope=f"GetInstancesHealthStatus/{service.id}/{request.instances!r}",
+            key=lambda i: i.instance_id,
+            member="MaxResults",
+        )
+        return sd.GetInstancesHealthStatusResponse(
+            status={i.instance_id: shown_health(service, i) for i in page}, next_token=token
+        )
+
+    def update_health(self, call: Call, request: sd.UpdateInstanceCustomHealthStatusRequest) -> None:
+        """Say what the custom health check of an instance found."""
+        service = find_service(self._state, call, request.service_id)
+        instance = find_instance(self._state, service, request.instance_id)
+        if not discovery.checks_health(service):
+            raise errors.custom_health_not_found(service.id)
+        with self._state.transaction() as tx:
+            discovery.set_health(self._state, tx, instance, request.status)
+
+    def _sorted(self, service: DiscoveryService) -> list[DiscoveryInstance]:
+        found = self._state.discovery_instances.by("service", service.id)
+        return sorted(found, key=lambda i: i.instance_id)
+
+    def _is_load_balancer(self, name: str) -> bool:
+        return any(balancer.dns_name.lower() == name for balancer in self._state.load_balancers)
+
+    def _address_of(self, call: Call, instance_id: str) -> str | None:
+        """The address of the host that is the EC2 instance of that id."""
+        for instance in self._state.container_instances:
+            if instance.region == call.region and instance.ec2_instance_id == instance_id:
+                host = self._state.hosts.get(instance.node_id)
+                return host.address if host is not None and host.address else None
+        return None
+
+
+def shown_health(service: DiscoveryService, instance: DiscoveryInstance) -> sd.HealthStatus:
+    """The health of an instance as Cloud Map tells it."""
+    return instance.health if discovery.checks_health(service) else "UNKNOWN"
+
+
+def _check_id(service: DiscoveryService, instance_id: str) -> None:
+    """The id of an instance becomes a label of a DNS name in SRV records."""
+    types = [record.type for record in service.dns_config.dns_records] if service.dns_config else []
+    if "SRV" in types and not all(0 < len(label) <= 63 for label in instance_id.split(".")):
+        raise errors.invalid_input(f"{instance_id} cannot be part of a DNS name, which the SRV record needs")
