@@ -298,7 +298,6 @@ class Service:
         lines += [")", ""]
         return HEADER.format(version=botocore.__version__) + "\n".join(lines)
 
-
     def _names(self) -> list[str]:
         """EC2's spelling of members where the rules of ``openecs.wire.xml_names`` give another."""
         elements: dict[str, dict[str, str]] = {}

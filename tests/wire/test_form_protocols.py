@@ -26,9 +26,7 @@ def describe_vpcs(call: Call, request: ec2.DescribeVpcsRequest) -> ec2.DescribeV
     return ec2.DescribeVpcsResult(vpcs=(ec2.Vpc(vpc_id="vpc-1", state="available"),))
 
 
-def describe_target_groups(
-    call: Call, request: elbv2.DescribeTargetGroupsInput
-) -> elbv2.DescribeTargetGroupsOutput:
+def describe_target_groups(call: Call, request: elbv2.DescribeTargetGroupsInput) -> elbv2.DescribeTargetGroupsOutput:
     return elbv2.DescribeTargetGroupsOutput(target_groups=(elbv2.TargetGroup(target_group_name="a", port=80),))
 
 
@@ -80,13 +78,13 @@ def test_an_action_and_a_version_that_ec2_has_not(url):
 
 
 def test_who_is_not_known_to_ec2_and_who_may_not(url):
-    stranger = client(url, "ec2", key_id="AKIANOBODY")
+    stranger = client(url, "ec2", key="AKIANOBODY")
     assert refusal(stranger.describe_vpcs) == (
         "AuthFailure",
         401,
         "AWS was not able to validate the provided access credentials",
     )
-    guest = client(url, "ec2", key_id="AKIAGUEST", secret="guest-secret")
+    guest = client(url, "ec2", key="AKIAGUEST", secret="guest-secret")
     code, status, message = refusal(guest.describe_vpcs)
     assert (code, status) == ("UnauthorizedOperation", 403)
     assert message.startswith("You are not authorized to perform this operation. User: arn:aws:iam::")
@@ -106,14 +104,14 @@ def test_cloud_map_over_json(url):
         map_client.get_namespace(Id="ns-0")
 
 
-def cbor(url, operation, request, service="Route53AutoNaming_v20170314"):
+def cbor(url, operation, request, shape="Route53AutoNaming_v20170314"):
     return raw(
         url,
-        path=f"/service/{service}/operation/{operation}",
+        path=f"/service/{shape}/operation/{operation}",
         body=request,
         Smithy_Protocol="rpc-v2-cbor",
         Content_Type="application/cbor",
-        signing_name="servicediscovery",
+        service="servicediscovery",
     )
 
 

@@ -61,13 +61,14 @@ def refusal(call: Any, **arguments: Any) -> tuple[str, int, str]:
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Message"]
 
 
-def raw(url: str, method: str = "POST", path: str = "/", body: bytes = b"", signed: bool = True, **headers: str) -> Any:
+def raw(url: str, method: str = "POST", path: str = "/", body: bytes = b"", signed: bool = True,
+        service: str = "ecs", **headers: str) -> Any:  # fmt: skip
     """One request by hand: status, headers, body."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if signed:
         sent |= sign(
             Credentials("AKIAROOT", "root-secret"), method=method, url=url + path, headers=sent, body=body,
-            region="eu-west-1", service="ecs", now=SystemClock().now(),
+            region="eu-west-1", service=service, now=SystemClock().now(),
         )  # fmt: skip
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     try:

@@ -136,7 +136,7 @@ class Connection:
     def _begin(self) -> None:
         """A manifest first, then every live task: whatever the agent missed."""
         live = self._state.tasks.by("live_on_node", self.node_id)
-        listed = (m.ManifestTask(t.arn, t.cluster_arn, t.desired_status) for t in live)
+        listed = (m.ManifestTask(t.arn, t.cluster_arn, _ordered(t)) for t in live)
         self._frames.append(self._session.manifest(listed, self._clock.now()))
         for task in live:
             self._changed[task.arn] = None
@@ -218,7 +218,7 @@ class Connection:
     def _running_here(self, task_arn: str) -> Task | None:
         """The task, if this node should run it."""
         task = self._state.tasks.get(task_arn)
-        return task if task and task.node_id == self.node_id and task.desired_status == "RUNNING" else None
+        return task if task and task.node_id == self.node_id and _ordered(task) == "RUNNING" else None
 
     def _news(self, now: float) -> list[str]:
         """Frames of the host's documents, then for the changed tasks, which may need these, then for changed keys."""
@@ -235,7 +235,9 @@ class Connection:
             elif task.node_id != self.node_id or not self._session.needs(arn, task.desired_status):
                 continue
             elif task.desired_status == "STOPPED":
-                frames.append(self._session.payload(render_stop(arn), now))
+                # What still gets requests is stopped when these have ended.
+                if not task.drains:
+                    frames.append(self._session.payload(render_stop(arn), now))
             else:
                 self._starting[arn] = None
         frames += self._starts(self._next_starts(), now)
@@ -308,3 +310,8 @@ class Connection:
             for key in self._credentials.current(task)
             if not self._session.has_key(arn, key.access_key_id)
         ]
+
+
+def _ordered(task: Task) -> str:
+    """What the agent is to make of a task now: one that drains goes on until it has drained."""
+    return "RUNNING" if task.drains else task.desired_status

@@ -154,6 +154,7 @@ class AgentGateway:
             or new is None
             or new.stopped
             or old.desired_status != new.desired_status
+            or old.drains != new.drains
             or old.node_id != new.node_id
         ):
             connection.task_changed(notice.key)

@@ -60,6 +60,12 @@ class RegionNetworks:
         """The region's default VPC; ``None`` when it was deleted."""
         return next((vpc for vpc in self._state.vpcs.by("region", region) if vpc.is_default), None)
 
+    def vpc_exists(self, region: str, vpc_id: str) -> bool:
+        """Whether the region has that VPC, its default one made if need be.  Not inside a transaction."""
+        self.ensure(region)
+        vpc = self._state.vpcs.get(vpc_id)
+        return vpc is not None and vpc.region == region
+
     def subnet(self, region: str, subnet_id: str) -> VpcSubnet | None:
         """The subnet of that id in the region."""
         subnet = self._state.subnets.get(subnet_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from openecs.control.target_views import Hosts, TargetViews, load_balancers_of
+from openecs.control.target_verdicts import TargetVerdicts, load_balancers_of
 from openecs.model.service import Service
 from openecs.planning.target_verdict import TargetVerdict
 from openecs.state.state import State
@@ -24,7 +24,6 @@ class ServiceTargets:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._views = TargetViews(state)
         #: Service → task → verdict.
         self._known: dict[str, dict[str, TargetVerdict]] = {}
         #: Service → tasks whose verdicts are out of date.
@@ -40,9 +39,9 @@ class ServiceTargets:
             known = self._known[service.arn] = {}
             stale = {task.arn for task in self._state.tasks.by("service", service.arn)}
         if stale:
-            hosts = Hosts(self._views)
+            verdicts = TargetVerdicts(self._state)
             for arn in stale:
-                self._refresh(service, known, arn, hosts)
+                self._refresh(service, known, arn, verdicts)
         return known
 
     def forget(self, service_arn: str) -> None:
@@ -74,9 +73,9 @@ class ServiceTargets:
         self._stale.setdefault(task.service_arn, set()).add(task.arn)
         return (task.service_arn,)
 
-    def _refresh(self, service: Service, known: dict[str, TargetVerdict], arn: str, hosts: Hosts) -> None:
+    def _refresh(self, service: Service, known: dict[str, TargetVerdict], arn: str, verdicts: TargetVerdicts) -> None:
         task = self._state.tasks.get(arn)
         if task is None or task.stopped or not self._state.targets.by("task", arn):
             known.pop(arn, None)
             return
-        known[arn] = self._views.verdict(task, load_balancers_of(service.deployments, task), hosts)
+        known[arn] = verdicts.of(task, load_balancers_of(service.deployments, task))

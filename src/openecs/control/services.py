@@ -93,7 +93,7 @@ class ServiceController:
         loop.watch(store, "node", self._zones.place_changed)
         loop.watch(store, "target", self._targets.target_changed)
         loop.watch(store, "target_health", self._targets.health_changed)
-        for table in ("target_group", "load_balancer", "listener", "listener_rule", "interface"):
+        for table in ("target_group", "listener", "listener_rule", "interface", "balancer_host"):
             loop.watch(store, table, self._targets.surroundings_changed)
         return loop
 

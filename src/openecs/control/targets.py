@@ -3,7 +3,7 @@
 A task is registered when it is RUNNING, and from that commit on it ``drains``: when it is to
 stop, its agent hears nothing of it until its targets have drained.  Where a task's container
 instance is gone, or the task has ended by itself, there is nothing left to drain and its targets
-are forgotten at once.
+are forgotten at once.  Others are forgotten by ``control.draining_targets`` when they have drained.
 
 Level-triggered: a key is a service, and which of its tasks to look at is only a hint that the
 resync makes good.  Whether a target is healthy is nobody's business here, except that the first
@@ -18,17 +18,17 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from openecs.clock import Clock
-from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.loop import Done, Loop, Result
 from openecs.control.service_speech import say
 from openecs.control.target_departure import begin_draining, deregistered, forget
-from openecs.control.target_views import Hosts, TargetViews, load_balancers_of
+from openecs.control.target_lookup import TargetLookup
+from openecs.control.target_verdicts import TargetVerdicts, load_balancers_of
 from openecs.control.task_targets import Unreachable, wanted_targets
 from openecs.ids import Ids
 from openecs.model.service import Service
 from openecs.model.target_group import Target
 from openecs.model.task import STATUS_ORDER, Task
 from openecs.planning import service_events
-from openecs.planning.target_draining import drained, drains_until
 from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.state.store import Notice, Transaction
@@ -43,7 +43,6 @@ class TargetController:
         self._state = state
         self._clock = clock
         self._ids = ids
-        self._views = TargetViews(state)
         #: Service → its tasks to look at.
         self._tasks: dict[str, dict[str, None]] = {}
 
@@ -61,7 +60,6 @@ class TargetController:
         loop.watch(store, "target", lambda notice: self._look_at((notice.new or notice.old).task_arn))
         loop.watch(store, "target_health", self._health_changed)
         loop.watch(store, "target_group", self._group_changed)
-        loop.watch(store, "interface", self._interface_changed)
         loop.watch(store, "discovery_instance", lambda notice: self._look_at((notice.new or notice.old).task_arn))
         return loop
 
@@ -72,15 +70,11 @@ class TargetController:
         if service is None:
             return Done()
         try:
-            wake_at = _Turn(self._state, self._views, service, self._clock.now()).run(looked_at, self._ids)
+            _Turn(self._state, service, self._clock.now()).run(looked_at, self._ids)
         except BaseException:
             self._tasks.setdefault(key, {}).update(looked_at)
             raise
-        if wake_at is None:
-            return Done()
-        for arn in looked_at:
-            self._tasks.setdefault(key, {})[arn] = None
-        return After(max(wake_at - self._clock.now(), 0.001))
+        return Done()
 
     def _look_at(self, task_arn: str | None) -> Iterable[str]:
         task = self._state.tasks.get(task_arn or "")
@@ -117,18 +111,6 @@ class TargetController:
             for key in self._look_at(target.task_arn)
         ]
 
-    def _interface_changed(self, notice: Notice) -> Iterable[str]:
-        """A load balancer got or lost a host: draining may end with it."""
-        old, new = notice.old, notice.new
-        if (new or old).owner_arn is None or (old is not None and new is not None and old.node_id == new.node_id):
-            return ()
-        return [
-            key
-            for target in self._state.targets
-            if target.draining_since is not None
-            for key in self._look_at(target.task_arn)
-        ]
-
     def _all(self) -> Iterable[str]:
         keys: dict[str, None] = {}
         for target in self._state.targets:
@@ -144,20 +126,19 @@ class TargetController:
 class _Turn:
     """One look at tasks of one service: one transaction."""
 
-    def __init__(self, state: State, views: TargetViews, service: Service, now: float) -> None:
+    def __init__(self, state: State, service: Service, now: float) -> None:
         self._state = state
-        self._views = views
         self._service = service
         self._now = now
-        self._hosts = Hosts(views)
+        self._lookup = TargetLookup(state)
+        self._verdicts = TargetVerdicts(state)
         #: Target group → how many of the tasks came, and how many went without draining.
         self._came: Counter[str] = Counter()
         self._went: Counter[str] = Counter()
         self._said: list[str] = []
-        self._wake_at: float | None = None
 
-    def run(self, task_arns: Iterable[str], ids: Ids) -> float | None:
-        """Write what follows; returns when to look at the same tasks again."""
+    def run(self, task_arns: Iterable[str], ids: Ids) -> None:
+        """Write what follows."""
         leaving: list[Task] = []
         with self._state.transaction() as tx:
             for arn in task_arns:
@@ -172,9 +153,8 @@ class _Turn:
             texts += deregistered(self._service, self._went)
             texts += begin_draining(self._state, tx, self._service, leaving, self._now)
             for task in leaving:
-                self._leave(tx, task)
+                self._release(tx, task)
             say(self._state, tx, self._service.arn, [*texts, *self._said], now=self._now, ids=ids)
-        return self._wake_at
 
     # -- on its way in --------------------------------------------------------------------
 
@@ -193,8 +173,9 @@ class _Turn:
         mine = self._state.targets.by("task", task.arn)
         for target in mine:
             # Its container was started again and has another port.
-            if target.key not in wanted:
-                self._drain(tx, target)
+            if target.key not in wanted and target.draining_since is None:
+                tx.put(msgspec.structs.replace(target, draining_since=self._now))
+                self._went[target.target_group_arn] += 1
         changes: dict[str, object] = {}
         if mine and not task.drains:
             changes["drains"] = True
@@ -215,34 +196,14 @@ class _Turn:
             tx.delete(health)
         tx.put(target)
         self._came[target.target_group_arn] += 1
-        for balancer in self._views.balancers(target.target_group_arn):
-            if balancer.state == "provisioning" or balancer.state == "failed":
-                said = service_events.balancer_not_active(self._service.name, balancer.arn, balancer.reason)
-                self._said.append(said)
+        balancer = self._lookup.load_balancer(target.target_group_arn)
+        if balancer is not None and balancer.state in ("provisioning", "failed"):
+            self._said.append(service_events.balancer_not_active(self._service.name, balancer.arn, balancer.reason))
 
     def _is_healthy(self, task: Task, load_balancers: tuple[ecs.LoadBalancer, ...]) -> bool:
-        return self._views.verdict(task, load_balancers, self._hosts).health == "HEALTHY"
+        return self._verdicts.of(task, load_balancers).health == "HEALTHY"
 
     # -- on its way out -------------------------------------------------------------------
-
-    def _leave(self, tx: Transaction, task: Task) -> None:
-        """A task that is to stop: forget what has drained, and release the task with the last of it."""
-        for target in self._state.targets.by("task", task.arn):
-            self._drain(tx, target)
-        self._release(tx, task)
-
-    def _drain(self, tx: Transaction, target: Target) -> None:
-        if target.draining_since is None:
-            target = msgspec.structs.replace(target, draining_since=self._now)
-            tx.put(target)
-            self._went[target.target_group_arn] += 1
-        group = self._state.target_groups.get(target.target_group_arn)
-        hosts = self._hosts.of(target.target_group_arn)
-        if drained(target, group, self._views.views(target), hosts, self._now):
-            forget(self._state, tx, target)
-            return
-        until = drains_until(target, group)
-        self._wake_at = until if self._wake_at is None else min(self._wake_at, until)
 
     def _end(self, tx: Transaction, task_arn: str, task: Task | None) -> None:
         """A task that has ended has nothing in flight."""

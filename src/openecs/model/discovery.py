@@ -87,10 +87,10 @@ class DiscoveryOperation(Record, frozen=True, kw_only=True):
 
     id: str
     region: str
-    type: str
+    type: sd.OperationType
     created_at: float
     updated_at: float
-    targets: dict[str, str]
+    targets: dict[sd.OperationTargetType, str]
     status: Literal["SUBMITTED", "PENDING", "SUCCESS", "FAIL"] = "SUCCESS"
     error_code: str | None = None
     error_message: str | None = None

@@ -29,9 +29,6 @@ class TargetCondition(NamedTuple):
 NOT_IN_USE = TargetCondition(
     "unused", "Target.NotInUse", "Target group is not configured to receive traffic from the load balancer"
 )
-ZONE_NOT_ENABLED = TargetCondition(
-    "unused", "Target.NotInUse", "Target is in an Availability Zone that is not enabled for the load balancer"
-)
 NOT_REGISTERED = TargetCondition("unused", "Target.NotRegistered", "Target is not registered to the target group")
 INVALID_STATE = TargetCondition("unused", "Target.InvalidState", "Target is in the stopped state")
 DRAINING = TargetCondition("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")

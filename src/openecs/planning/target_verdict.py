@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from openecs.model.target_group import HealthCheck, HostView, Target
+from openecs.model.target_group import HealthCheck, Target
+from openecs.planning.target_state import TargetCondition
 
 _NO_DESCRIPTION = "Health checks failed"
 
@@ -44,11 +45,10 @@ NOT_REGISTERED = TargetVerdict("UNKNOWN")
 
 
 class SeenTarget(NamedTuple):
-    """A task as a target of one target group, and what the load balancer's hosts see of it."""
+    """A task as a target of one target group."""
 
     target: Target
-    #: What the hosts say together; ``None`` while none has said anything.
-    view: HostView | None
+    condition: TargetCondition
     #: When it was healthy for the first time since it was registered.
     healthy_at: float | None
     health_check: HealthCheck
@@ -61,9 +61,7 @@ def judge(wanted: int, seen: Iterable[SeenTarget]) -> TargetVerdict:
     healthy = 0
     failed: list[tuple[float, TargetFailure]] = []
     for one in seen:
-        state = one.view.state if one.view is not None else "initial"
-        if one.target.draining_since is not None:
-            continue
+        state = one.condition.state
         if state == "healthy" or (state == "unavailable" and not one.health_check.enabled):
             healthy += 1
         elif state == "unhealthy":
@@ -82,5 +80,5 @@ def _spared_until(one: SeenTarget) -> float:
 
 def _failure(one: SeenTarget) -> TargetFailure:
     target = one.target
-    said = one.view.description if one.view is not None and one.view.description else _NO_DESCRIPTION
+    said = one.condition.description or _NO_DESCRIPTION
     return TargetFailure(target.target_group_arn, target.port, said, target.id if one.is_instance else None)

@@ -21,13 +21,14 @@ from openecs.api.ecs.task_sets import TaskSets
 from openecs.api.ecs.task_view import TaskViews
 from openecs.api.ecs.tasks import Tasks
 from openecs.api.logs.service import CloudWatchLogs
+from openecs.api.servicediscovery.service import CloudMap
 from openecs.api.sts.caller_identity import CallerIdentity
 from openecs.control.launch import Launcher
 from openecs.control.region_networks import RegionNetworks
 from openecs.logs.store import LogStore
 from openecs.state.state import State
 from openecs.wire.call import Handler, Handlers
-from openecs.wire.generated import ecs, logs, sts
+from openecs.wire.generated import ecs, logs, servicediscovery, sts
 from openecs.wire.pagination import Pagination
 from openecs.wire.served import ServedService
 
@@ -57,6 +58,9 @@ def api_services(
     return {
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
         "logs": ServedService(logs.SERVICE, CloudWatchLogs(log_store, pagination).handlers()),
+        "servicediscovery": ServedService(
+            servicediscovery.SERVICE, CloudMap(state, pagination, networks.vpc_exists).handlers()
+        ),
         "sts": ServedService(sts.SERVICE, CallerIdentity().handlers()),
     }
 

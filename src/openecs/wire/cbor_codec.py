@@ -109,9 +109,7 @@ def _structure(kind: inspect.StructType, known: dict[type, Plain]) -> Plain:
 
     # Registered before its members are compiled, for a shape may contain itself.
     known[kind.cls] = plain
-    members.extend(
-        (member.name, member.encode_name, _plain(member.type, known) or _itself) for member in kind.fields
-    )
+    members.extend((member.name, member.encode_name, _plain(member.type, known) or _itself) for member in kind.fields)
     return plain
 
 

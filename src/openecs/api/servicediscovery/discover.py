@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from openecs.api.servicediscovery import errors
 from openecs.api.servicediscovery.instances import shown_health
 from openecs.control import discovery
+from openecs.errors import AWSError
 from openecs.model.discovery import DiscoveryInstance, DiscoveryService, Namespace
 from openecs.shapes import servicediscovery as sd
 from openecs.state.state import State
@@ -65,8 +65,8 @@ class Discover:
             for service in self._state.discovery_services.by("namespace", namespace.id):
                 if service.name == request.service_name:
                     return namespace, service
-            raise errors.AWSError("ServiceNotFound", f"No service found with name [{request.service_name}]")
-        raise errors.AWSError("NamespaceNotFound", f"No namespace found with name [{request.namespace_name}]")
+            raise AWSError("ServiceNotFound", f"No service found with name [{request.service_name}]")
+        raise AWSError("NamespaceNotFound", f"No namespace found with name [{request.namespace_name}]")
 
 
 def of_health(

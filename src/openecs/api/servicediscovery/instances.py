@@ -5,6 +5,7 @@ from __future__ import annotations
 from openecs.api.servicediscovery import errors, instance_rules, records
 from openecs.api.servicediscovery.lookup import find_instance, find_service, namespace_of
 from openecs.control import discovery
+from openecs.errors import AWSError
 from openecs.model.discovery import DiscoveryInstance, DiscoveryService
 from openecs.shapes import servicediscovery as sd
 from openecs.state.state import State
@@ -28,7 +29,7 @@ class Instances:
             "RegisterInstance": self.register,
             "DeregisterInstance": self.deregister,
             "GetInstance": self.get,
-            "ListInstances": self.list,
+            "ListInstances": self.list_all,
             "GetInstancesHealthStatus": self.health,
             "UpdateInstanceCustomHealthStatus": self.update_health,
         }
@@ -46,7 +47,7 @@ class Instances:
         _check_id(service, request.instance_id)
         existing = self._state.discovery_instances.get(f"{service.id}|{request.instance_id}")
         if existing is None and self._state.discovery_instances.count("service", service.id) >= MAX_INSTANCES:
-            raise errors.AWSError("ResourceLimitExceeded", f"A service can have no more than {MAX_INSTANCES} instances")
+            raise AWSError("ResourceLimitExceeded", f"A service can have no more than {MAX_INSTANCES} instances")
         instance = DiscoveryInstance(
             service_id=service.id,
             instance_id=request.instance_id,
@@ -88,7 +89,7 @@ class Instances:
             ),
         )
 
-    def list(self, call: Call, request: sd.ListInstancesRequest) -> sd.ListInstancesResponse:
+    def list_all(self, call: Call, request: sd.ListInstancesRequest) -> sd.ListInstancesResponse:
         """All instances of a service."""
         service = find_service(self._state, call, request.service_id)
         page, token = self._pagination.paginate(

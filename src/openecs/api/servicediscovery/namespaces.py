@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,8 +23,8 @@ from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
 PAGE_SIZE = 100
-#: Whether a VPC of that id exists in the call's region.
-VpcExists = Callable[[Call, str], bool]
+#: Whether a region has a VPC of that id.
+VpcExists = Callable[[str, str], bool]
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 #: Zones that the resolver answers itself; a namespace in their place would hide them.
 _RESERVED = ("elb.openecs.internal", "compute.internal", "ec2.internal", "in-addr.arpa", "ip6.arpa")
@@ -53,7 +53,7 @@ class Namespaces:
             "CreatePrivateDnsNamespace": self.create_private_dns,
             "CreatePublicDnsNamespace": self.create_public_dns,
             "GetNamespace": self.get,
-            "ListNamespaces": self.list,
+            "ListNamespaces": self.list_all,
             "UpdateHttpNamespace": self.update,
             "UpdatePrivateDnsNamespace": self.update,
             "UpdatePublicDnsNamespace": self.update,
@@ -69,7 +69,7 @@ class Namespaces:
     ) -> sd.CreatePrivateDnsNamespaceResponse:
         """A namespace whose names the resolver answers to the tasks of one VPC."""
         _check_domain(request.name)
-        if not self._vpc_exists(call, request.vpc):
+        if not self._vpc_exists(call.region, request.vpc):
             raise errors.invalid_input(f"The VPC that you chose, {request.vpc}, does not exist in this region")
         ttl = request.properties.dns_properties.soa.ttl if request.properties else None
         operation = self._create(call, request, "DNS_PRIVATE", vpc_id=request.vpc, soa_ttl=ttl)
@@ -94,7 +94,7 @@ class Namespaces:
         )
         return sd.GetNamespaceResponse(namespace=shown)
 
-    def list(self, call: Call, request: sd.ListNamespacesRequest) -> sd.ListNamespacesResponse:
+    def list_all(self, call: Call, request: sd.ListNamespacesRequest) -> sd.ListNamespacesResponse:
         """All namespaces of the region that match."""
         found = filters.apply(self._state.namespaces.by("region", call.region), request.filters, _RULES)
         page, token = self._pagination.paginate(
@@ -221,7 +221,7 @@ def _check_domain(name: str) -> None:
             raise errors.invalid_input(f"The name {name} is reserved: it would hide names of {reserved}")
 
 
-def _members(call: Call, namespace: Namespace) -> dict[str, object]:
+def _members(call: Call, namespace: Namespace) -> dict[str, Any]:
     """What GetNamespace and ListNamespaces both show."""
     dns = None
     if namespace.type != "HTTP":

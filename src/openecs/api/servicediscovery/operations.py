@@ -28,7 +28,7 @@ class Operations:
 
     def handlers(self) -> Handlers:
         """Operation name → handler."""
-        return {"GetOperation": self.get, "ListOperations": self.list}
+        return {"GetOperation": self.get, "ListOperations": self.list_all}
 
     def get(self, call: Call, request: sd.GetOperationRequest) -> sd.GetOperationResponse:
         """One operation."""
@@ -49,7 +49,7 @@ class Operations:
             )
         )
 
-    def list(self, call: Call, request: sd.ListOperationsRequest) -> sd.ListOperationsResponse:
+    def list_all(self, call: Call, request: sd.ListOperationsRequest) -> sd.ListOperationsResponse:
         """The remembered operations of the region that match, oldest first."""
         found = filters.apply(self._state.discovery_operations.by("region", call.region), request.filters, _RULES)
         page, token = self._pagination.paginate(

@@ -27,20 +27,33 @@ def short_id(call: Call, length: int = 16) -> str:
     return text
 
 
-def note_operation(state: State, tx: Transaction, call: Call, kind: sd.OperationType, **targets: str) -> str:
+def note_operation(
+    state: State,
+    tx: Transaction,
+    call: Call,
+    kind: sd.OperationType,
+    *,
+    namespace: str | None = None,
+    service: str | None = None,
+    instance: str | None = None,
+) -> str:
     """Write the record that GetOperation shows of this call, which is done already; its id."""
+    targets: dict[sd.OperationTargetType, str | None] = {
+        "NAMESPACE": namespace,
+        "SERVICE": service,
+        "INSTANCE": instance,
+    }
     operation = DiscoveryOperation(
         id=f"{short_id(call, 24)}-{short_id(call, 8)}",
         region=call.region,
         type=kind,
         created_at=call.now,
         updated_at=call.now,
-        targets={name.upper(): identifier for name, identifier in targets.items()},
+        targets={name: identifier for name, identifier in targets.items() if identifier is not None},
     )
     tx.put(operation)
     if state.discovery_operations.count("region", call.region) > REMEMBERED:
-        oldest = state.discovery_operations.by("region", call.region)[:-REMEMBERED]
-        for forgotten in oldest:
+        for forgotten in state.discovery_operations.by("region", call.region)[:-REMEMBERED]:
             tx.delete(forgotten)
     return operation.id
 

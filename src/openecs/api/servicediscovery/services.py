@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from openecs.api.servicediscovery import errors, filters, records, service_rules
@@ -32,7 +34,7 @@ class DiscoveryServices:
         return {
             "CreateService": self.create,
             "GetService": self.get,
-            "ListServices": self.list,
+            "ListServices": self.list_all,
             "UpdateService": self.update,
             "DeleteService": self.delete,
         }
@@ -74,7 +76,7 @@ class DiscoveryServices:
         """One service."""
         return sd.GetServiceResponse(service=self._shown(call, find_service(self._state, call, request.id)))
 
-    def list(self, call: Call, request: sd.ListServicesRequest) -> sd.ListServicesResponse:
+    def list_all(self, call: Call, request: sd.ListServicesRequest) -> sd.ListServicesResponse:
         """All services of the region that match."""
         wanted = tuple(_by_id(call, one) for one in request.filters or ())
         found = filters.apply(self._state.discovery_services.by("region", call.region), wanted, _RULES)
@@ -100,7 +102,7 @@ class DiscoveryServices:
             raise errors.invalid_input(f"Services of the HTTP namespace {namespace.id} cannot be updated")
         if change.health_check_config is not None:
             raise errors.not_supported("HealthCheckConfig")
-        changes: dict[str, object] = {"dns_config": None, "type": "HTTP"}
+        changes: dict[str, Any] = {"dns_config": None, "type": "HTTP"}
         if change.dns_config is not None:
             changes = {"dns_config": _new_records(service, change.dns_config)}
         if change.description is not None:
@@ -129,7 +131,7 @@ class DiscoveryServices:
                 return other
         return None
 
-    def _members(self, call: Call, service: DiscoveryService) -> dict[str, object]:
+    def _members(self, call: Call, service: DiscoveryService) -> dict[str, Any]:
         return {
             "id": service.id,
             "arn": service.arn,

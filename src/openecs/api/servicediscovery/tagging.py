@@ -22,7 +22,7 @@ class Tagging:
 
     def handlers(self) -> Handlers:
         """Operation name → handler."""
-        return {"TagResource": self.tag, "UntagResource": self.untag, "ListTagsForResource": self.list}
+        return {"TagResource": self.tag, "UntagResource": self.untag, "ListTagsForResource": self.list_all}
 
     def tag(self, call: Call, request: sd.TagResourceRequest) -> sd.TagResourceResponse:
         """Add tags or change their values."""
@@ -44,7 +44,7 @@ class Tagging:
         self._put(arn, {key: value for key, value in self._tags(arn).items() if key not in request.tag_keys})
         return sd.UntagResourceResponse()
 
-    def list(self, call: Call, request: sd.ListTagsForResourceRequest) -> sd.ListTagsForResourceResponse:
+    def list_all(self, call: Call, request: sd.ListTagsForResourceRequest) -> sd.ListTagsForResourceResponse:
         """The tags of one resource."""
         tags = self._tags(self._existing(call, request.resource_arn))
         return sd.ListTagsForResourceResponse(tags=tuple(sd.Tag(key=k, value=v) for k, v in tags.items()))
