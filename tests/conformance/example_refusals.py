@@ -47,7 +47,7 @@ def _nothing(world: World) -> None:
 REFUSED: dict[str, tuple[Callable[[World], None], str, str]] = {
     "ecs/create-capacity-provider#1": (_nothing, CLIENT, "managedScaling.status ENABLED"),
     "ecs/create-cluster#1": (_nothing, CLIENT, "containerInsights"),
-    "ecs/create-service#4": (_a_cluster("MyCluster"), CLIENT, "loadBalancers"),
+    "ecs/create-service#4": (_a_cluster("MyCluster"), CLIENT, "loadBalancerName"),
     "ecs/create-service#5": (_a_cluster("mycluster"), CLIENT, "volumeConfigurations"),
     "ecs/execute-command#1": (_a_task, NO_OPERATION, "ExecuteCommand"),
     "ecs/list-services-by-namespace#1": (_nothing, "NamespaceNotFoundException", "service-connect"),

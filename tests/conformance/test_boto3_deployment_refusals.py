@@ -185,7 +185,7 @@ def test_at_most_five_task_sets(ecs: Any, external: Any) -> None:
         ({"scale": {"value": 100.5, "unit": "PERCENT"}}, INVALID, "scale"),
         ({"scale": {"value": -1, "unit": "PERCENT"}}, INVALID, "scale"),
         ({"launchType": "FARGATE"}, INVALID, "FARGATE"),
-        ({"loadBalancers": [{"targetGroupArn": "a", "containerName": "main"}]}, "ClientException", "loadBalancers"),
+        ({"loadBalancers": [{"targetGroupArn": "a", "containerName": "main"}]}, INVALID, "Container port"),
         ({"serviceRegistries": [{"registryArn": "a"}]}, "ClientException", "serviceRegistries"),
         ({"capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}]}, INVALID, "associated"),
         ({"clientToken": "t" * 37}, INVALID, "client token"),

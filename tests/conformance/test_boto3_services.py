@@ -272,7 +272,11 @@ def test_a_fargate_service_shows_its_network(ecs: Any, fake: Any, name: str) -> 
         ({"launchType": "FARGATE"}, "InvalidParameterException", "FARGATE"),
         ({"deploymentController": {"type": "CODE_DEPLOY"}}, "ClientException", "CODE_DEPLOY"),
         ({"capacityProviderStrategy": [{"capacityProvider": "FARGATE"}]}, "InvalidParameterException", "associated"),
-        ({"loadBalancers": [{"targetGroupArn": "a", "containerName": "main"}]}, "ClientException", "loadBalancers"),
+        (
+            {"loadBalancers": [{"targetGroupArn": "a", "containerName": "main", "containerPort": 80}]},
+            "InvalidParameterException",
+            "The target group with targetGroupArn a does not exist.",
+        ),
         ({"serviceConnectConfiguration": {"enabled": True}}, "ClientException", "serviceConnectConfiguration"),
         ({"enableExecuteCommand": True}, "ClientException", "enableExecuteCommand"),
         (

@@ -128,7 +128,8 @@ class World:
         if task.stopped or task.node_id is None:
             return None
         if task.desired_status == "STOPPED":
-            return msgspec.structs.replace(task, last_status="STOPPED", stopped_at=now)
+            # Its agent hears nothing while it drains.
+            return None if task.drains else msgspec.structs.replace(task, last_status="STOPPED", stopped_at=now)
         revision = int(task.task_definition_arn.rsplit(":", 1)[1])
         if revision in self.broken:
             return msgspec.structs.replace(

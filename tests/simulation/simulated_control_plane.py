@@ -124,6 +124,7 @@ class ControlPlane:
     def run(self) -> None:
         """Start what runs beside the listener."""
         self.journal.start(self.state.store.journal_reached, self._journal_failed)
+        self.networks.ensure_all(REGION)
         time = asyncio.get_running_loop().time
         self.loops = (
             self.services.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),

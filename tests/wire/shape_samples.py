@@ -105,9 +105,11 @@ def _value(kind: inspect.Type, rng: random.Random, depth: int, *, full: bool = F
         data: dict[str, Any] = {}
         count = rng.randint(max(kind.min_length or 0, int(full)), 3)
         while len(data) < count:
-            # Few texts may fit the key's constraints, so a key that is taken gets a number.
             key = _value(kind.key_type, rng, depth)
-            data[f"{key}{len(data)}" if key in data else key] = _value(kind.value_type, rng, depth + 1, full=full)
+            if key in data and not isinstance(kind.key_type, inspect.LiteralType):
+                # Few texts may fit the key's constraints, so a key that is taken gets a number.
+                key = f"{key}{len(data)}"
+            data[key] = _value(kind.value_type, rng, depth + 1, full=full)
         return data
     if isinstance(kind, inspect.LiteralType):
         return rng.choice(kind.values)

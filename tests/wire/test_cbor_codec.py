@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
+import contextlib
+import datetime as dt
 import math
 from typing import Any
 
@@ -30,7 +31,7 @@ values = st.recursive(
 
 @given(values, st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_what_a_cbor_library_writes_is_read(value: Any, canonical: bool) -> None:  # noqa: FBT001 -- a drawn value
+def test_what_a_cbor_library_writes_is_read(value: Any, canonical: bool) -> None:
     assert read_cbor(cbor2.dumps(value, canonical=canonical)) == value
 
 
@@ -71,10 +72,8 @@ def test_bytes_that_are_refused(body: str) -> None:
 @given(st.binary(max_size=40))
 @settings(max_examples=500, deadline=None)
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    try:
+    with contextlib.suppress(CborError):
         read_cbor(body)
-    except CborError as error:
-        assert str(error)
 
 
 @given(st.sampled_from(sorted(OPERATIONS)), values)
@@ -82,11 +81,10 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 def test_any_value_is_decoded_or_refused(name: str, value: Any) -> None:
     operation = OPERATIONS[name]
     try:
-        read = CODEC.decode(operation, cbor2.dumps(value))
+        read: Any = CODEC.decode(operation, cbor2.dumps(value))
     except AWSError as error:
-        assert error.status == 400
-    else:
-        assert operation.input is None or type(read) is operation.input
+        read = error
+    assert read.status == 400 if isinstance(read, AWSError) else type(read) in (operation.input, type(None))
 
 
 def test_constraints_are_refused_in_the_words_of_the_json_protocol() -> None:
@@ -100,7 +98,7 @@ def test_constraints_are_refused_in_the_words_of_the_json_protocol() -> None:
 def test_timestamps_are_tagged() -> None:
     namespace = shapes.Namespace(id="ns-1", create_date=1_700_000_000.5)
     body = CODEC.encode(OPERATIONS["GetNamespace"], shapes.GetNamespaceResponse(namespace=namespace), "the-id")
-    when = datetime.datetime.fromtimestamp(1_700_000_000.5, datetime.UTC)
+    when = dt.datetime.fromtimestamp(1_700_000_000.5, dt.UTC)
     assert cbor2.loads(body) == {"Namespace": {"Id": "ns-1", "CreateDate": when}}
 
 

@@ -16,7 +16,7 @@ from openecs.wire.generated import ec2
 
 OPERATIONS = ec2.SERVICE.operations
 CODEC = Ec2Codec(ec2.SERVICE.xml_namespace or "", ec2.SERVICE.names)
-HEAD = 'xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"'
+HEAD = 'xmlns="http://ec2.amazonaws.com/doc/2016-11-15"'
 
 
 def decode(operation: str, form: str) -> object:
@@ -68,7 +68,7 @@ def test_an_operation_without_output_answers_true() -> None:
         ("DescribeVpcs", "DryRun=maybe", "InvalidParameterValue", "Value (maybe) for parameter DryRun is invalid."),
         ("DescribeVpcs", "MaxResults=x", "InvalidParameterValue", "Value (x) for parameter MaxResults is invalid."),
         ("DescribeVpcs", "MaxResults=1", "InvalidParameterValue", "Value ( 1 ) for parameter maxResults is invalid."),
-        ("CreateVpc", "InstanceTenancy=a", "InvalidParameterValue", "Valid values: default, dedicated, host."),
+        ("CreateVpc", "InstanceTenancy=a", "InvalidParameterValue", "Valid values: dedicated, default, host."),
         ("CreateRoute", "RouteTableId=rtb-1&VpcPeeringConnectionId.a=1", "UnknownParameter", "PeeringConnectionId.a"),
         ("DescribeVpcs", "a." * 50 + "b=1", "MalformedInput", "nested too deeply"),
     ],
@@ -96,17 +96,14 @@ def test_parameters_that_do_not_fit(operation: str, form: str, code: str, words:
 def test_any_form_is_read_or_refused(name: str, form: dict[str, str]) -> None:
     operation = OPERATIONS[name]
     try:
-        read = CODEC.decode(operation, urlencode(form).encode())
+        read: object = CODEC.decode(operation, urlencode(form).encode())
     except AWSError as error:
-        assert error.status == 400
-        assert error.code in (
-            "InvalidParameterValue",
-            "MissingParameter",
-            "UnknownParameter",
-            "MalformedInput",
-        )
+        read = error
+    if isinstance(read, AWSError):
+        assert read.status == 400
+        assert read.code in ("InvalidParameterValue", "MissingParameter", "UnknownParameter", "MalformedInput")
     else:
-        assert operation.input is None or type(read) is operation.input
+        assert type(read) in (operation.input, type(None))
 
 
 @given(st.text(max_size=40))

@@ -19,7 +19,7 @@ from openecs.wire.json_codec import JsonCodec
 
 ECS = SERVICES["ecs"].operations
 LOGS = SERVICES["logs"].operations
-JSON_OPERATIONS = [operation for operation in OPERATIONS if operation.service != "sts"]
+JSON_OPERATIONS = [op for op in OPERATIONS if "json" in SERVICES[op.service].protocols]
 
 seeds = st.integers(0, 2**32)
 

@@ -213,12 +213,13 @@ class Connection:
             self._wake.set()
 
     def _should_run(self, task_arn: str) -> bool:
-        return self._running_here(task_arn) is not None
+        task = self._state.tasks.get(task_arn)
+        return task is not None and task.node_id == self.node_id and _ordered(task) == "RUNNING"
 
     def _running_here(self, task_arn: str) -> Task | None:
         """The task, if this node should run it."""
         task = self._state.tasks.get(task_arn)
-        return task if task and task.node_id == self.node_id and _ordered(task) == "RUNNING" else None
+        return task if task and task.node_id == self.node_id and task.desired_status == "RUNNING" else None
 
     def _news(self, now: float) -> list[str]:
         """Frames of the host's documents, then for the changed tasks, which may need these, then for changed keys."""

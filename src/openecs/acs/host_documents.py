@@ -33,6 +33,10 @@ class PeerDocument(Document, frozen=True, kw_only=True):
     address: str
     #: How packets for its interfaces get there.
     overlay: Literal["vxlan", "direct"] = "vxlan"
+    #: VXLAN network of the installation.
+    vni: int = 0
+    #: Address of its own with which the host speaks to interfaces of other hosts.
+    tunnel: str = ""
 
 
 class VpcDocument(Document, frozen=True, kw_only=True):
@@ -147,6 +151,8 @@ class NameDocument(Document, frozen=True, kw_only=True):
     aaaa: tuple[str, ...] = ()
     srv: tuple[ServiceTarget, ...] = ()
     cname: str | None = None
+    #: Other names of this installation whose A records are this one's too, lower case, no final dot.
+    aliases: tuple[str, ...] = ()
     #: ``multivalue``: up to eight of them, in changing order; ``weighted``: one at random.
     routing: Literal["multivalue", "weighted"] = "multivalue"
 
@@ -291,6 +297,7 @@ class HostReport(Document, frozen=True, kw_only=True):
     """Kind ``host``, key: empty.  What the host is able to do."""
 
     address: str
+    overlay: Literal["vxlan", "direct"] = "vxlan"
     #: Why it has no awsvpc interfaces, or runs no load balancers; empty when it does.
     network_problem: str = ""
     balancer_problem: str = ""

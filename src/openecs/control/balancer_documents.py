@@ -299,4 +299,3 @@ def _health_check(check: HealthCheck) -> HealthCheckDocument:
         unhealthy_threshold=check.unhealthy_threshold,
         matcher=check.matcher or "",
     )
-

@@ -5,11 +5,11 @@ from __future__ import annotations
 from openecs.acs.host_board import HostBoard
 from openecs.acs.host_documents import BalancerReport, Document, TargetsReport, TargetView
 from openecs.clock import Clock
+from openecs.control.target_lookup import TargetLookup
 from openecs.model.load_balancer import BalancerHost
 from openecs.model.record import changed
 from openecs.model.target_group import HostView, Target, TargetHealth
 from openecs.planning.target_state import condition
-from openecs.control.target_lookup import TargetLookup
 from openecs.state.state import State
 from openecs.state.store import Transaction
 

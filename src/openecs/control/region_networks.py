@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from openecs.ids import Ids
 from openecs.model.network import RegionNetwork, derived_id, public_pool, region_network
 from openecs.model.vpc import RegionSetup, Vpc, VpcSubnet
 from openecs.planning.new_vpc import DEFAULT_GROUP, default_network
@@ -41,19 +42,20 @@ class RegionNetworks:
         for region in dict.fromkeys((home, *(cluster.region for cluster in self._state.clusters))):
             self.ensure(region)
 
-    def make(self, tx: Transaction, region: str) -> Vpc:
-        """Write a region's default network, with the ids that it has in every installation."""
-        plan = self.plan(region)
-        records = default_network(
-            plan,
-            region=region,
-            owner=self._account,
-            make_id=lambda prefix, what: derived_id(self._account, region, prefix, what),
-        )
-        for record in records:
+    def make(self, tx: Transaction, region: str, ids: Ids | None = None) -> Vpc:
+        """Write a default network: with ``ids`` a new one, otherwise that with the region's derived ids."""
+
+        def make_id(prefix: str, what: str) -> str:
+            if ids is None:
+                return derived_id(self._account, region, prefix, what)
+            return f"{prefix}-0{ids.hex32()[:16]}"
+
+        plan = region_network(self._account, region, str(self.range), make_id)
+        for record in default_network(plan, region=region, owner=self._account, make_id=make_id):
             tx.put(record)
         tx.put(RegionSetup(region=region, default_vpc_id=plan.vpc_id))
-        vpc: Vpc = records[0]
+        vpc = self._state.vpcs.get(plan.vpc_id)
+        assert vpc is not None  # noqa: S101 -- just written
         return vpc
 
     def default_vpc(self, region: str) -> Vpc | None:

@@ -91,9 +91,7 @@ class TargetLookup:
         if group is None:
             return 0.0
         known = balancer_attributes.of_target_group(group.protocol)
-        return float(
-            balancer_attributes.effective(known, group.attributes)["deregistration_delay.timeout_seconds"]
-        )
+        return float(balancer_attributes.effective(known, group.attributes)["deregistration_delay.timeout_seconds"])
 
 
 def within(address: str, cidr: str) -> bool:

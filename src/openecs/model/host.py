@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from openecs.model.record import Record
 
 
@@ -11,6 +13,10 @@ class Host(Record, frozen=True, kw_only=True):
     node_id: str
     #: The address at which the other hosts reach it.
     address: str = ""
+    #: How packets for its interfaces get there: ``vxlan`` or ``direct``.
+    overlay: Literal["vxlan", "direct"] = "vxlan"
+    #: Its number among the hosts, from 1; its tunnel address follows from it.  0 while it has no address.
+    number: int = 0
     #: Why it cannot run awsvpc interfaces; empty when it can.
     network_problem: str = ""
     #: Why it cannot run load balancers; empty when it can.

@@ -15,6 +15,8 @@ class BalancerZone(Record, frozen=True, kw_only=True):
     availability_zone: str
     interface_id: str
     allocation_id: str | None = None
+    #: Whether the user chose its private address.
+    chosen_address: bool = False
 
 
 class LoadBalancer(Record, frozen=True, kw_only=True):

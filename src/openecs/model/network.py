@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Callable
 
 from openecs.model.record import Record
 
@@ -52,12 +53,18 @@ def derived_id(account: str, region: str, prefix: str, what: str) -> str:
     return f"{prefix}-0{digest[:16]}"
 
 
-def region_network(account: str, region: str, cidr: str = DEFAULT_RANGE) -> RegionNetwork:
-    """The default network of a region in an installation with that address range."""
+def region_network(
+    account: str, region: str, cidr: str = DEFAULT_RANGE, make_id: Callable[[str, str], str] | None = None
+) -> RegionNetwork:
+    """The default network of a region in an installation with that address range.
 
-    def make_id(prefix: str, what: str) -> str:
+    Its ids are derived ones unless ``make_id`` gives others, by prefix and name of the part.
+    """
+
+    def derived(prefix: str, what: str) -> str:
         return derived_id(account, region, prefix, what)
 
+    make_id = make_id or derived
     blocks = list(ipaddress.IPv4Network(cidr).subnets(prefixlen_diff=2))
     subnets = tuple(
         Subnet(id=make_id("subnet", zone), availability_zone=region + zone, cidr=str(block))

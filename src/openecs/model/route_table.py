@@ -33,6 +33,7 @@ class RouteTable(Record, frozen=True, kw_only=True):
     vpc_id: str
     routes: tuple[Route, ...] = ()
     associations: tuple[RouteTableAssociation, ...] = ()
+    client_token: str | None = None
 
     @property
     def key(self) -> str:

@@ -177,9 +177,7 @@ _HTTP_GROUP = (
         "round_robin",
         one_of("round_robin", "least_outstanding_requests", "weighted_random"),
     ),
-    Attribute(
-        "load_balancing.algorithm.anomaly_mitigation", "off", only("off", "there is no detection of anomalies")
-    ),
+    Attribute("load_balancing.algorithm.anomaly_mitigation", "off", only("off", "there is no detection of anomalies")),
 )
 _STREAM_GROUP = (
     *_EVERY_GROUP,

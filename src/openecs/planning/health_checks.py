@@ -48,7 +48,9 @@ def is_http(protocol: str) -> bool:
 def check_health_check(check: HealthCheck, protocol: str, version: str | None) -> None:
     """Raise ``HealthCheckError`` for settings that AWS refuses."""
     if not check.enabled:
-        raise HealthCheckError("Health check enabled must be true for target groups with target type 'instance' or 'ip'")
+        raise HealthCheckError(
+            "Health check enabled must be true for target groups with target type 'instance' or 'ip'"
+        )
     if check.timeout >= check.interval and is_http(protocol):
         raise HealthCheckError(
             f"Health check timeout '{check.timeout}' must be smaller than the interval '{check.interval}'"
@@ -57,9 +59,7 @@ def check_health_check(check: HealthCheck, protocol: str, version: str | None) -
         raise HealthCheckError(
             f"Health check timeout '{check.timeout}' must be smaller than or equal to the interval '{check.interval}'"
         )
-    if check.port != "traffic-port" and not (
-        re.fullmatch(r"[0-9]{1,5}", check.port) and 1 <= int(check.port) <= 65535
-    ):
+    if check.port != "traffic-port" and not (re.fullmatch(r"[0-9]{1,5}", check.port) and 1 <= int(check.port) <= 65535):
         raise HealthCheckError(f"Health check port '{check.port}' must be in range [1, 65535] or 'traffic-port'")
     if check.protocol == "TCP":
         return

@@ -44,17 +44,23 @@ def companions(
 
     With ``gateway_id`` the main route table leads to that internet gateway.
     """
-    shared = {"region": vpc.region, "owner": vpc.owner}
+    region, owner = vpc.region, vpc.owner
     group = SecurityGroup(
-        id=group_id, vpc_id=vpc.id, name=DEFAULT_GROUP, description=DEFAULT_GROUP_DESCRIPTION, **shared
+        id=group_id,
+        region=region,
+        owner=owner,
+        vpc_id=vpc.id,
+        name=DEFAULT_GROUP,
+        description=DEFAULT_GROUP_DESCRIPTION,
     )
     among = SecurityGroupRule(
         id=make_id("sgr", "default ingress"),
+        region=region,
+        owner=owner,
         group_id=group.id,
         is_egress=False,
         protocol="-1",
         referenced_group_id=group.id,
-        **shared,
     )
     out = everything_out(make_id("sgr", "default egress"), group)
     routes = [Route(destination=vpc.cidr, target="local", origin="CreateRouteTable")]
@@ -62,13 +68,19 @@ def companions(
         routes.append(Route(destination=EVERYWHERE, target=gateway_id))
     table = RouteTable(
         id=make_id("rtb", "main"),
+        region=region,
+        owner=owner,
         vpc_id=vpc.id,
         routes=tuple(routes),
         associations=(RouteTableAssociation(id=make_id("rtbassoc", "main"), main=True),),
-        **shared,
     )
     acl = NetworkAcl(
-        id=make_id("acl", "default"), vpc_id=vpc.id, is_default=True, entries=allow_all() + deny_rest(), **shared
+        id=make_id("acl", "default"),
+        region=region,
+        owner=owner,
+        vpc_id=vpc.id,
+        is_default=True,
+        entries=allow_all() + deny_rest(),
     )
     return [group, among, out, table], acl
 

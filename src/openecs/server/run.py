@@ -30,6 +30,7 @@ from openecs.control.reaper import Reaper
 from openecs.control.region_networks import RegionNetworks
 from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
+from openecs.control.targets import TargetController
 from openecs.control.task_credentials import TaskCredentials
 from openecs.iam import policy
 from openecs.iam.keyring import KeyRing
@@ -145,6 +146,7 @@ class _Parts:
         self.services = ServiceController(
             self.state, self.launcher, clock, self.ids, lost_after=config.replace_lost_after or None
         )
+        self.targets = TargetController(self.state, clock, self.ids)
         self.provisioning = Provisioning(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
         self.returned_instances = ReturnedInstances(self.state)
@@ -228,6 +230,7 @@ class _Parts:
             self._service_loop,
             self._provisioning_loop,
             self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+            self.targets.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.returned_instances.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
         ):
             group.create_task(loop.run())

@@ -95,7 +95,7 @@ class _Reader:
         size = self._number(info)
         if size is not None:
             return self._take(size)
-        parts = []
+        parts: list[bytes] = []
         while True:
             (initial,) = self._take(1)
             if initial == 0xFF:

@@ -159,7 +159,6 @@ def test_counts_come_from_the_tasks_of_each_set(api: Api):
         ("ClientException", {"taskDefinition": "nothing:1"}, "TaskDefinition not found."),
         ("InvalidParameterException", {"scale": {"value": 101}}, "between 0 and 100"),
         ("InvalidParameterException", {"scale": {"value": -0.5}}, "between 0 and 100"),
-        ("ClientException", {"loadBalancers": [{"targetGroupArn": "x"}]}, "loadBalancers"),
         ("ClientException", {"serviceRegistries": [{"registryArn": "x"}]}, "serviceRegistries"),
         ("InvalidParameterException", {"launchType": "FARGATE"}, "does not support launch_type FARGATE"),
         ("InvalidParameterException", {"taskDefinition": "fargate:1"}, "Network Configuration must be provided"),

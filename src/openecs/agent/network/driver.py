@@ -5,7 +5,7 @@ The other network modes are the container engine's own business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from openecs.acs.messages import TaskPayload
@@ -46,6 +46,10 @@ class NetworkDriver(Protocol):
         """Take it down; no error when it is gone."""
         ...
 
+    def resume(self, tasks: Iterable[TaskPayload]) -> None:
+        """Take up what tasks that run already have from this driver; called once at the agent's start."""
+        ...
+
     async def tidy(self) -> None:
         """Take down what no task of this host uses, whoever set it up; never raises."""
         ...
@@ -61,6 +65,9 @@ class FakeNetwork:
         return "none"
 
     async def detach(self, task: TaskPayload) -> None:
+        pass
+
+    def resume(self, tasks: Iterable[TaskPayload]) -> None:
         pass
 
     async def tidy(self) -> None:
@@ -79,6 +86,9 @@ class NoNetwork:
         raise NetworkError(self.refusal or "awsvpc is not available on this node")
 
     async def detach(self, task: TaskPayload) -> None:
+        pass
+
+    def resume(self, tasks: Iterable[TaskPayload]) -> None:
         pass
 
     async def tidy(self) -> None:

@@ -16,12 +16,12 @@ import fcntl
 import ipaddress
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import structlog
 
-from openecs.agent.network import kernel, wiring
+from openecs.agent.network import kernel, overlay, wiring
 from openecs.agent.network.commands import run, sysctl
 from openecs.agent.network.driver import NetworkError
 
@@ -39,6 +39,8 @@ class HostNetwork:
         self._mine = asyncio.Lock()
         #: Subnets that this agent has set up; others' work is not trusted to be whole.
         self._subnets: set[str] = set()
+        #: Whether what leaves a subnet is translated here; not where the control plane's documents say what is.
+        self.translates: Callable[[], bool] = lambda: True
 
     @contextlib.asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
@@ -68,6 +70,8 @@ class HostNetwork:
         if plan.address in kernel.local_addresses(_read(kernel.ADDRESSES)):
             return "this host itself"
         for route in kernel.routes(_read(kernel.ROUTES)):
+            if route.metric == overlay.METRIC:
+                continue  # It lives on another host until the word of its move has come.
             if route.network == ipaddress.IPv4Network(plan.address) and route.interface != plan.host_end:
                 return f"the interface {route.interface}"
         return None
@@ -80,9 +84,22 @@ class HostNetwork:
             return
         sysctl("net/ipv4/ip_forward", "1")
         _write(note, plan.subnet)
-        await run(("nft", "-f", "-"), wiring.masquerade(plan.subnet))
+        if self.translates():
+            await run(("nft", "-f", "-"), wiring.masquerade(plan.subnet))
+        elif there:
+            await self.stop_translating(plan.subnet)
         await _docker_user(wanted=True)
         self._subnets.add(plan.subnet)
+
+    async def ensure_resolver(self, address: str, cidr: str) -> None:
+        """The address of a VPC's resolver, for as long as the VPC has interfaces here."""
+        if address not in kernel.local_addresses(_read(kernel.ADDRESSES)) or not _noted(self._folder / address):
+            _write(self._folder / address, cidr)
+            await run(("ip", "-batch", "-"), f"address replace {address}/32 dev lo\n")
+
+    async def stop_translating(self, subnet: str) -> None:
+        """Take a subnet out of the NAT table that all agents share."""
+        await _try_run(("nft", "-f", "-"), wiring.stop_masquerading(subnet))
 
     async def tidy(self) -> None:
         """Take down what no task of any agent uses.  Raises ``NetworkError``."""

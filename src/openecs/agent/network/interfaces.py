@@ -15,14 +15,13 @@ one leaves by that one, whatever the default route says.  Anti-spoofing would dr
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from openecs.agent.network import wiring
 from openecs.agent.network.commands import run, sysctl
+from openecs.agent.network.dataplane import DataPlane
 from openecs.agent.network.driver import AddressInUseError, NetworkError
 from openecs.agent.network.host import HostNetwork, interface_alias, remove_interface
 
@@ -30,19 +29,13 @@ from openecs.agent.network.host import HostNetwork, interface_alias, remove_inte
 FIRST_TABLE = 100
 
 
-async def _no_gate(_: wiring.Wiring) -> None:
-    """Without documents of the control plane there are no rules to wait for."""
-
-
 class Interfaces:
     """The interfaces of this host."""
 
-    def __init__(self, host: HostNetwork) -> None:
+    def __init__(self, host: HostNetwork, plane: DataPlane | None = None) -> None:
         self.host = host
-        #: Bytes of the largest packet; ``None`` for the kernel's choice.
-        self.mtu: int | None = None
-        #: Waits until the rules for an interface are in force; raises ``NetworkError``.
-        self.gate: Callable[[wiring.Wiring], Awaitable[None]] = _no_gate
+        #: What filters and routes their packets; without it nothing is filtered.
+        self.plane = plane
 
     async def connect(
         self,
@@ -63,24 +56,26 @@ class Interfaces:
 
     async def attach(self, plan: wiring.Wiring, namespace: int | Path, alias: str, inside_name: str = "eth0") -> None:
         """``connect`` for an interface that is planned already."""
-        # The wait for the rules goes on while the pair is made: nothing runs in the namespace yet.
-        gate = asyncio.ensure_future(self.gate(plan))
-        try:
+        async with self.host.locked():
+            await self._refuse_foreign(plan, alias, namespace, inside_name)
+            await self.host.ensure(plan)
+            pair = ""
+            if interface_alias(plan.host_end) is None:
+                pair = wiring.make_pair(plan, namespace, inside_name, self.plane.mtu() if self.plane else None)
+            await run(("ip", "-batch", "-"), pair + wiring.mark(plan, alias) + wiring.connect_host(plan))
+        table = FIRST_TABLE + _number(inside_name)
+        await run(inside(namespace, "ip", "-batch", "-"), wiring.connect_inside(plan, inside_name, table))
+        if inside_name != "eth0":
+            await _source_rule(plan, namespace, table)
+        sysctl(f"net/ipv4/conf/{plan.host_end}/rp_filter", "1")
+        if self.plane is None:
+            return
+        # The rules are made while the pair is; nothing runs in the namespace until both are there.
+        await self.plane.gate(plan)
+        vpc = self.plane.vpc(plan)
+        if vpc is not None:
             async with self.host.locked():
-                await self._refuse_foreign(plan, alias, namespace, inside_name)
-                await self.host.ensure(plan)
-                pair = ""
-                if interface_alias(plan.host_end) is None:
-                    pair = wiring.make_pair(plan, namespace, inside_name, self.mtu)
-                await run(("ip", "-batch", "-"), pair + wiring.mark(plan, alias) + wiring.connect_host(plan))
-            table = FIRST_TABLE + _number(inside_name)
-            await run(inside(namespace, "ip", "-batch", "-"), wiring.connect_inside(plan, inside_name, table))
-            if inside_name != "eth0":
-                await _source_rule(plan, namespace, table)
-            sysctl(f"net/ipv4/conf/{plan.host_end}/rp_filter", "1")
-            await gate
-        finally:
-            gate.cancel()
+                await self.host.ensure_resolver(vpc.resolver, vpc.cidrs[0])
 
     async def disconnect(self, address: str, alias: str) -> None:
         """Take an interface of that owner away, and what no interface of the host uses any more."""

@@ -17,6 +17,7 @@ class Route(NamedTuple):
 
     network: ipaddress.IPv4Network
     interface: str
+    metric: int = 0
 
 
 def routes(text: str) -> list[Route]:
@@ -28,7 +29,7 @@ def routes(text: str) -> list[Route]:
             continue
         address, mask = (struct.pack("=I", int(fields[column], 16)) for column in (1, 7))
         prefix = int.from_bytes(mask, "big").bit_count()
-        found.append(Route(ipaddress.IPv4Network((address, prefix)), fields[0]))
+        found.append(Route(ipaddress.IPv4Network((address, prefix)), fields[0], int(fields[6])))
     return found
 
 

@@ -13,14 +13,16 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import structlog
 
 from openecs.acs.messages import TaskPayload
 from openecs.agent.engine import names
-from openecs.agent.network import pause_image, wiring
+from openecs.agent.network import pause_image, published, wiring
+from openecs.agent.network.commands import sysctl
+from openecs.agent.network.dataplane import DataPlane
 from openecs.agent.network.driver import AddressInUseError, NetworkError
 from openecs.agent.network.host import HostNetwork, remove_interface
 from openecs.agent.network.interfaces import Interfaces
@@ -47,12 +49,22 @@ class RoutedNetwork:
 
     refusal: str | None = None
 
-    def __init__(self, runtime: Runtime, importer: ImageImporter, architecture: str, host: HostNetwork) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        importer: ImageImporter,
+        architecture: str,
+        host: HostNetwork,
+        plane: DataPlane | None = None,
+    ) -> None:
         self._runtime = runtime
         self._importer = importer
         self._architecture = architecture
         self._host = host
-        self.interfaces = Interfaces(host)
+        self.interfaces = Interfaces(host, plane)
+        self._plane = plane
+        #: Whether the resolver of this host answers at the VPCs' addresses.
+        self.has_resolver: Callable[[], bool] = lambda: False
         self._image = asyncio.Lock()
         self._have_image = False
 
@@ -67,6 +79,7 @@ class RoutedNetwork:
             raise NetworkError(f"container resource provisioning: {error.message}") from None
         try:
             await self.interfaces.attach(plan, pid, task.arn)
+            self._publish(task, plan)
         except AddressInUseError:
             raise
         except NetworkError as error:
@@ -89,7 +102,17 @@ class RoutedNetwork:
         except wiring.InterfaceError:
             return
         await remove_interface(plan, task.arn)
+        if self._plane is not None and self._plane.published.release(task.arn):
+            self._plane.changed()
         await self.tidy()
+
+    def resume(self, tasks: Iterable[TaskPayload]) -> None:
+        """Publish the ports of tasks that run already."""
+        for task in tasks:
+            try:
+                self._publish(task, wiring.plan(task))
+            except (NetworkError, wiring.InterfaceError) as error:
+                _log.warning("a task's ports are not published any more", task=task.arn, error=str(error))
 
     async def tidy(self) -> None:
         try:
@@ -97,6 +120,28 @@ class RoutedNetwork:
                 await self._host.tidy()
         except NetworkError as error:
             _log.warning("addresses or firewall rules were left behind", error=str(error))
+
+    def _publish(self, task: TaskPayload, plan: wiring.Wiring) -> None:
+        """Have the host's ports that the task asks for lead to it.  Raises ``NetworkError``."""
+        ports = published.wanted(task, plan.address)
+        if not ports:
+            return
+        interface = self._plane.interface(plan) if self._plane is not None else None
+        if self._plane is None or interface is None or interface.public_address is None:
+            raise NetworkError(
+                f"the label {published.LABEL} is for tasks with a public address: set assignPublicIp to ENABLED"
+            )
+        self._plane.published.take(task.arn, ports)
+        # What the host sends to its own loopback address leaves by the task's interface.
+        sysctl(f"net/ipv4/conf/{plan.host_end}/route_localnet", "1")
+        self._plane.changed()
+
+    def _name_servers(self, plan: wiring.Wiring) -> tuple[str, ...]:
+        """The VPC's resolver; the host's own name servers where there is none."""
+        vpc = self._plane.vpc(plan) if self._plane is not None else None
+        if vpc is not None and vpc.dns_support and self.has_resolver():
+            return (vpc.resolver,)
+        return ()
 
     async def _ensure_image(self) -> None:
         async with self._image:
@@ -109,7 +154,7 @@ class RoutedNetwork:
 
     async def _pause(self, task: TaskPayload, plan: wiring.Wiring, labels: Mapping[str, str]) -> tuple[str, int]:
         """The running pause container's id and process id."""
-        servers = plan.dns or await asyncio.to_thread(_host_resolvers)
+        servers = plan.dns or self._name_servers(plan) or await asyncio.to_thread(_host_resolvers)
         hosts = [f"{plan.hostname}:{plan.address}"] if plan.hostname else []
         body = {
             "Image": pause_image.REFERENCE,

@@ -167,9 +167,7 @@ class Compiler:
             parts.sets[members(group_id)] = Set("ipv4_addr", frozenset(found))
 
     def _used_acls(self, parts: _Parts, documents: Documents, subnets: set[str]) -> None:
-        of_subnet = {
-            subnet: key for key, acl in documents.acls.items() for subnet in acl.subnets if subnet in subnets
-        }
+        of_subnet = {subnet: key for key, acl in documents.acls.items() for subnet in acl.subnets if subnet in subnets}
         for acl_id in set(of_subnet.values()):
             document = documents.acls[acl_id]
             kept = self._acls.get(acl_id)
@@ -184,13 +182,13 @@ class Compiler:
         for acl_id in self._acls.keys() - documents.acls.keys():
             del self._acls[acl_id]
         for subnet_id in subnets:
-            subnet, acl_id = documents.subnets.get(subnet_id), of_subnet.get(subnet_id)
-            if subnet is None or acl_id is None:
+            subnet, own_acl = documents.subnets.get(subnet_id), of_subnet.get(subnet_id)
+            if subnet is None or own_acl is None:
                 inward: tuple[str, ...] = ("drop",)
                 outward: tuple[str, ...] = ("drop",)
             else:
-                inward = (f"ip saddr {subnet.cidr} return", f"goto in_{acl_id}")
-                outward = (f"ip daddr {subnet.cidr} return", f"goto out_{acl_id}")
+                inward = (f"ip saddr {subnet.cidr} return", f"goto in_{own_acl}")
+                outward = (f"ip daddr {subnet.cidr} return", f"goto out_{own_acl}")
             parts.chains[f"acl_in_{subnet_id}"] = Chain(inward)
             parts.chains[f"acl_out_{subnet_id}"] = Chain(outward)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from openecs.agent.network import routed
+from openecs.agent.network.dataplane import DataPlane
 from openecs.agent.network.driver import NetworkDriver, NoNetwork
 from openecs.agent.network.host import HostNetwork
 from openecs.agent.network.pause_image import EngineImporter
@@ -18,11 +20,18 @@ _log = structlog.get_logger("openecs.agent")
 
 
 def open_network(
-    runtime: Runtime, architecture: str, docker_host: str | None, run_dir: Path, *, shares_name_servers: bool = True
+    runtime: Runtime,
+    architecture: str,
+    docker_host: str | None,
+    run_dir: Path,
+    *,
+    shares_name_servers: bool = True,
+    make_plane: Callable[[HostNetwork], DataPlane] | None = None,
 ) -> NetworkDriver:
     """The network driver for an engine on this host; ``architecture`` as ECS spells it.
 
     ``run_dir`` is where the agents of a host meet; ``shares_name_servers`` is what the engine's info says.
+    ``make_plane`` makes what filters and routes; ``None`` for networks without.
     """
     missing = routed.refusal()
     if missing is None and not shares_name_servers:
@@ -34,4 +43,6 @@ def open_network(
         return NoNetwork(missing)
     endpoint = find_endpoint(docker_host)
     importer = EngineImporter(lambda: HttpClient(endpoint.address, tls=endpoint.tls_context()))
-    return routed.RoutedNetwork(runtime, importer, architecture, HostNetwork(run_dir))
+    host = HostNetwork(run_dir)
+    plane = make_plane(host) if make_plane is not None else None
+    return routed.RoutedNetwork(runtime, importer, architecture, host, plane)

@@ -37,6 +37,8 @@ class Wiring(NamedTuple):
     dns: tuple[str, ...]
     search: tuple[str, ...]
     hostname: str
+    #: Id of the network interface; empty when it is not told.
+    interface_id: str = ""
 
 
 def plan(task: TaskPayload) -> Wiring:
@@ -52,6 +54,7 @@ def plan(task: TaskPayload) -> Wiring:
         dns=eni.domain_name_servers,
         search=eni.domain_name,
         hostname=eni.private_dns_name,
+        interface_id=eni.ec2_id,
     )
 
 

@@ -28,6 +28,8 @@ class LaunchSettings(NamedTuple):
     #: As the service shows it: what was asked for, LATEST when nothing was; ``None`` off Fargate.
     platform_version: str | None
     network_configuration: ecs.NetworkConfiguration | None
+    load_balancers: tuple[ecs.LoadBalancer, ...] = ()
+    service_registries: tuple[ecs.ServiceRegistry, ...] = ()
 
 
 def check(

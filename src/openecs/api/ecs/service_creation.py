@@ -11,7 +11,9 @@ from openecs.api.ecs import (
     launch_settings,
     provider_strategy,
     run_validation,
+    service_load_balancers,
     service_lookup,
+    service_registries,
     service_scheduling,
 )
 from openecs.api.ecs import service_records as records
@@ -87,6 +89,7 @@ class ServiceCreation:
             deployment_configuration=checked.configuration,
             scheduling_strategy=checked.scheduling_strategy,
             deployment_controller=controller,
+            role_arn=_role_arn(request, deployment, call.account),
             created_by=call.principal.arn,
             placement_constraints=constraints,
             placement_strategy=strategy,
@@ -118,8 +121,27 @@ class ServiceCreation:
             platform_version=request.platform_version,
             network=request.network_configuration,
         )
+        balancers = service_load_balancers.check(
+            self._state, call.region, request.load_balancers, definition.definition, launch_type=launch_type
+        )
+        registries = service_registries.check(
+            self._state, call.region, request.service_registries, definition.definition, launch_type=launch_type
+        )
+        settings = settings._replace(load_balancers=balancers, service_registries=registries)
         arn = service_lookup.service_arn(cluster, request.service_name)
         return records.deployment(arn, settings, now=call.now, ids=call.ids)
+
+
+def _role_arn(request: ecs.CreateServiceRequest, deployment: Deployment | None, account: str) -> str | None:
+    """The ARN of the role that the request names for its load balancers."""
+    if not request.role:
+        return None
+    several = len(request.load_balancers or ()) > 1
+    if several or (deployment is not None and deployment.network_configuration is not None):
+        raise invalid_parameter("You cannot specify an IAM role for services that require a service linked role.")
+    if request.role.startswith("arn:"):
+        return request.role
+    return f"arn:aws:iam::{account}:role/{request.role.lstrip('/')}"
 
 
 def same(existing: Service, wanted: Service) -> bool:

@@ -90,6 +90,16 @@ def revision(record: ServiceRevision, images: Mapping[str, str]) -> ecs.ServiceR
         platform_version=LATEST_PLATFORM_VERSION if version == "LATEST" else version,
         platform_family=record.platform_family,
         network_configuration=record.network_configuration,
+        load_balancers=record.load_balancers or None,
+        service_registries=record.service_registries or None,
+        resolved_configuration=ecs.ResolvedConfiguration(
+            load_balancers=tuple(
+                ecs.ServiceRevisionLoadBalancer(target_group_arn=balancer.target_group_arn)
+                for balancer in record.load_balancers
+            )
+        )
+        if record.load_balancers
+        else None,
         container_images=tuple(
             ecs.ContainerImage(container_name=name, image=image, image_digest=digests.get(name))
             for name, image in images.items()

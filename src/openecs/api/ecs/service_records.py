@@ -34,6 +34,8 @@ def deployment(service_arn: str, settings: LaunchSettings, *, now: float, ids: I
         platform_version=settings.platform_version,
         platform_family="Linux" if settings.launch_type == "FARGATE" else None,
         network_configuration=settings.network_configuration,
+        load_balancers=settings.load_balancers,
+        service_registries=settings.service_registries,
         revision_arn=f"{_of_service(service_arn, 'service-revision')}/{number}",
     )
 
@@ -51,6 +53,8 @@ def revision(service: Service, begun: Deployment) -> ServiceRevision:
         platform_version=begun.platform_version,
         platform_family=begun.platform_family,
         network_configuration=begun.network_configuration,
+        load_balancers=begun.load_balancers,
+        service_registries=begun.service_registries,
     )
 
 

@@ -22,6 +22,8 @@ _SETTINGS = (
     "capacity_provider_strategy",
     "platform_version",
     "network_configuration",
+    "load_balancers",
+    "service_registries",
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from openecs.api.ecs import service_load_balancers
 from openecs.errors import AWSError, invalid_parameter, not_supported
 from openecs.shapes import ecs
 
@@ -67,10 +68,9 @@ def refuse_for_update(request: ecs.UpdateServiceRequest, controller: str) -> Non
 
 
 def _refuse_for_both(request: ecs.CreateServiceRequest | ecs.UpdateServiceRequest) -> None:
+    service_load_balancers.refuse(request.load_balancers)
     connect = request.service_connect_configuration
     refused = {
-        "loadBalancers": bool(request.load_balancers),
-        "serviceRegistries": bool(request.service_registries),
         "serviceConnectConfiguration": connect is not None and connect.enabled,
         "volumeConfigurations": bool(request.volume_configurations),
         "vpcLatticeConfigurations": bool(request.vpc_lattice_configurations),

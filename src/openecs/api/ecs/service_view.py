@@ -33,8 +33,8 @@ def render(
         service_arn=service.arn,
         service_name=service.name,
         cluster_arn=service.cluster_arn,
-        load_balancers=(),
-        service_registries=(),
+        load_balancers=shown.load_balancers if shown else (),
+        service_registries=shown.service_registries if shown else (),
         status=service.status,
         desired_count=service.desired_count,
         running_count=sum(count.running for count in counts.values()),
@@ -47,7 +47,7 @@ def render(
         deployment_configuration=service.deployment_configuration,
         task_sets=_task_sets(service, live, counts) if external else None,
         deployments=() if external else tuple(_deployment(d, service, _of(counts, d)) for d in live),
-        role_arn=service.role_arn,
+        role_arn=_role(service, shown),
         events=events,
         created_at=service.created_at,
         current_service_deployment=service.service_deployment_arn,
@@ -70,6 +70,14 @@ def render(
 def requested_tasks(service: Service, deployment: Deployment, count: TaskCount) -> int:
     """What a deployment wants; an older one wants no more than what it still has."""
     return service.desired_count if deployment.status == "PRIMARY" else count.running + count.pending
+
+
+def _role(service: Service, shown: Deployment | None) -> str | None:
+    """With load balancers the role as which ECS registers targets: AWS's own where none is named."""
+    if service.role_arn is not None or shown is None or not shown.load_balancers:
+        return service.role_arn
+    account = service.arn.split(":")[4]
+    return f"arn:aws:iam::{account}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
 
 
 def _launch_type(

@@ -10,7 +10,15 @@ from typing import Any
 
 import msgspec
 
-from openecs.api.ecs import launch_settings, lookup, provider_strategy, run_validation, service_lookup
+from openecs.api.ecs import (
+    launch_settings,
+    lookup,
+    provider_strategy,
+    run_validation,
+    service_load_balancers,
+    service_lookup,
+    service_registries,
+)
 from openecs.api.ecs import service_records as records
 from openecs.api.ecs import service_scheduling as scheduling
 from openecs.api.ecs import service_tokens as tokens
@@ -215,6 +223,19 @@ class Services:
                 platform_version=version,
                 network=network,
             )
+        balancers = current.load_balancers
+        if request.load_balancers is not None or (balancers and request.task_definition):
+            given = balancers if request.load_balancers is None else request.load_balancers
+            balancers = service_load_balancers.check(
+                self._state, call.region, given, definition.definition, launch_type=launch_type
+            )
+        registries = current.service_registries
+        if request.service_registries is not None or (registries and request.task_definition):
+            wanted = registries if request.service_registries is None else request.service_registries
+            registries = service_registries.check(
+                self._state, call.region, wanted, definition.definition, launch_type=launch_type
+            )
+        settings = settings._replace(load_balancers=balancers, service_registries=registries)
         return records.deployment(service.arn, settings, now=call.now, ids=call.ids)
 
     def _begin(

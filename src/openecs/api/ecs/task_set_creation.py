@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from openecs.api.ecs import launch_settings, provider_strategy, run_validation
+from openecs.api.ecs import (
+    launch_settings,
+    provider_strategy,
+    run_validation,
+    service_load_balancers,
+    service_registries,
+)
 from openecs.api.ecs import service_records as records
 from openecs.api.ecs import service_tokens as tokens
 from openecs.api.ecs import service_validation as validation
 from openecs.api.ecs.definition.lookup import resolve
 from openecs.control.region_networks import RegionNetworks
-from openecs.errors import invalid_parameter, not_supported
+from openecs.errors import invalid_parameter
 from openecs.model.cluster import Cluster
 from openecs.model.idempotency import ClientToken
 from openecs.model.service import Deployment, Service, TaskSetSettings
@@ -57,12 +63,8 @@ class TaskSetCreation:
         self, call: Call, cluster: Cluster, service: Service, request: ecs.CreateTaskSetRequest
     ) -> tuple[Deployment, TaskSetSettings]:
         """An ACTIVE task set of the service; raises AWS's errors for what cannot be."""
-        for member, wanted in (
-            ("loadBalancers", request.load_balancers),
-            ("serviceRegistries", request.service_registries),
-        ):
-            if wanted:
-                raise not_supported(member)
+        if len(request.load_balancers or ()) > 1:
+            raise invalid_parameter("Multiple target groups are not supported for the EXTERNAL deployment controller.")
         if not request.task_definition:
             raise invalid_parameter("TaskDefinition can not be blank.")
         scale = 0.0 if request.scale is None else check_scale(request.scale)
@@ -76,15 +78,23 @@ class TaskSetCreation:
             self._state, cluster, request.launch_type, request.capacity_provider_strategy
         )
         run_validation.check_placement(service.placement_constraints, service.placement_strategy, launch_type)
+        definition = resolve(self._state, call.region, request.task_definition)
         checked = launch_settings.check(
             call,
             self._networks,
-            resolve(self._state, call.region, request.task_definition),
+            definition,
             launch_type=launch_type,
             strategy=strategy,
             platform_version=request.platform_version,
             network=request.network_configuration,
         )
+        balancers = service_load_balancers.check(
+            self._state, call.region, request.load_balancers, definition.definition, launch_type=launch_type
+        )
+        registries = service_registries.check(
+            self._state, call.region, request.service_registries, definition.definition, launch_type=launch_type
+        )
+        checked = checked._replace(load_balancers=balancers, service_registries=registries)
         begun = records.deployment(service.arn, checked, now=call.now, ids=call.ids)
         settings = TaskSetSettings(
             arn=records.task_set_arn(service.arn, begun.id),

@@ -1,0 +1,153 @@
+"""Target groups as Envoy's clusters, and their targets as endpoints.  Pure.
+
+A target group whose load balancer does not cross zones has one cluster per zone.  Which targets
+get traffic is not decided here; a zone in which there is none uses those of the other zones, as
+AWS takes such a zone's address out of the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from openecs.acs.host_documents import TargetEntry, TargetGroupDocument
+from openecs.agent.edge.envoy_bootstrap import file_source
+from openecs.agent.edge.envoy_resources import Resource, file_name
+from openecs.agent.edge.routing import Route
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_STATUS = {"routable": "HEALTHY", "draining": "DRAINING", "out": "UNHEALTHY"}
+#: Seconds for a connection to a target: time for two packets that get lost.
+CONNECT_TIMEOUT = "4s"
+#: Above what a host can do: nothing here is a circuit breaker.
+_NO_LIMIT = 1_000_000
+
+
+def cluster_name(target_group_arn: str, zone: str = "") -> str:
+    """Name of a target group's cluster, for one zone or for all."""
+    name = target_group_arn.rpartition("targetgroup/")[2]
+    return f"{name}@{zone}" if zone else name
+
+
+def render_cluster(
+    group: TargetGroupDocument,
+    name: str,
+    *,
+    xds: Path,
+    namespace: str | None,
+    network: bool,
+    idle_seconds: int,
+) -> Resource:
+    """The cluster of a target group; ``network`` for a network load balancer."""
+    cluster: Resource = {
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": file_source(xds / file_name("endpoints", name))},
+        "connect_timeout": CONNECT_TIMEOUT,
+        # Health is what the agent's probes say; a target that is taken away gets nothing new at once.
+        "ignore_health_on_host_removal": True,
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": _NO_LIMIT,
+                    "max_pending_requests": _NO_LIMIT,
+                    "max_requests": _NO_LIMIT,
+                    "max_retries": _NO_LIMIT,
+                }
+            ]
+        },
+        **_balancing(group, network=network),
+        **_transport(group, network=network),
+    }
+    if namespace is not None:
+        address = {"address": "0.0.0.0", "port_value": 0, "network_namespace_filepath": namespace}  # noqa: S104
+        cluster["upstream_bind_config"] = {"source_address": address}
+    if network:
+        terminate = group.attributes.get("target_health_state.unhealthy.connection_termination.enabled", "true")
+        cluster["close_connections_on_host_health_failure"] = terminate == "true"
+    else:
+        cluster["typed_extension_protocol_options"] = {_HTTP_OPTIONS: _http(group, idle_seconds)}
+    return cluster
+
+
+def render_endpoints(
+    group: TargetGroupDocument, name: str, routes: Mapping[tuple[str, int], Route], zone: str = ""
+) -> Resource:
+    """The endpoints of a cluster; targets whose address is not known are left out."""
+    known = [target for target in group.targets if target.address]
+    chosen = [target for target in known if not zone or target.availability_zone in {zone, "all", ""}]
+    if zone and not any(_route(target, routes) == "routable" for target in chosen):
+        chosen = known
+    entries: dict[tuple[str, int], Resource] = {}
+    for target in chosen:
+        address = {"address": target.address, "port_value": target.port}
+        entries[target.address, target.port] = {
+            "endpoint": {"address": {"socket_address": address}},
+            "health_status": _STATUS[_route(target, routes)],
+        }
+    endpoints = [{"lb_endpoints": [entries[key] for key in sorted(entries)]}] if entries else []
+    return {"cluster_name": name, "endpoints": endpoints}
+
+
+def _route(target: TargetEntry, routes: Mapping[tuple[str, int], Route]) -> Route:
+    """A target of which nothing is known yet gets no traffic."""
+    return routes.get((target.id, target.port), "out")
+
+
+def _balancing(group: TargetGroupDocument, *, network: bool) -> Resource:
+    if network:
+        sticky = group.attributes.get("stickiness.enabled") == "true"
+        return {"lb_policy": "MAGLEV" if sticky else "RANDOM"}
+    window = int(group.attributes.get("slow_start.duration_seconds") or 0)
+    match group.attributes.get("load_balancing.algorithm.type", "round_robin"):
+        case "least_outstanding_requests":
+            name = "envoy.load_balancing_policies.least_request"
+            kind = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest"
+            config = {"@type": f"type.googleapis.com/{kind}", "selection_method": "FULL_SCAN"}
+            policy = {"typed_extension_config": {"name": name, "typed_config": config}}
+            return {"load_balancing_policy": {"policies": [policy]}}
+        case "weighted_random":
+            return {"lb_policy": "RANDOM"}
+        case _:
+            found: Resource = {"lb_policy": "ROUND_ROBIN"}
+            if window:
+                found["round_robin_lb_config"] = {"slow_start_config": {"slow_start_window": f"{window}s"}}
+            return found
+
+
+def _http(group: TargetGroupDocument, idle_seconds: int) -> Resource:
+    version = "http_protocol_options" if group.protocol_version == "HTTP1" else "http2_protocol_options"
+    return {
+        "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+        "explicit_http_config": {version: {}},
+        "common_http_protocol_options": {"idle_timeout": f"{idle_seconds}s"},
+    }
+
+
+def _transport(group: TargetGroupDocument, *, network: bool) -> Resource:
+    socket: Resource | None = None
+    if group.protocol in {"HTTPS", "TLS"}:
+        # As on AWS, the target's certificate is not looked at.
+        common: Resource = {} if group.protocol_version == "HTTP1" else {"alpn_protocols": ["h2"]}
+        kind = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+        socket = {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {"@type": f"type.googleapis.com/{kind}", "common_tls_context": common},
+        }
+    if network and group.attributes.get("proxy_protocol_v2.enabled") == "true":
+        kind = "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"
+        raw = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+        inner = socket or {
+            "name": "envoy.transport_sockets.raw_buffer",
+            "typed_config": {"@type": f"type.googleapis.com/{raw}"},
+        }
+        socket = {
+            "name": "envoy.transport_sockets.upstream_proxy_protocol",
+            "typed_config": {
+                "@type": f"type.googleapis.com/{kind}",
+                "config": {"version": "V2"},
+                "transport_socket": inner,
+            },
+        }
+    return {} if socket is None else {"transport_socket": socket}

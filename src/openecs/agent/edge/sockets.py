@@ -1,0 +1,56 @@
+"""Sockets inside network namespaces.  A socket stays in the namespace in which it was made.
+
+One thread makes them all: it enters the namespace that is asked for and never has to go back,
+so that nothing else of this process ever runs in another namespace than its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+_CLONE_NEWNET = 0x40000000
+
+
+class NamespaceSockets:
+    """Makes sockets in namespaces.  ``close`` ends its thread."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edge-sockets")
+        self._setns = ctypes.CDLL(None, use_errno=True).setns
+        #: Device and inode of the namespace in which the thread is; a path may be another one tomorrow.
+        self._inside: tuple[int, int] | None = None
+
+    async def tcp(self, namespace: Path | None) -> socket.socket:
+        """A TCP socket for asyncio; ``None`` for this process's own namespace.  Raises ``OSError``."""
+        if namespace is None:
+            return _tcp()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._make, namespace)
+
+    def close(self) -> None:
+        """End the thread; sockets that were made live on."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _make(self, namespace: Path) -> socket.socket:
+        status = namespace.stat()
+        wanted = (status.st_dev, status.st_ino)
+        if self._inside != wanted:
+            handle = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if self._setns(handle, _CLONE_NEWNET):
+                    number = ctypes.get_errno()
+                    raise OSError(number, os.strerror(number), str(namespace))
+            finally:
+                os.close(handle)
+            self._inside = wanted
+        return _tcp()
+
+
+def _tcp() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made

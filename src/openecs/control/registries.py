@@ -1,0 +1,149 @@
+"""Makes tasks of services with ``serviceRegistries`` instances of Cloud Map services.
+
+A task is registered when it is RUNNING, under its id, and from that commit on it ``drains``: when
+it is to stop, its agent hears nothing of it before it is deregistered.  Container health becomes
+the health of the instance where the Cloud Map service has a custom health check.
+
+Level-triggered: a key is a task.  ``control.targets`` lets go of tasks that drain, once neither a
+target nor an instance is left of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+
+from openecs.clock import Clock
+from openecs.control import discovery
+from openecs.control.loop import Done, Loop, Result
+from openecs.control.registry_instance import NotYetError, wanted_instance
+from openecs.control.service_speech import say
+from openecs.ids import Ids
+from openecs.model.discovery import DiscoveryInstance
+from openecs.model.service import Deployment, Service
+from openecs.model.task import STATUS_ORDER, Task
+from openecs.shapes import ecs
+from openecs.state.state import State
+from openecs.state.store import Notice, Transaction
+
+_RUNNING = STATUS_ORDER["RUNNING"]
+
+
+class RegistryController:
+    """Registers and deregisters tasks.  Keys are task ARNs."""
+
+    def __init__(self, state: State, clock: Clock, ids: Ids) -> None:
+        self._state = state
+        self._clock = clock
+        self._ids = ids
+
+    def loop(
+        self,
+        *,
+        time: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        jitter: Callable[[], float],
+    ) -> Loop:
+        """The loop that runs this controller, woken by every change that matters to it."""
+        loop = Loop("registries", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        store = self._state.store
+        loop.watch(store, "task", self._task_changed)
+        loop.watch(store, "host", self._host_changed)
+        # Somebody may have deregistered or changed what is ours.
+        loop.watch(store, "discovery_instance", lambda notice: _keys((notice.new or notice.old).task_arn))
+        return loop
+
+    def reconcile(self, key: str) -> Result:
+        """Bring one task's instances in line with it."""
+        task = self._state.tasks.get(key)
+        known = self._state.discovery_instances.by("task", key)
+        if task is None or _leaves(task):
+            if known:
+                with self._state.transaction() as tx:
+                    for instance in known:
+                        discovery.remove_instance(self._state, tx, instance)
+            return Done()
+        service, deployment = self._deployment(task)
+        if service is None or deployment is None or task.last_status != "RUNNING":
+            return Done()
+        if known or deployment.service_registries:
+            with self._state.transaction() as tx:
+                self._register(tx, task, service, deployment.service_registries, known)
+        return Done()
+
+    def _register(
+        self,
+        tx: Transaction,
+        task: Task,
+        service: Service,
+        registries: tuple[ecs.ServiceRegistry, ...],
+        known: tuple[DiscoveryInstance, ...],
+    ) -> None:
+        wanted: set[str] = set()
+        for registry in registries:
+            try:
+                instance = wanted_instance(self._state, task, service, registry, self._clock.now())
+            except NotYetError as error:
+                said = f"(service {service.name}) failed to register instances in ({registry.registry_arn}): {error}"
+                say(self._state, tx, service.arn, [said], now=self._clock.now(), ids=self._ids)
+                continue
+            wanted.add(instance.key)
+            discovery.put_instance(self._state, tx, instance)
+        for instance in known:
+            if instance.key not in wanted:
+                discovery.remove_instance(self._state, tx, instance)
+        if wanted and not task.drains:
+            tx.put(msgspec.structs.replace(task, drains=True))
+
+    def _deployment(self, task: Task) -> tuple[Service | None, Deployment | None]:
+        service = self._state.services.get(task.service_arn or "")
+        found = (d for d in service.deployments if d.id == task.deployment_id) if service is not None else ()
+        return service, next(iter(found), None)
+
+    def _task_changed(self, notice: Notice) -> Iterable[str]:
+        old: Task | None = notice.old
+        new: Task | None = notice.new
+        task = new or old
+        if task is None or task.service_arn is None:
+            return ()
+        if old is not None and new is not None and not _matters(old, new):
+            return ()
+        if not task.drains:
+            _, deployment = self._deployment(task)
+            if deployment is None or not deployment.service_registries:
+                return ()
+        return (notice.key,)
+
+    def _host_changed(self, notice: Notice) -> Iterable[str]:
+        """Tasks without an interface of their own are reached at their host's address."""
+        old, new = notice.old, notice.new
+        if old is not None and new is not None and old.address == new.address:
+            return ()
+        node_id = notice.key
+        return [task.arn for task in self._state.tasks.by("live_on_node", node_id) if task.eni is None]
+
+    def _all(self) -> Iterable[str]:
+        keys = dict.fromkeys(i.task_arn for i in self._state.discovery_instances if i.task_arn is not None)
+        for service in self._state.services:
+            if any(deployment.service_registries for deployment in service.deployments):
+                keys |= dict.fromkeys(task.arn for task in self._state.tasks.by("service", service.arn))
+        return keys
+
+
+def _leaves(task: Task) -> bool:
+    """Whether nobody is to find the task any more."""
+    return task.stopped or task.desired_status == "STOPPED" or STATUS_ORDER[task.last_status] > _RUNNING
+
+
+def _matters(old: Task, new: Task) -> bool:
+    return (
+        old.last_status != new.last_status
+        or old.desired_status != new.desired_status
+        or old.health_status != new.health_status
+        or old.containers is not new.containers
+    )
+
+
+def _keys(task_arn: str | None) -> Iterable[str]:
+    return () if task_arn is None else (task_arn,)
