@@ -123,6 +123,10 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     address_range: str = DEFAULT_RANGE
     #: Seconds after which services replace tasks whose agent is not connected; 0: never, as AWS.
     replace_lost_after: int = DEFAULT_REPLACE_LOST_AFTER
+    #: New targets are probed every second until they pass once, then at their configured interval.
+    fast_probes: bool = True
+    #: Draining of a target ends when nothing is in flight to it, not only after the whole delay.
+    fast_drain: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:

@@ -274,6 +274,42 @@ async def test_a_task_is_sent_acknowledged_and_stopped(world: World) -> None:
         await agent.silence()
 
 
+def _draining(task: Task) -> Task:
+    """A RUNNING task that load balancers know, told to stop."""
+    stopping = task_state.request_stop(task, now=6.0, stop_code="UserInitiated", reason="r")
+    return msgspec.structs.replace(stopping, drains=True)
+
+
+async def test_a_task_that_drains_is_stopped_when_it_has_drained(world: World) -> None:
+    async with world.agent() as agent:
+        await agent.manifest()
+        task = world.task()
+        await agent.payload()
+        world.run(task)
+        world.change(task, _draining)
+        await agent.silence()
+        assert world.now(task).last_status == "DEACTIVATING"
+        world.change(task, lambda t: msgspec.structs.replace(t, drains=False))
+        stop = await agent.payload()
+        assert (stop.arn, stop.desired_status) == (task.arn, "STOPPED")
+        await world.until(lambda: world.now(task).last_status == "STOPPING")
+
+
+async def test_an_agent_that_comes_back_goes_on_with_a_task_that_drains(world: World) -> None:
+    task = world.task()
+    world.run(task)
+    world.change(task, _draining)
+    async with world.agent() as agent:
+        manifest = await agent.manifest()
+        assert [(t.task_arn, t.desired_status) for t in manifest.tasks] == [(task.arn, "RUNNING")]
+        candidates = (m.ManifestTask(task.arn, desired_status="STOPPED"), m.ManifestTask("ghost"))
+        await agent.say(m.TaskStopVerificationMessage(manifest.message_id, candidates))
+        consent = await agent.receive()
+        assert isinstance(consent, m.TaskStopVerificationAck)
+        assert [t.task_arn for t in consent.stop_tasks] == ["ghost"]
+        await agent.silence()
+
+
 async def test_nothing_leaves_before_it_is_durable(world: World) -> None:
     async with world.agent() as agent:
         await agent.manifest()

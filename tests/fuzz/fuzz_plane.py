@@ -90,6 +90,7 @@ class Plane:
             pagination=pagination,
             launcher=self.launcher,
             networks=self.networks,
+            certificate_keys=KeyRing(bytes(32)),
         )
         self.gateway = Gateway(
             services=self.served,

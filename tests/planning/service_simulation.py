@@ -15,6 +15,7 @@ from openecs.planning.rollout import in_progress
 from openecs.planning.service_actions import Plan, Start
 from openecs.planning.service_plan import plan
 from openecs.planning.service_snapshot import ServiceSnapshot, health_of
+from openecs.planning.target_verdict import TargetVerdict
 from openecs.shapes import ecs
 
 START = 1_700_000_000.0
@@ -90,6 +91,8 @@ class Simulation:
         self.stop_requested: str | None = None
         self.alarms: set[str] = set()
         self.lost_after: float | None = None
+        #: Task ARN → what its load balancers say, for deployments with load balancers.
+        self.targets: dict[str, TargetVerdict] = {}
         self.said: list[str] = []
         self.started: list[Task] = []
         self.last: Plan | None = None
@@ -106,6 +109,7 @@ class Simulation:
             stop_requested=self.stop_requested,
             alarms_in_alarm=frozenset(self.alarms),
             lost_after=self.lost_after,
+            targets=self.targets,
         )
         result = plan(snapshot, self.now)
         self._check_safety(result)
@@ -150,7 +154,7 @@ class Simulation:
         if starting:
             assert existing + starting <= limits.upper, self.describe()
         going = {stop.task_arn for stop in result.stops}
-        healthy = {task.arn for task in self.alive() if is_healthy(task) and not self._lost(task)}
+        healthy = {task.arn for task in self.healthy() if not self._lost(task)}
         if self.service.status == "ACTIVE" and healthy & going:
             assert len(healthy - going) >= min(limits.lower, self.service.desired_count), self.describe()
 
@@ -244,13 +248,19 @@ class Simulation:
         ]
 
     def healthy(self, deployment_id: str | None = None) -> list[Task]:
-        return [task for task in self.alive(deployment_id) if is_healthy(task)]
+        return [task for task in self.alive(deployment_id) if is_healthy(task) and self._serves(task)]
+
+    def _serves(self, task: Task) -> bool:
+        """Whether the task's load balancers, if it has any, hold it to be healthy."""
+        balanced = any(d.id == task.deployment_id and d.load_balancers for d in self.service.deployments)
+        verdict = self.targets.get(task.arn)
+        return not balanced or (verdict is not None and verdict.health == "HEALTHY")
 
     def unfinished(self) -> bool:
         return any(
             not task.stopped
             and task.unreachable_since is None
-            and (task.desired_status == "STOPPED" or not is_healthy(task))
+            and (task.desired_status == "STOPPED" or not (is_healthy(task) and self._serves(task)))
             for task in self.tasks.values()
         )
 

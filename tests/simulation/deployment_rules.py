@@ -60,7 +60,7 @@ class DeploymentRules:
             task = tasks.get(arn)
             if task is None or not task.deployment_id or not task.stopped or (old and old.stopped):
                 continue
-            if task.stop_code in _FAILURES or SICK in (task.stopped_reason or ""):
+            if task.stop_code in _FAILURES or any(words in (task.stopped_reason or "") for words in SICK):
                 self._failures.setdefault(task.deployment_id, set()).add(arn)
         for arn, was in services.items():
             now = self._checker.services.get(arn)

@@ -15,6 +15,7 @@ from deployment_rules import DeploymentRules, family
 from service_clients import DISTINCT, NOT_IN_B
 from service_rules import ServiceRules
 from simulated_client import Ledger
+from target_rules import TargetRules
 from workload import ZONES_ALLOWED
 
 from openecs.agent.engine import names
@@ -72,6 +73,7 @@ class Checker:
         self.restarting: Callable[[Task], bool] = lambda task: False
         #: Whether no machine's clock was ever wrong.
         self.clocks_are_right: Callable[[], bool] = lambda: True
+        self.target_rules = TargetRules(self)
         self.service_rules = ServiceRules(self)
         self.deployment_rules = DeploymentRules(self, self.service_rules)
 
@@ -87,6 +89,7 @@ class Checker:
         self.zones = {instance.arn: _attribute(instance, _ZONE) or "" for instance in state.container_instances}
         self.service_deployments = {record.arn: record for record in state.service_deployments}
         self.revisions = {revision.arn for revision in state.service_revisions}
+        self.target_rules.loaded(state)
         self.deployment_rules.loaded()
         for arn in self._ledger.tasks:
             shown, task = self._ledger.newest(arn), self.tasks.get(arn)
@@ -125,6 +128,7 @@ class Checker:
                 _set(self.instances, change.key, record and record.status)
                 _set(self.groups, change.key, record and _attribute(record, GROUP_ATTRIBUTE))
                 _set(self.zones, change.key, record and _attribute(record, _ZONE))
+        concerned = self.target_rules.take(changes)
         for arn in sorted(before):
             self._task(before[arn], self.tasks.get(arn))
         placed = [
@@ -137,6 +141,7 @@ class Checker:
             self._addresses(placed)
             self._providers(placed)
             self._constraints(placed)
+        self.target_rules.committed(before, concerned)
         self.service_rules.committed(before)
         self.deployment_rules.committed(before, services, records)
 

@@ -107,6 +107,9 @@ class Quiet:
             what = None if task.service_arn in restless else self._task(task)
             if what is not None:
                 return what
+        target = world.checker.target_rules.left()
+        if target is not None and not restless:
+            return target
         stranger = self._strangers(restless)
         if stranger is not None:
             return stranger

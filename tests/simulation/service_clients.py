@@ -7,11 +7,13 @@ early success criteria, constraints and strategies; some are DAEMON services, so
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from clients import Clients
+from simulated_balancer import load_balancers
 from workload import AWSVPC, FAILING, IMAGE, LASTING, NEVER_HEALTHY
 
 from openecs.errors import AWSError, Retryable
@@ -106,6 +108,7 @@ class ServiceClients:
             **self._clients.capacity(family),
             **({} if family == "fargate" else self._placement()),
             network_configuration=self._clients.network(family),
+            load_balancers=self._balancers(name, family),
             deployment_configuration=ecs.DeploymentConfiguration(
                 minimum_healthy_percent=minimum,
                 maximum_percent=maximum,
@@ -115,6 +118,11 @@ class ServiceClients:
             health_check_grace_period_seconds=self.rng.choice((None, None, None, 20)),
         )
         return ServiceModel(name, family, {desired}, vague=True), request
+
+    def _balancers(self, service: str, family: str) -> tuple[ecs.LoadBalancer, ...]:
+        """Two of three services whose tasks have a port are behind the load balancer; drawn beside all else."""
+        drawn = random.Random(f"{self.world.seed}/{service}/balancer").random()
+        return load_balancers(family, wanted=drawn < 0.67)
 
     def _placement(self) -> dict[str, Any]:
         """Constraints and strategies; most services have none."""
@@ -156,6 +164,7 @@ class ServiceClients:
             task_definition=family,
             scheduling_strategy="DAEMON",
             launch_type="EC2",
+            load_balancers=self._balancers(name, family),
             placement_constraints=(NOT_IN_B,) if self.rng.random() < 0.2 else None,
             deployment_configuration=ecs.DeploymentConfiguration(
                 minimum_healthy_percent=self.rng.choice((0, 0, 50)), deployment_circuit_breaker=breaker
@@ -214,7 +223,9 @@ class ServiceClients:
             self._roll_out(self.rng.choice(models), self.rng.choice((*FAILING, *NEVER_HEALTHY)))
 
     def _roll_out(self, model: ServiceModel, family: str) -> None:
-        request = ecs.UpdateServiceRequest(service=model.name, task_definition=family)
+        request = ecs.UpdateServiceRequest(
+            service=model.name, task_definition=family, load_balancers=self._balancers(model.name, family)
+        )
         model.family = family
         self._clients.say(self._update(model, request, None, family))
 
@@ -292,6 +303,7 @@ class ServiceClients:
                 task_definition=family,
                 **self._clients.capacity(family),
                 network_configuration=self._clients.network(family),
+                load_balancers=self._balancers(service.name, family),
                 scale=scale,
             )
         chosen = self.rng.choice(sets)

@@ -22,7 +22,7 @@ LOST_AFTER = 45.0
 #: Seconds for which a task without health checks has to run while a circuit breaker watches.
 PROOF = 10.0
 SCHEDULER = "ServiceSchedulerInitiated"
-SICK = "failed container health checks"
+SICK = ("failed container health checks", "failed ELB health checks")
 
 
 class ServiceRules:
@@ -58,8 +58,13 @@ class ServiceRules:
         """Whether the task counts as healthy, the proof period included."""
         if task.last_status != "RUNNING":
             return False
+        as_target = self._checker.target_rules.healthy(service, task)
+        if as_target is False:
+            return False
         if any(container.has_health_check and container.essential for container in task.containers):
             return task.health_status == "HEALTHY"
+        if as_target:
+            return True
         deployment = next((d for d in service.deployments if d.id == task.deployment_id), None)
         breaker = service.deployment_configuration.deployment_circuit_breaker
         if deployment is None or breaker is None or not breaker.enable:
@@ -154,7 +159,7 @@ class ServiceRules:
         stranded = status == "INACTIVE" or (status != "ACTIVE" and old.last_status != "RUNNING")
         if new.launch_type == "FARGATE":
             stranded = False
-        if not deleted and not stranded and SICK not in (new.stopped_reason or ""):
+        if not deleted and not stranded and not any(words in (new.stopped_reason or "") for words in SICK):
             self._checker.wrong(f"{new.arn} was stopped while it was protected until {old.protected_until}")
 
 

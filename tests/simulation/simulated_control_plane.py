@@ -17,6 +17,7 @@ from simulated_process import Process
 from openecs.acs.gateway import ACS_PATH, AgentGateway
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock
+from openecs.control.draining_targets import DrainingTargets
 from openecs.control.historian import Historian
 from openecs.control.launch import Launcher
 from openecs.control.loop import Loop
@@ -25,6 +26,7 @@ from openecs.control.reaper import Reaper
 from openecs.control.region_networks import RegionNetworks
 from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
+from openecs.control.targets import TargetController
 from openecs.control.task_credentials import TaskCredentials
 from openecs.iam import policy
 from openecs.iam.keyring import KeyRing
@@ -98,6 +100,8 @@ class ControlPlane:
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
         self.services = ServiceController(self.state, self.launcher, clock, ids, lost_after=LOST_AFTER)
+        self.targets = TargetController(self.state, clock, ids)
+        self.draining_targets = DrainingTargets(self.state, clock)
         self.provisioning = Provisioning(self.state, self.launcher, clock, ids)
         self.reaper = Reaper(self.state, clock)
         self.returned_instances = ReturnedInstances(self.state)
@@ -108,6 +112,7 @@ class ControlPlane:
             pagination=Pagination(SECRET),
             launcher=self.launcher,
             networks=self.networks,
+            certificate_keys=KeyRing(bytes(32)),
         )
         self.gateway = Gateway(
             services={"ecs": ServedService(served["ecs"].model, self._watched(served["ecs"].handlers))},
@@ -128,6 +133,8 @@ class ControlPlane:
         time = asyncio.get_running_loop().time
         self.loops = (
             self.services.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
+            self.targets.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
+            self.draining_targets.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.provisioning.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.returned_instances.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),

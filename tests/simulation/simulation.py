@@ -24,6 +24,7 @@ from faults import DiskFullError
 from invariants import Checker
 from quiet import Quiet
 from service_clients import ServiceModel
+from simulated_balancer import Balancer
 from simulated_client import Client, Ledger
 from simulated_control_plane import ControlPlane
 from simulated_journal import Disk
@@ -111,6 +112,7 @@ class World:
         self.ledger = Ledger(self.loop.time, self.wrong)
         self.checker = Checker(self.clock.now, self.ledger, self.wrong, self.note)
         self.checker.clocks_are_right = lambda: "clock_skips" not in self.counts
+        self.balancer = Balancer(self)
         self.control_plane: ControlPlane | None = None
         self.user_link = Link("user", self._noise)
         self.root = Credentials("", "", None)
@@ -190,6 +192,7 @@ class World:
             resync=self.resync,
         )
         plane.run()
+        self.balancer.serve(plane)
         self.server.listen(process, plane.gateway)
         return plane
 
@@ -236,6 +239,7 @@ class World:
         chaos = Chaos(self)
         await chaos.run()
         await chaos.heal()
+        self.balancer.calm = True
         quiet = Quiet(self)
         await quiet.converges()
         await quiet.winds_down()

@@ -52,10 +52,10 @@ PAIR = _definition(
     _container("init", "sh", "-c", "sleep 2; exit 0", essential=False),
     _container("side", essential=False, depends_on=(ecs.ContainerDependency(container_name="app", condition="START"),)),
 )
-VPC = _definition("vpc", _container(), network_mode="awsvpc")
+VPC = _definition("vpc", _container(port_mappings=(ecs.PortMapping(container_port=80),)), network_mode="awsvpc")
 FARGATE = _definition(
     "fargate",
-    _container(),
+    _container(port_mappings=(ecs.PortMapping(container_port=80),)),
     network_mode="awsvpc",
     requires_compatibilities=("FARGATE",),
     cpu="256",

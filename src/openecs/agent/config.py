@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -60,6 +61,10 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     image_pull_behavior: PullBehavior = "default"
     #: What the control plane is told of containers that end: ``status`` leaves out what they printed.
     evidence: EvidenceLevel = "full"
+    #: Address at which the other hosts reach this one; ``None`` finds it out.
+    host_address: str | None = None
+    #: How packets from other hosts get to the interfaces here: in a tunnel, or by plain routes.
+    overlay: Literal["vxlan", "direct"] = "vxlan"
     #: PEM file of the authority that signed the control plane's certificate.
     ca_file: str | None = None
 
@@ -96,6 +101,13 @@ def check(config: AgentConfig) -> None:
     parts = urlsplit(config.endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise OperatorError(f"{config.endpoint!r} is no control plane URL. Use http://host:port or https://host:port.")
+    if config.host_address is not None:
+        try:
+            ipaddress.IPv4Address(config.host_address)
+        except ValueError:
+            raise OperatorError(
+                f"{config.host_address!r} is no address for this host. Use an IPv4 address that the other hosts reach."
+            ) from None
     if config.metadata_bind is not None:
         bind_address(config.metadata_bind)
 

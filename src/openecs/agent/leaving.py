@@ -14,12 +14,18 @@ from typing import Literal
 import structlog
 
 from openecs.agent.config import RUN_DIR
+from openecs.agent.dns.resolver import leave as leave_resolver
+from openecs.agent.dns.resolver import resolver_folder
 from openecs.agent.engine import names, volumes
 from openecs.agent.engine.limits import CgroupLimits
 from openecs.agent.engine.task_store import TaskStore
+from openecs.agent.host.documents import HostDocuments
 from openecs.agent.network import wiring
+from openecs.agent.network.dataplane import DataPlane
 from openecs.agent.network.driver import NetworkError
 from openecs.agent.network.host import HostNetwork, remove_interface
+from openecs.agent.network.nftables import open_nftables
+from openecs.agent.network.routed import refusal
 from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, NoSuchContainer, Runtime
 from openecs.agent.runtime.select import open_runtime
 
@@ -51,6 +57,10 @@ async def leave(
         if running:
             await _remove_network(store, HostNetwork(run_dir))
         await _remove_tasks(engine, store, running=running)
+        if running or all(state.status == "STOPPED" for _, state in store.tasks()):
+            await _remove_rules(data_dir, store.get(NODE_ID), HostNetwork(run_dir))
+            with contextlib.suppress(OSError):  # There is no resolver on this host.
+                await leave_resolver(resolver_folder(run_dir), store.get(NODE_ID) or "none")
     except (EngineError, EngineUnavailable) as error:
         _log.warning("not everything was removed", error=str(error))
     finally:
@@ -90,6 +100,20 @@ async def _remove_network(store: TaskStore, host: HostNetwork) -> None:
             await host.tidy()
     except NetworkError as error:
         _log.warning("addresses or firewall rules were left behind", error=str(error))
+
+
+async def _remove_rules(data_dir: Path, node_id: str | None, host: HostNetwork) -> None:
+    """Remove this agent's packet filter and its ways to other hosts."""
+    file = data_dir / "host.db"
+    if node_id is None or refusal() is not None or not file.exists():
+        return
+    documents = HostDocuments(file)
+    try:
+        await DataPlane(node_id, documents, host, open_nftables()).remove()
+    except NetworkError as error:
+        _log.warning("firewall rules or routes were left behind", error=str(error))
+    finally:
+        documents.close()
 
 
 async def _remove_tasks(engine: Runtime, store: TaskStore, *, running: bool) -> None:

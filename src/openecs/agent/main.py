@@ -16,12 +16,14 @@ from pathlib import Path
 
 import structlog
 
+from openecs.acs.host_documents import HostReport
 from openecs.agent import config as configuration
 from openecs.agent import gpus
 from openecs.agent.attributes import architecture, attributes
 from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
 from openecs.agent.credentials import CredentialStore
+from openecs.agent.dns.resolver import HostResolver
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.engine.evidence import EvidenceGatherer
 from openecs.agent.engine.images import Images
@@ -35,7 +37,12 @@ from openecs.agent.host.reports import HostReports
 from openecs.agent.membership import Membership
 from openecs.agent.metadata.endpoint import MetadataEndpoint
 from openecs.agent.metadata.routes import MetadataRoutes
-from openecs.agent.network.driver import FakeNetwork, NetworkDriver
+from openecs.agent.network import underlay
+from openecs.agent.network.dataplane import DataPlane
+from openecs.agent.network.driver import FakeNetwork, NetworkDriver, host_name_servers
+from openecs.agent.network.host import HostNetwork
+from openecs.agent.network.nftables import open_nftables
+from openecs.agent.network.routed import RoutedNetwork
 from openecs.agent.network.select import open_network
 from openecs.agent.reporting import Reporter
 from openecs.agent.runtime.protocol import EngineInfo, Runtime
@@ -109,7 +116,11 @@ async def _run(
             config.docker_host,
             Path(config.run_dir),
             shares_name_servers=info.shares_name_servers,
+            make_plane=lambda host: _data_plane(config, node_id, documents, host),
         )
+    resolver = None if fake else HostResolver(documents, node_id, Path(config.run_dir))
+    if resolver is not None and isinstance(network, RoutedNetwork):
+        network.name_servers = resolver.servers
     limits = NoLimits() if fake else _limits(info)
     keys = CredentialStore()
     reporter = Reporter(api)
@@ -117,6 +128,8 @@ async def _run(
     endpoint = MetadataEndpoint(config, MetadataRoutes(keys, runtime, clock, api.list_tags, api.call_as), ids)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(endpoint)
+        if resolver is not None:
+            stack.push_async_callback(_leave_resolver, resolver, store)
         parts = EngineParts(
             settings=EngineSettings(
                 node_id=node_id,
@@ -139,9 +152,21 @@ async def _run(
             clock=clock,
             ids=ids,
             evidence=gatherer if config.evidence != "none" else None,
+            name_servers=host_name_servers if resolver is None else resolver.servers,
         )
         membership = Membership(config, api, store)
         reports = HostReports()
+        address = config.host_address or underlay.host_address(config.endpoint)
+        reports.put(
+            "host",
+            "",
+            HostReport(
+                address=address,
+                overlay=config.overlay,
+                network_problem=("the fake engine has no networks" if fake else network.refusal) or "",
+                balancer_problem="load balancers are not available on this host",
+            ),
+        )
         host = HostChannel(documents, reports)
         sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids, host=host)
         engine = TaskEngine(parts, on_health=sessions.health_changed)
@@ -151,6 +176,11 @@ async def _run(
             group.create_task(engine.run())
             group.create_task(endpoint.run())
             group.create_task(gatherer.run())
+            if resolver is not None:
+                group.create_task(resolver.run())
+            network.resume(payload for payload, state in store.tasks() if state.status != "STOPPED")
+            if network.interfaces is not None and network.interfaces.plane is not None:
+                group.create_task(network.interfaces.plane.run())
             # An agent that was killed may have left something that no task uses.
             group.create_task(network.tidy())
             membership.describe(
@@ -169,6 +199,18 @@ async def _run(
             await membership.register()
             on_ready(engine)
             await sessions.run(engine)
+
+
+def _data_plane(config: AgentConfig, node_id: str, documents: HostDocuments, host: HostNetwork) -> DataPlane:
+    """What filters and routes the packets of this host's interfaces."""
+    port = configuration.bind_address(config.metadata_bind)[1] if config.metadata_bind else 80
+    return DataPlane(node_id, documents, host, open_nftables(), endpoint=config.endpoint, metadata_port=port)
+
+
+async def _leave_resolver(resolver: HostResolver, store: TaskStore) -> None:
+    """Let go of the host's resolver, unless tasks that go on running without the agent use it."""
+    if all(state.status == "STOPPED" for _, state in store.tasks()):
+        await resolver.leave()
 
 
 def _node_id(store: TaskStore, ids: Ids) -> str:

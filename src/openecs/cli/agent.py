@@ -13,7 +13,15 @@ import click
 import msgspec
 
 from openecs.cli.installation import Installation
-from openecs.cli.options import evidence_option, group_option, log_level_option, require_zone_of, zone_option
+from openecs.cli.options import (
+    evidence_option,
+    group_option,
+    host_address_option,
+    log_level_option,
+    overlay_option,
+    require_zone_of,
+    zone_option,
+)
 from openecs.cli.plan import AgentPlan
 from openecs.clock import SystemClock
 from openecs.config import AgentCredentials, EvidenceLevel, read_file
@@ -60,6 +68,8 @@ def _gpu_ids(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file with access_key_id and secret_key, instead of the environment.",
 )
+@host_address_option
+@overlay_option
 @evidence_option
 @log_level_option
 def agent(
@@ -83,6 +93,7 @@ def agent(
         docker_host=docker_host,
         data_dir=home.expanduser().absolute(),
         evidence=evidence or "full",
+        overlay=given.pop("overlay") or "vxlan",
         **given,
     )
     require_zone_of(plan.region, plan.availability_zone)
@@ -127,6 +138,8 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
         memory=plan.memory,
         gpus=plan.gpus,
         evidence=plan.evidence,
+        host_address=plan.host_address or None,
+        overlay=plan.overlay,
     )
     if plan.reserved_port is not None:
         ports = (*config.reserved_ports, plan.reserved_port)

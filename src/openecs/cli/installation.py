@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -53,10 +54,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory: int | None = None
     #: What this machine's agent tells of containers that end.
     evidence: EvidenceLevel = "full"
+    #: Address at which the other machines reach this one; ``None`` finds it out.
+    host_address: str | None = None
+    overlay: Literal["vxlan", "direct"] = "vxlan"
     #: Whether this machine has an agent.
     agent: bool = True
     #: Seconds after which services replace tasks whose agent is not connected; 0 for never.
     replace_lost_after: int = DEFAULT_REPLACE_LOST_AFTER
+    #: Whether load balancers probe new targets every second, and stop draining when nothing is in flight.
+    fast_probes: bool = True
+    fast_drain: bool = True
     #: Chosen at the first ``up`` and kept.
     address_range: str = DEFAULT_RANGE
 

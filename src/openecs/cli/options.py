@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -63,6 +64,32 @@ def group_option(function: F) -> F:
     """``--group``; an empty name means none."""
     return click.option(
         "--group", callback=_group, help="Auto Scaling group that the machine belongs to, for capacity providers."
+    )(function)
+
+
+def _address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    try:
+        return str(ipaddress.IPv4Address(value)) if value else value
+    except ValueError:
+        raise click.BadParameter("an IPv4 address, like 192.168.1.10.") from None
+
+
+def host_address_option(function: F) -> F:
+    """``--host-address``; an empty one means that it is found out."""
+    return click.option(
+        "--host-address",
+        metavar="IP",
+        callback=_address,
+        help="Address at which the other machines reach this one [default: found out].",
+    )(function)
+
+
+def overlay_option(function: F) -> F:
+    """``--overlay``."""
+    return click.option(
+        "--overlay",
+        type=click.Choice(["vxlan", "direct"]),
+        help="How tasks here are reached from other machines: by a tunnel or by plain routes [default: vxlan].",
     )(function)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -36,6 +37,9 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     evidence: EvidenceLevel = "full"
     #: A port of this machine that no task may have: the control plane listens on it.
     reserved_port: int | None = None
+    #: Address at which the other hosts reach this one; ``None`` finds it out.
+    host_address: str | None = None
+    overlay: Literal["vxlan", "direct"] = "vxlan"
     #: Where the agent keeps its own state.
     data_dir: Path
     region: str

@@ -98,6 +98,7 @@ def lines(
             ("Tasks", ", ".join(f"{count} {name}" for name, count in tasks.items()) or "none"),
         ]
         found += [("Machine", _machine(node)) for node in report["nodes"]]
+        found += [line for each in report.get("load_balancers", ()) for line in _load_balancer(each)]
     if problem is not None:
         found.append(("Problem", problem))
     return found
@@ -106,6 +107,18 @@ def lines(
 def _machine(node: dict[str, Any]) -> str:
     engine = f", {node['engine']}" if node.get("engine") else ""
     return f"{node['node_id']} {'connected' if node['agent_connected'] else 'DISCONNECTED'}{engine}"
+
+
+def _load_balancer(balancer: dict[str, Any]) -> list[tuple[str, str]]:
+    """A load balancer and where each of its listeners is reached."""
+    why = f": {balancer['reason']}" if balancer["reason"] else ""
+    state = str(balancer["state"]).replace("_", " ")
+    found = [("Balancer", f"{balancer['name']} ({balancer['region']}), {balancer['dns_name']}, {state}{why}")]
+    for each in balancer["endpoints"]:
+        address = each["address"]
+        shown = f"{each['protocol'].lower()}://{address}" if each["protocol"].startswith("HTTP") else address
+        found.append(("Listener", f"{balancer['name']} {each['protocol']} {each['port']} at {shown}"))
+    return found
 
 
 def _counted(clusters: object) -> str:

@@ -19,7 +19,9 @@ from openecs.cli.options import (
     data_dir_option,
     evidence_option,
     group_option,
+    host_address_option,
     log_level_option,
+    overlay_option,
     require_zone_of,
     zone_option,
 )
@@ -53,12 +55,24 @@ from openecs.log import Level
 @zone_option
 @click.option("--cpu", type=Amount(128), help="CPU units that this machine offers [default: all].")
 @click.option("--memory", type=Amount(64), help="MiB that this machine offers [default: all].")
+@host_address_option
+@overlay_option
 @evidence_option
 @click.option(
     "--replace-lost-after",
     metavar="SECONDS",
     type=click.IntRange(min=0),
     help="When services replace tasks of machines that do not answer; 0: never, as on AWS [default: 300].",
+)
+@click.option(
+    "--fast-probes/--no-fast-probes",
+    default=None,
+    help="Load balancers probe new targets every second until the first pass; AWS keeps to the interval [default: on].",
+)
+@click.option(
+    "--fast-drain/--no-fast-drain",
+    default=None,
+    help="Draining ends when nothing is in flight; AWS waits for the whole delay [default: on].",
 )
 @click.option(
     "--agent/--no-agent", default=None, help="--no-agent: only the control plane; machines join with 'openecs agent'."
@@ -135,6 +149,8 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         lend_to=settings.lend_to if settings.agent else (),
         address_range=settings.address_range,
         replace_lost_after=settings.replace_lost_after,
+        fast_probes=settings.fast_probes,
+        fast_drain=settings.fast_drain,
         log_level=log_level,
     )
     if not settings.agent:
@@ -150,6 +166,8 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         cpu=settings.cpu,
         memory=settings.memory,
         evidence=settings.evidence,
+        host_address=settings.host_address or None,
+        overlay=settings.overlay,
         reserved_port=settings.port,
         data_dir=layout.agent,
         region=settings.region,

@@ -19,14 +19,17 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _NONCE_BYTES = 12
 #: Bound into every seal, so that a text sealed for another purpose does not open here.
 _CONTEXT = b"openecs/access-key/v1"
+#: The context of the private keys of certificates.
+CERTIFICATE_KEYS = b"openecs/certificate-key/v1"
 
 
 class KeyRing:
     """Seals and opens secrets, and makes key pairs of the form that AWS clients expect."""
 
-    def __init__(self, master_key: bytes) -> None:
-        """``master_key`` is 32 random bytes that never leave the installation."""
+    def __init__(self, master_key: bytes, *, context: bytes = _CONTEXT) -> None:
+        """``master_key`` is 32 random bytes that never leave the installation; ``context`` says what is sealed."""
         self._cipher = AESGCM(master_key)
+        self._context = context
 
     @staticmethod
     def new_master_key() -> bytes:
@@ -36,14 +39,14 @@ class KeyRing:
     def seal(self, secret: str) -> str:
         """An opaque text that only this key ring opens."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._cipher.encrypt(nonce, secret.encode(), _CONTEXT)
+        sealed = self._cipher.encrypt(nonce, secret.encode(), self._context)
         return base64.b64encode(nonce + sealed).decode()
 
     def open(self, sealed: str) -> str:
         """The secret again; raises ``OperatorError`` when the master key is another one."""
         raw = base64.b64decode(sealed)
         try:
-            return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _CONTEXT).decode()
+            return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], self._context).decode()
         except InvalidTag:
             raise OperatorError(
                 "A stored secret does not open with this installation's master key. Restore the file "

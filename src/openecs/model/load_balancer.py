@@ -108,6 +108,8 @@ class Certificate(Record, frozen=True, kw_only=True):
     #: Sealed with the installation's key ring.
     sealed_private_key: bytes
     certificate_chain: str = ""
+    created_at: float = 0.0
+    #: When it was imported last.
     imported_at: float = 0.0
     domain_name: str = ""
     alternative_names: tuple[str, ...] = ()

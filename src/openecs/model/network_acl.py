@@ -43,6 +43,8 @@ class NetworkAcl(Record, frozen=True, kw_only=True):
     is_default: bool = False
     entries: tuple[AclEntry, ...] = ()
     associations: tuple[AclAssociation, ...] = ()
+    #: Of the request that made it.
+    client_token: str | None = None
 
     @property
     def key(self) -> str:

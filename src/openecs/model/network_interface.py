@@ -36,6 +36,7 @@ class Interface(Record, frozen=True, kw_only=True):
     allocation_id: str | None = None
     association_id: str | None = None
     created_at: float = 0.0
+    client_token: str | None = None
 
     @property
     def key(self) -> str:

@@ -23,6 +23,7 @@ class VpcEndpoint(Record, frozen=True, kw_only=True):
     security_group_ids: tuple[str, ...] = ()
     network_interface_ids: tuple[str, ...] = ()
     private_dns_enabled: bool = False
+    client_token: str | None = None
 
     @property
     def key(self) -> str:
@@ -49,6 +50,7 @@ class LaunchTemplate(Record, frozen=True, kw_only=True):
     created_by: str
     default_version: int = 1
     versions: tuple[LaunchTemplateVersion, ...] = ()
+    client_token: str | None = None
 
     @property
     def key(self) -> str:

@@ -157,12 +157,12 @@ _EVERY_GROUP = (
     Attribute(
         "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count",
         "1",
-        only("1", "unhealthy targets get requests when no target is healthy"),
+        number(1, 1000),
     ),
     Attribute(
         "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage",
         "off",
-        only("off", "unhealthy targets get requests when no target is healthy"),
+        number(1, 100, "off"),
     ),
 )
 _HTTP_GROUP = (
@@ -185,15 +185,11 @@ _STREAM_GROUP = (
     Attribute("deregistration_delay.connection_termination.enabled", "false", _SWITCH),
     Attribute("preserve_client_ip.enabled", "false", only("false", _PROXIED)),
     Attribute("proxy_protocol_v2.enabled", "false", _SWITCH),
-    Attribute(
-        "target_health_state.unhealthy.connection_termination.enabled",
-        "true",
-        only("true", "connections to a target end when it becomes unhealthy"),
-    ),
+    Attribute("target_health_state.unhealthy.connection_termination.enabled", "true", _SWITCH),
     Attribute(
         "target_health_state.unhealthy.draining_interval_seconds",
         "0",
-        only("0", "connections to a target end when it becomes unhealthy"),
+        only("0", "connections to a target that became unhealthy end at once or are left alone"),
     ),
 )
 

@@ -127,9 +127,7 @@ def default_network(network: RegionNetwork, *, region: str, owner: str, make_id:
     )
     gateway = InternetGateway(id=network.internet_gateway_id, region=region, owner=owner, vpc_id=vpc.id)
     records, acl = companions(vpc, make_id, group_id=network.security_group_id, gateway_id=gateway.id)
-    subnets = [
-        default_subnet(vpc, subnet_id=s.id, zone=s.availability_zone, cidr=s.cidr) for s in network.subnets
-    ]
+    subnets = [default_subnet(vpc, subnet_id=s.id, zone=s.availability_zone, cidr=s.cidr) for s in network.subnets]
     associations = tuple(AclAssociation(id=make_id("aclassoc", s.availability_zone), subnet_id=s.id) for s in subnets)
     whole = NetworkAcl(
         id=acl.id,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from openecs.api.ec2.service import Ec2
+from openecs.api.acm.certificates import Certificates
 from openecs.api.ecs.account_settings import AccountSettings
 from openecs.api.ecs.agent_operations import AgentOperations
 from openecs.api.ecs.attributes import Attributes
@@ -20,23 +22,31 @@ from openecs.api.ecs.task_protection import TaskProtection
 from openecs.api.ecs.task_sets import TaskSets
 from openecs.api.ecs.task_view import TaskViews
 from openecs.api.ecs.tasks import Tasks
+from openecs.api.elbv2.service import ElasticLoadBalancing
 from openecs.api.logs.service import CloudWatchLogs
 from openecs.api.servicediscovery.service import CloudMap
 from openecs.api.sts.caller_identity import CallerIdentity
 from openecs.control.launch import Launcher
 from openecs.control.region_networks import RegionNetworks
+from openecs.iam.keyring import KeyRing
 from openecs.logs.store import LogStore
 from openecs.state.state import State
 from openecs.wire.call import Handler, Handlers
-from openecs.wire.generated import ecs, logs, servicediscovery, sts
+from openecs.wire.generated import acm, ec2, ecs, elbv2, logs, servicediscovery, sts
 from openecs.wire.pagination import Pagination
 from openecs.wire.served import ServedService
 
 
 def api_services(
-    *, state: State, log_store: LogStore, pagination: Pagination, launcher: Launcher, networks: RegionNetworks
+    *,
+    state: State,
+    log_store: LogStore,
+    pagination: Pagination,
+    launcher: Launcher,
+    networks: RegionNetworks,
+    certificate_keys: KeyRing,
 ) -> dict[str, ServedService]:
-    """Service name → model and handlers."""
+    """Service name → model and handlers; ``certificate_keys`` seals the private keys of certificates."""
     views = TaskViews(state)
     ecs_handlers = _merged(
         Clusters(state, pagination).handlers(),
@@ -56,7 +66,10 @@ def api_services(
         AccountSettings(state, pagination).handlers(),
     )
     return {
+        "acm": ServedService(acm.SERVICE, Certificates(state, pagination, certificate_keys.seal).handlers()),
+        "ec2": ServedService(ec2.SERVICE, Ec2(state, pagination, networks).handlers()),
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
+        "elbv2": ServedService(elbv2.SERVICE, ElasticLoadBalancing(state, pagination, networks.ensure).handlers()),
         "logs": ServedService(logs.SERVICE, CloudWatchLogs(log_store, pagination).handlers()),
         "servicediscovery": ServedService(
             servicediscovery.SERVICE, CloudMap(state, pagination, networks.vpc_exists).handlers()

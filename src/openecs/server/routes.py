@@ -12,6 +12,7 @@ import msgspec
 
 from openecs import __version__
 from openecs.clock import Clock
+from openecs.control.balancer_endpoints import balancer_endpoints
 from openecs.control.launch import Launcher
 from openecs.errors import AWSError
 from openecs.ids import Ids
@@ -112,6 +113,21 @@ class Routes:
             ],
             "clusters": [f"{c.name} ({c.region})" for c in state.clusters if c.status == "ACTIVE"],
             "tasks_by_status": by_status,
+            "load_balancers": [
+                {
+                    "name": balancer.name,
+                    "region": balancer.region,
+                    "type": balancer.type,
+                    "state": balancer.state,
+                    "reason": balancer.reason,
+                    "dns_name": balancer.dns_name,
+                    "endpoints": [
+                        {"protocol": each.protocol, "port": each.port, "address": each.address}
+                        for each in balancer_endpoints(state, balancer.arn)
+                    ],
+                }
+                for balancer in state.load_balancers
+            ],
             "paused": self._launcher.paused(self._clock.now()),
             "region": self._region,
             "subnets": [subnet.id for subnet in self._network.subnets],

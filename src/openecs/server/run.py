@@ -23,17 +23,25 @@ from openecs.acs.host_board import HostBoard
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
+from openecs.control import network_documents
+from openecs.control.discovery_documents import DiscoveryDocuments
+from openecs.control.balancer_documents import BalancerDocuments, attach
+from openecs.control.balancer_reports import BalancerReports
+from openecs.control.balancers import BalancerController
+from openecs.control.draining_targets import DrainingTargets
 from openecs.control.historian import Historian
+from openecs.control.hosts import HostReports
 from openecs.control.launch import Launcher
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.region_networks import RegionNetworks
+from openecs.control.registries import RegistryController
 from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
 from openecs.control.targets import TargetController
 from openecs.control.task_credentials import TaskCredentials
 from openecs.iam import policy
-from openecs.iam.keyring import KeyRing
+from openecs.iam.keyring import CERTIFICATE_KEYS, KeyRing
 from openecs.ids import RandomIds
 from openecs.logs.store import LogStore
 from openecs.server.agent_keys import AgentKeys
@@ -131,6 +139,21 @@ class _Parts:
         networks = self.networks = RegionNetworks(self.state, config.account_id, config.address_range)
         self.launcher = Launcher(self.state, networks, random.Random())  # noqa: S311 -- placement, no secret
         self.board = HostBoard()
+        self.board.add_source(DiscoveryDocuments(self.state, self.board))
+        # Below 2**24, and never 0.
+        network_documents.attach(self.board, self.state, vni=1 + int(derived_secret(key, "vxlan").hex()[:5], 16))
+        HostReports(self.state).attach(self.board)
+        certificate_keys = KeyRing(key, context=CERTIFICATE_KEYS)
+        attach(
+            self.board,
+            BalancerDocuments(
+                self.state, certificate_keys.open, fast_probes=config.fast_probes, fast_drain=config.fast_drain
+            ),
+            self.state,
+        )
+        BalancerReports(self.state, clock).attach(self.board)
+        self.balancers = BalancerController(self.state, clock)
+        self.draining_targets = DrainingTargets(self.state, clock)
         self.agents = AgentGateway(
             self.state,
             authenticate=self._authenticate,
@@ -146,6 +169,7 @@ class _Parts:
         self.services = ServiceController(
             self.state, self.launcher, clock, self.ids, lost_after=config.replace_lost_after or None
         )
+        self.registries = RegistryController(self.state, clock, self.ids)
         self.targets = TargetController(self.state, clock, self.ids)
         self.provisioning = Provisioning(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
@@ -184,6 +208,7 @@ class _Parts:
                 pagination=Pagination(derived_secret(key, "pagination")),
                 launcher=self.launcher,
                 networks=networks,
+                certificate_keys=certificate_keys,
             ),
             verifier=verifier,
             account=config.account_id,
@@ -229,7 +254,10 @@ class _Parts:
         for loop in (
             self._service_loop,
             self._provisioning_loop,
+            self.balancers.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+            self.draining_targets.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+            self.registries.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.targets.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.returned_instances.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
         ):

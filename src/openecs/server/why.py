@@ -11,10 +11,12 @@ from typing import Literal
 
 from openecs import arn as arns
 from openecs.clock import Clock
+from openecs.control.target_verdicts import TargetVerdicts, load_balancers_of
 from openecs.errors import AWSError
 from openecs.model.history import HistoryEntry
 from openecs.model.service import Service
 from openecs.model.task import Task
+from openecs.planning.target_verdict import TargetVerdict
 from openecs.planning.why import (
     FAILURE_KINDS,
     ORDER_KINDS,
@@ -75,7 +77,8 @@ class Why:
             raise _unknown(f"There is no task {task_id}, and none is remembered. {KEPT} List tasks with: ")
         if task is None:
             return why_remembered(arn, entries)
-        return why_task(TaskStory(task, entries, await self._orders(task), await self._instances(task)))
+        orders, instances = await self._orders(task), await self._instances(task)
+        return why_task(TaskStory(task, entries, orders, instances, self._verdict(task, TargetVerdicts(self._state))))
 
     async def _orders(self, task: Task) -> list[HistoryEntry]:
         """Who changed the service before the task was started, how its deployment began, and what led to its end."""
@@ -145,7 +148,16 @@ class Why:
         return sorted((*orders, *rest, *failures), key=lambda entry: entry.at)
 
     def _story(self, arn: str, service: Service | None, entries: list[HistoryEntry]) -> ServiceStory:
-        return ServiceStory(arn, service, self._state.tasks.by("service", arn), entries)
+        tasks = self._state.tasks.by("service", arn)
+        verdicts = TargetVerdicts(self._state)
+        targets = {task.arn: said for task in tasks if (said := self._verdict(task, verdicts)) is not None}
+        return ServiceStory(arn, service, tasks, entries, targets)
+
+    def _verdict(self, task: Task, verdicts: TargetVerdicts) -> TargetVerdict | None:
+        """What its load balancers say of a task that is one of their targets, or is to be."""
+        service = self._state.services.get(task.service_arn or "")
+        load_balancers = load_balancers_of(service.deployments, task) if service is not None else ()
+        return verdicts.of(task, load_balancers) if load_balancers and not task.stopped else None
 
     def _find_task(self, reference: str) -> Task | None:
         if reference.startswith("arn:"):

@@ -68,11 +68,18 @@ def test_thresholds(outcomes: list[Outcome], states: str) -> None:
         ([T, T], "Target.Timeout", "Request timed out"),
         ([F, F], "Target.FailedHealthChecks", "Health checks failed"),
         ([F, T], "Target.Timeout", "Request timed out"),
-        ([mismatch(500), T, mismatch(502)], "Target.ResponseCodeMismatch", "Health checks failed with these codes: [502]"),
-        ([P, mismatch(500), P, mismatch(502), mismatch(502)], "Target.ResponseCodeMismatch",
-         "Health checks failed with these codes: [502]"),
+        (
+            [mismatch(500), T, mismatch(502)],
+            "Target.ResponseCodeMismatch",
+            "Health checks failed with these codes: [502]",
+        ),
+        (
+            [P, mismatch(500), P, mismatch(502), mismatch(502)],
+            "Target.ResponseCodeMismatch",
+            "Health checks failed with these codes: [502]",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_said_of_an_unhealthy_target(outcomes: list[Outcome], reason: str, description: str) -> None:
     shown = view(run(outcomes)[-1], "10.0.0.1", 80, probed=True)
     assert (shown.state, shown.reason, shown.description) == ("unhealthy", reason, description)

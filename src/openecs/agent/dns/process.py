@@ -34,6 +34,8 @@ LOCK, SOCKET = "resolver.lock", "resolver.sock"
 ADDRESS, PORT = "169.254.169.253", 53
 #: A message of an agent may have so many bytes.
 LINE = 64 * 1024 * 1024
+#: Seconds for which a new resolver waits for its first agent.
+EXPECTS_AGENT = 10.0
 #: Seconds for which changes are gathered before they count: many come together.
 GATHER = 0.005
 
@@ -41,7 +43,10 @@ GATHER = 0.005
 class ResolverProcess:
     """The resolver of this network namespace."""
 
-    def __init__(self, folder: Path, *, address: str = ADDRESS, port: int = PORT) -> None:
+    def __init__(
+        self, folder: Path, *, address: str = ADDRESS, port: int = PORT, expects_agent: float = EXPECTS_AGENT
+    ) -> None:
+        self._expects_agent = expects_agent
         self._folder = folder
         self._address = address
         self._feed = Feed()
@@ -58,9 +63,10 @@ class ResolverProcess:
         server = await asyncio.start_unix_server(self._serve_agent, sock=sock, limit=LINE)
         try:
             async with asyncio.TaskGroup() as group:
-                applying = group.create_task(self._apply_changes())
+                tasks = [group.create_task(self._apply_changes()), group.create_task(self._end_unless_needed())]
                 await self._done.wait()
-                applying.cancel()
+                for task in tasks:
+                    task.cancel()
         finally:
             # Gone before the lock is: whoever finds no socket starts another resolver.
             (self._folder / SOCKET).unlink(missing_ok=True)
@@ -75,6 +81,12 @@ class ResolverProcess:
     def stop(self) -> None:
         """End."""
         self._done.set()
+
+    async def _end_unless_needed(self) -> None:
+        """The agent that started this process may have found another one, or have ended."""
+        await asyncio.sleep(self._expects_agent)
+        if self._feed.empty:
+            self.stop()
 
     async def _serve_agent(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         node: str | None = None
@@ -157,6 +169,7 @@ def main(arguments: list[str]) -> int:
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     folder = Path(arguments[0])
+    os.chdir("/")
     options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
     lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     with contextlib.closing(os.fdopen(lock, "wb")):

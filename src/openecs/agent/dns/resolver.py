@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -54,6 +53,8 @@ class HostResolver:
         self._changed: set[Key] = set()
         self._wake = asyncio.Event()
         self._known = asyncio.Event()
+        #: Process id of the resolver that this agent started, until it is seen to have ended.
+        self._child: int | None = None
         self._serving: frozenset[str] = frozenset()
         #: Why names of this installation are not answered here; empty when they are.
         self.problem = "the resolver has not been started"
@@ -99,6 +100,7 @@ class HostResolver:
                 if str(error) != self.problem:
                     _log.warning("the resolver cannot be used", error=str(error))
                 self._is(str(error))
+            self._child_runs()
             # Tasks are without names meanwhile; but one that ends at once is not started in a circle.
             await asyncio.sleep(PAUSE if time() - began < PAUSE else TICK)
 
@@ -126,32 +128,45 @@ class HostResolver:
         with contextlib.suppress(OSError):
             return await asyncio.open_unix_connection(str(folder / SOCKET))
         deadline = asyncio.get_running_loop().time() + START
-        process: subprocess.Popen[bytes] | None = None
         while True:
-            if process is None or process.poll() is not None:
-                # It may have lost the race against another agent's, or against one that was ending.
-                process = self._start(folder)
+            if not self._child_runs():
+                # The last one may have lost the race against another agent's, or against one that was ending.
+                self._child = self._start(folder)
             await asyncio.sleep(TICK)
             with contextlib.suppress(OSError):
                 return await asyncio.open_unix_connection(str(folder / SOCKET))
             if asyncio.get_running_loop().time() > deadline:
                 raise OSError(f"the resolver does not start; look at {folder / 'resolver.log'}")
 
-    def _start(self, folder: Path) -> subprocess.Popen[bytes]:
+    def _child_runs(self) -> bool:
+        """Whether the process that this agent started last has not ended; one that has is buried."""
+        if self._child is None:
+            return False
+        with contextlib.suppress(ChildProcessError):
+            pid, _ = os.waitpid(self._child, os.WNOHANG)
+            if pid == 0:
+                return True
+        self._child = None
+        return False
+
+    def _start(self, folder: Path) -> int:
+        """Start a resolver that outlives this process; its process id."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENECS_")}
-        with (folder / "resolver.log").open("wb") as log:
-            return subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "openecs.agent.dns", str(folder)),
-                    *("--address", self._address, "--port", str(self._port)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env=environment,
-                start_new_session=True,
-            )
+        log = str(folder / "resolver.log")
+        return os.posix_spawn(
+            sys.executable,
+            (
+                *(sys.executable, "-P", "-m", "openecs.agent.dns", str(folder)),
+                *("--address", self._address, "--port", str(self._port)),
+            ),
+            environment,
+            setsid=True,
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ),
+        )
 
     async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk until the resolver ends the connection."""

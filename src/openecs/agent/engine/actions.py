@@ -199,6 +199,9 @@ class Actions:
             if image is None:
                 image = await self._parts.images.ensure(container.image)
             bindings = self._bindings(name)
+            servers: tuple[str, ...] = ()
+            if self._payload.network_mode in ("bridge", "host"):
+                servers = await self._parts.name_servers(None)
             body = container_body.build(
                 self._payload,
                 container,
@@ -211,6 +214,7 @@ class Actions:
                     cgroup_parent=self._parts.limits.parent(self._payload),
                     volumes=volumes.sources(self._payload),
                     log_credentials=log_credentials,
+                    name_servers=servers,
                 ),
             )
             async with asyncio.timeout(settings.create_deadline):

@@ -43,6 +43,8 @@ class BodyInputs(msgspec.Struct, frozen=True, kw_only=True):
     volumes: Mapping[str, str] = {}
     #: ``/v2/credentials/<id>`` of the execution role, for log drivers that sign for themselves.
     log_credentials: str | None = None
+    #: For containers whose definition names none; empty leaves the choice to the engine.
+    name_servers: Sequence[str] = ()
 
 
 def build(task: TaskPayload, container: ContainerPayload, inputs: BodyInputs) -> dict[str, Any]:
@@ -103,6 +105,8 @@ def _host_config(task: TaskPayload, container: ContainerPayload, inputs: BodyInp
         host["NetworkMode"] = task.network_mode
     if container.memory:
         host["Memory"] = max(container.memory * MIB, MINIMUM_MEMORY)
+    if inputs.name_servers:
+        host["Dns"] = list(inputs.name_servers)
     if inputs.bindings:
         host["PortBindings"] = {
             port: [{"HostIp": "", "HostPort": str(host_port)}]

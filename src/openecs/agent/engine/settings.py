@@ -12,7 +12,7 @@ from openecs.agent.engine.images import Images
 from openecs.agent.engine.limits import TaskLimits
 from openecs.agent.engine.ports import PortPool
 from openecs.agent.engine.task_store import TaskStore
-from openecs.agent.network.driver import NetworkDriver
+from openecs.agent.network.driver import NameServers, NetworkDriver, host_name_servers
 from openecs.agent.reporting import Reporter
 from openecs.agent.runtime.protocol import Runtime
 from openecs.clock import Clock
@@ -56,3 +56,5 @@ class EngineParts:
     ids: Ids
     #: ``None``: nobody is told what is seen of containers that end.
     evidence: EvidenceGatherer | None = None
+    #: The name servers of tasks in bridge and host mode; the network driver knows those of others.
+    name_servers: NameServers = host_name_servers

@@ -15,7 +15,7 @@ import json
 
 import structlog
 
-from openecs.acs.host_documents import InterfaceDocument, VpcDocument
+from openecs.acs.host_documents import InterfaceDocument
 from openecs.agent.host.documents import HostDocuments
 from openecs.agent.network import overlay, ruleset, underlay
 from openecs.agent.network.commands import run
@@ -170,12 +170,6 @@ class DataPlane:
         found: InterfaceDocument | None = self._documents.all("interface").get(
             wiring.interface_id or self._key_of(wiring.address)
         )
-        return found
-
-    def vpc(self, wiring: Wiring) -> VpcDocument | None:
-        """The document of the VPC of an interface of this host."""
-        interface = self.interface(wiring)
-        found: VpcDocument | None = self._documents.all("vpc").get(interface.vpc_id) if interface else None
         return found
 
     def _guards(self, wiring: Wiring) -> bool:

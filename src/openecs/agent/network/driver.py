@@ -5,13 +5,23 @@ The other network modes are the container engine's own business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from openecs.acs.messages import TaskPayload
 
 if TYPE_CHECKING:
     from openecs.agent.network.interfaces import Interfaces
+
+
+#: Asked with a task's address in its VPC, or ``None`` for tasks in none: the name servers that the
+#: task is to use.  Empty: those of the host.
+NameServers = Callable[[str | None], Awaitable[tuple[str, ...]]]
+
+
+async def host_name_servers(address: str | None) -> tuple[str, ...]:  # noqa: ARG001
+    """Where no resolver of ours runs: nothing but the host's own."""
+    return ()
 
 
 class NetworkError(Exception):

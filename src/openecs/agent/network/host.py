@@ -91,12 +91,6 @@ class HostNetwork:
         await _docker_user(wanted=True)
         self._subnets.add(plan.subnet)
 
-    async def ensure_resolver(self, address: str, cidr: str) -> None:
-        """The address of a VPC's resolver, for as long as the VPC has interfaces here."""
-        if address not in kernel.local_addresses(_read(kernel.ADDRESSES)) or not _noted(self._folder / address):
-            _write(self._folder / address, cidr)
-            await run(("ip", "-batch", "-"), f"address replace {address}/32 dev lo\n")
-
     async def stop_translating(self, subnet: str) -> None:
         """Take a subnet out of the NAT table that all agents share."""
         await _try_run(("nft", "-f", "-"), wiring.stop_masquerading(subnet))

@@ -68,14 +68,9 @@ class Interfaces:
         if inside_name != "eth0":
             await _source_rule(plan, namespace, table)
         sysctl(f"net/ipv4/conf/{plan.host_end}/rp_filter", "1")
-        if self.plane is None:
-            return
-        # The rules are made while the pair is; nothing runs in the namespace until both are there.
-        await self.plane.gate(plan)
-        vpc = self.plane.vpc(plan)
-        if vpc is not None:
-            async with self.host.locked():
-                await self.host.ensure_resolver(vpc.resolver, vpc.cidrs[0])
+        if self.plane is not None:
+            # The rules are made while the pair is; nothing runs in the namespace until both are there.
+            await self.plane.gate(plan)
 
     async def disconnect(self, address: str, alias: str) -> None:
         """Take an interface of that owner away, and what no interface of the host uses any more."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import structlog
@@ -23,7 +23,7 @@ from openecs.agent.engine import names
 from openecs.agent.network import pause_image, published, wiring
 from openecs.agent.network.commands import sysctl
 from openecs.agent.network.dataplane import DataPlane
-from openecs.agent.network.driver import AddressInUseError, NetworkError
+from openecs.agent.network.driver import AddressInUseError, NameServers, NetworkError, host_name_servers
 from openecs.agent.network.host import HostNetwork, remove_interface
 from openecs.agent.network.interfaces import Interfaces
 from openecs.agent.network.pause_image import ImageImporter
@@ -63,8 +63,8 @@ class RoutedNetwork:
         self._host = host
         self.interfaces = Interfaces(host, plane)
         self._plane = plane
-        #: Whether the resolver of this host answers at the VPCs' addresses.
-        self.has_resolver: Callable[[], bool] = lambda: False
+        #: Who knows the name servers of tasks: the host's resolver, where it runs.
+        self.name_servers: NameServers = host_name_servers
         self._image = asyncio.Lock()
         self._have_image = False
 
@@ -136,13 +136,6 @@ class RoutedNetwork:
         sysctl(f"net/ipv4/conf/{plan.host_end}/route_localnet", "1")
         self._plane.changed()
 
-    def _name_servers(self, plan: wiring.Wiring) -> tuple[str, ...]:
-        """The VPC's resolver; the host's own name servers where there is none."""
-        vpc = self._plane.vpc(plan) if self._plane is not None else None
-        if vpc is not None and vpc.dns_support and self.has_resolver():
-            return (vpc.resolver,)
-        return ()
-
     async def _ensure_image(self) -> None:
         async with self._image:
             if self._have_image:
@@ -154,7 +147,7 @@ class RoutedNetwork:
 
     async def _pause(self, task: TaskPayload, plan: wiring.Wiring, labels: Mapping[str, str]) -> tuple[str, int]:
         """The running pause container's id and process id."""
-        servers = plan.dns or self._name_servers(plan) or await asyncio.to_thread(_host_resolvers)
+        servers = plan.dns or await self.name_servers(plan.address) or await asyncio.to_thread(_host_resolvers)
         hosts = [f"{plan.hostname}:{plan.address}"] if plan.hostname else []
         body = {
             "Image": pause_image.REFERENCE,

@@ -21,9 +21,7 @@ def respected(handlers: Handlers) -> Handlers:
 def _respecting(handler: Callable[[Call, Any], Any]) -> Callable[[Call, Any], Any]:
     def answer(call: Call, request: Any) -> Any:
         if getattr(request, "dry_run", None):
-            raise AWSError(
-                "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412
-            )
+            raise AWSError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
         return handler(call, request)
 
     return answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from openecs.api.ec2.errors import invalid_value
 from openecs.shapes import ec2, ecs
@@ -28,6 +28,23 @@ def one(value: object) -> tuple[str | None, ...]:
     if value is None:
         return ()
     return (str(value).lower() if isinstance(value, bool) else str(value),)
+
+
+def nothing(record: object) -> tuple[str | None, ...]:
+    """The field of what no record has."""
+    del record
+    return ()
+
+
+def always(text: str) -> Field[Any]:
+    """The field of what all records have alike."""
+    texts = (text,)
+
+    def field(record: object) -> tuple[str | None, ...]:
+        del record
+        return texts
+
+    return field
 
 
 def matching(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from openecs.api.ec2 import tags as tagging
 from openecs.api.ec2.describe import Describer
-from openecs.api.ec2.dry_run import respected
 from openecs.api.ec2.errors import in_use, invalid_value
 from openecs.api.ec2.filters import Fields, one
 from openecs.api.ec2.resources import INTERNET_GATEWAY, VPC, new_id
@@ -32,30 +31,24 @@ class InternetGateways:
 
     def handlers(self) -> Handlers:
         """Operation name → handler."""
-        return respected(
-            {
-                "CreateInternetGateway": self.create,
-                "DescribeInternetGateways": self.describe,
-                "AttachInternetGateway": self.attach,
-                "DetachInternetGateway": self.detach,
-                "DeleteInternetGateway": self.delete,
-            }
-        )
+        return {
+            "CreateInternetGateway": self.create,
+            "DescribeInternetGateways": self.describe,
+            "AttachInternetGateway": self.attach,
+            "DetachInternetGateway": self.detach,
+            "DeleteInternetGateway": self.delete,
+        }
 
     def create(self, call: Call, request: ec2.CreateInternetGatewayRequest) -> ec2.CreateInternetGatewayResult:
         """Make a gateway that belongs to no VPC yet."""
         tags = tagging.at_creation(request.tag_specifications, INTERNET_GATEWAY)
-        gateway = InternetGateway(
-            id=new_id(INTERNET_GATEWAY.prefix, call.ids), region=call.region, owner=call.account
-        )
+        gateway = InternetGateway(id=new_id(INTERNET_GATEWAY.prefix, call.ids), region=call.region, owner=call.account)
         with self._state.transaction() as tx:
             tx.put(gateway)
             tagging.give(tx, self._state, gateway.id, tags.get(INTERNET_GATEWAY.resource_type, ()))
         return ec2.CreateInternetGatewayResult(internet_gateway=self._shown(gateway))
 
-    def describe(
-        self, call: Call, request: ec2.DescribeInternetGatewaysRequest
-    ) -> ec2.DescribeInternetGatewaysResult:
+    def describe(self, call: Call, request: ec2.DescribeInternetGatewaysRequest) -> ec2.DescribeInternetGatewaysResult:
         """The gateways of the region."""
         page, token = self._describer.select(
             call,

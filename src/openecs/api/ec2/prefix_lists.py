@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 
 from openecs.api.ec2.describe import Describer
-from openecs.api.ec2.dry_run import respected
 from openecs.api.ec2.filters import Fields, matching, one
 from openecs.errors import AWSError
 from openecs.shapes import ec2
@@ -39,12 +38,10 @@ class PrefixLists:
 
     def handlers(self) -> Handlers:
         """Operation name → handler."""
-        return respected(
-            {
-                "DescribePrefixLists": self.describe_prefix_lists,
-                "DescribeManagedPrefixLists": self.describe_managed_prefix_lists,
-            }
-        )
+        return {
+            "DescribePrefixLists": self.describe_prefix_lists,
+            "DescribeManagedPrefixLists": self.describe_managed_prefix_lists,
+        }
 
     def describe_prefix_lists(
         self, call: Call, request: ec2.DescribePrefixListsRequest

@@ -191,8 +191,9 @@ def zone_named(region: str, name: str | None, by_id: str | None) -> str | None:
         if zone == name or (name is None and zone_id(region, zone) == by_id):
             return zone
     given, member = (name, "availabilityZone") if name is not None else (by_id, "availabilityZoneId")
-    raise bad_value(given, member, f"Subnets can currently only be created in the following availability zones: "
-                    f"{', '.join(zones)}.")
+    raise bad_value(
+        given, member, f"Subnets can currently only be created in the following availability zones: {', '.join(zones)}."
+    )
 
 
 def arn(region: str, account: str, kind: Kind, resource_id: str) -> str:

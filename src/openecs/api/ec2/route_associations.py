@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from openecs.api.ec2.dry_run import respected
 from openecs.api.ec2.errors import invalid_value, missing
 from openecs.api.ec2.resources import ROUTE_TABLE, SUBNET, new_id
 from openecs.api.ec2.unserved import refuse_set
@@ -24,13 +23,11 @@ class RouteAssociations:
 
     def handlers(self) -> Handlers:
         """Operation name → handler."""
-        return respected(
-            {
-                "AssociateRouteTable": self.associate,
-                "DisassociateRouteTable": self.disassociate,
-                "ReplaceRouteTableAssociation": self.replace,
-            }
-        )
+        return {
+            "AssociateRouteTable": self.associate,
+            "DisassociateRouteTable": self.disassociate,
+            "ReplaceRouteTableAssociation": self.replace,
+        }
 
     def associate(self, call: Call, request: ec2.AssociateRouteTableRequest) -> ec2.AssociateRouteTableResult:
         """Let a subnet use a table; the same again answers the same association."""
@@ -71,7 +68,9 @@ class RouteAssociations:
         table, known = self._find(call, request.association_id)
         target: RouteTable = ROUTE_TABLE.find(self._state, call.region, request.route_table_id)
         if target.vpc_id != table.vpc_id:
-            raise invalid_value(f"Route table {target.id} and {known.subnet_id or table.vpc_id} belong to different networks")
+            raise invalid_value(
+                f"Route table {target.id} and {known.subnet_id or table.vpc_id} belong to different networks"
+            )
         if target.id == table.id:
             return ec2.ReplaceRouteTableAssociationResult(new_association_id=known.id, association_state=_ASSOCIATED)
         fresh = changed(known, id=new_id("rtbassoc", call.ids))

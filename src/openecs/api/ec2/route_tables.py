@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from openecs.api.ec2 import tags as tagging
 from openecs.api.ec2.describe import Describer
-from openecs.api.ec2.dry_run import respected
 from openecs.api.ec2.errors import in_use
 from openecs.api.ec2.filters import Fields, one
 from openecs.api.ec2.prefix_lists import prefix_list_id
@@ -27,13 +26,11 @@ class RouteTables:
 
     def handlers(self) -> Handlers:
         """Operation name → handler."""
-        return respected(
-            {
-                "CreateRouteTable": self.create_route_table,
-                "DescribeRouteTables": self.describe_route_tables,
-                "DeleteRouteTable": self.delete_route_table,
-            }
-        )
+        return {
+            "CreateRouteTable": self.create_route_table,
+            "DescribeRouteTables": self.describe_route_tables,
+            "DeleteRouteTable": self.delete_route_table,
+        }
 
     def create_route_table(self, call: Call, request: ec2.CreateRouteTableRequest) -> ec2.CreateRouteTableResult:
         """Make a route table that leads within its VPC only."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from openecs.api.ec2.dry_run import respected
 from openecs.api.ec2.errors import bad_value, invalid_combination, invalid_value, missing, unsupported
 from openecs.api.ec2.resources import INTERNET_GATEWAY, ROUTE_TABLE
 from openecs.api.ec2.unserved import refuse_set
@@ -47,13 +46,11 @@ class Routes:
 
     def handlers(self) -> Handlers:
         """Operation name → handler."""
-        return respected(
-            {
-                "CreateRoute": self.create_route,
-                "ReplaceRoute": self.replace_route,
-                "DeleteRoute": self.delete_route,
-            }
-        )
+        return {
+            "CreateRoute": self.create_route,
+            "ReplaceRoute": self.replace_route,
+            "DeleteRoute": self.delete_route,
+        }
 
     def create_route(self, call: Call, request: ec2.CreateRouteRequest) -> ec2.CreateRouteResult:
         """Add a route; the same one again changes nothing."""
@@ -165,5 +162,7 @@ def _find(table: RouteTable, destination: str) -> Route | None:
 
 
 def _no_route(table: RouteTable, destination: str, code: str) -> AWSError:
-    words = "There is no route defined for" if code == "InvalidParameterValue" else "no route with destination-cidr-block"
+    words = (
+        "There is no route defined for" if code == "InvalidParameterValue" else "no route with destination-cidr-block"
+    )
     return AWSError(code, f"{words} {destination} in route table {table.id}")

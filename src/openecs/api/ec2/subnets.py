@@ -11,7 +11,7 @@ from openecs.api.ec2 import cidr, vpc_dependencies
 from openecs.api.ec2 import tags as tagging
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import in_use, invalid_combination, missing, unsupported
-from openecs.api.ec2.filters import Fields, one
+from openecs.api.ec2.filters import Fields, always, nothing, one
 from openecs.api.ec2.resources import SUBNET, VPC, arn, new_id, zone_id, zone_named
 from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
@@ -39,24 +39,24 @@ class Subnets:
             ),
             "available-ip-address-count": lambda s: one(self.free(s)),
             **dict.fromkeys(("cidr-block", "cidr", "cidrBlock"), lambda s: one(s.cidr)),
-            "customer-owned-ipv4-pool": lambda s: (),
+            "customer-owned-ipv4-pool": nothing,
             **dict.fromkeys(("default-for-az", "defaultForAz"), lambda s: one(s.default_for_az)),
-            "enable-dns64": lambda s: one(False),
-            "enable-lni-at-device-index": lambda s: (),
-            "ipv6-cidr-block-association.ipv6-cidr-block": lambda s: (),
-            "ipv6-cidr-block-association.association-id": lambda s: (),
-            "ipv6-cidr-block-association.state": lambda s: (),
-            "ipv6-native": lambda s: one(False),
-            "map-customer-owned-ip-on-launch": lambda s: one(False),
+            "enable-dns64": always("false"),
+            "enable-lni-at-device-index": nothing,
+            "ipv6-cidr-block-association.ipv6-cidr-block": nothing,
+            "ipv6-cidr-block-association.association-id": nothing,
+            "ipv6-cidr-block-association.state": nothing,
+            "ipv6-native": always("false"),
+            "map-customer-owned-ip-on-launch": always("false"),
             "map-public-ip-on-launch": lambda s: one(s.map_public_ip_on_launch),
-            "outpost-arn": lambda s: (),
+            "outpost-arn": nothing,
             "owner-id": lambda s: one(s.owner),
             "private-dns-name-options-on-launch.hostname-type": lambda s: one(s.private_dns_hostname_type),
             "private-dns-name-options-on-launch.enable-resource-name-dns-a-record": (
                 lambda s: one(s.resource_name_dns_a_record)
             ),
-            "private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record": lambda s: one(False),
-            "state": lambda s: one("available"),
+            "private-dns-name-options-on-launch.enable-resource-name-dns-aaaa-record": always("false"),
+            "state": always("available"),
             "subnet-arn": lambda s: one(arn(s.region, s.owner, SUBNET, s.id)),
             "subnet-id": lambda s: one(s.id),
             "vpc-id": lambda s: one(s.vpc_id),
@@ -125,9 +125,7 @@ class Subnets:
             raise AWSError("DefaultVpcDoesNotExist", "No default VPC exists for this account in this region.")
         inside = self._state.subnets.by("vpc", vpc.id)
         if any(s.default_for_az and s.availability_zone == zone for s in inside):
-            raise AWSError(
-                "DefaultSubnetAlreadyExistsInAvailabilityZone", f"'{zone}' already has a default subnet."
-            )
+            raise AWSError("DefaultSubnetAlreadyExistsInAvailabilityZone", f"'{zone}' already has a default subnet.")
         block = next(s.cidr for s in self._networks.plan(call.region).subnets if s.availability_zone == zone)
         self._check_place(vpc, ipaddress.IPv4Network(block))
         subnet = default_subnet(vpc, subnet_id=new_id("subnet", call.ids), zone=zone, cidr=block)
@@ -189,7 +187,8 @@ class Subnets:
         if network.overlaps(self._networks.public_pool):
             raise AWSError(
                 "InvalidSubnet.Conflict",
-                f"The CIDR '{network}' conflicts with {self._networks.public_pool}, the installation's public addresses.",
+                f"The CIDR '{network}' conflicts with {self._networks.public_pool}, "
+                "the installation's public addresses.",
             )
 
     def _emptiest_zone(self, vpc: Vpc) -> str:

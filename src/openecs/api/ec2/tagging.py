@@ -108,7 +108,9 @@ class Ec2Tagging:
         if not resources:
             raise missing("resourceIdSet")
         if len(resources) > MAX_RESOURCES:
-            raise bad_value(len(resources), "resourceIdSet", f"At most {MAX_RESOURCES} resources can be tagged at once.")
+            raise bad_value(
+                len(resources), "resourceIdSet", f"At most {MAX_RESOURCES} resources can be tagged at once."
+            )
         for resource_id in resources:
             kind = kind_of(resource_id)
             if not self._is_there(call.region, kind, resource_id):

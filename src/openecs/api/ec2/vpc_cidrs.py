@@ -46,7 +46,9 @@ class VpcCidrs:
         network = cidr.block(request.cidr_block, "InvalidVpc.Range")
         refuse_overlap(self._state, self._networks, network)
         if len(vpc.cidrs) >= MAX_BLOCKS:
-            raise AWSError("CidrLimitExceeded", f"The VPC '{vpc.id}' has reached the limit of {MAX_BLOCKS} CIDR blocks.")
+            raise AWSError(
+                "CidrLimitExceeded", f"The VPC '{vpc.id}' has reached the limit of {MAX_BLOCKS} CIDR blocks."
+            )
         block = CidrAssociation(id=new_id("vpc-cidr-assoc", call.ids), cidr=str(network))
         local = Route(destination=block.cidr, target="local", origin="CreateRouteTable")
         with self._state.transaction() as tx:
@@ -87,9 +89,7 @@ class VpcCidrs:
             for table in self._state.route_tables.by("vpc", vpc.id):
                 kept = tuple(r for r in table.routes if (r.destination, r.target) != (block.cidr, "local"))
                 tx.put(msgspec.structs.replace(table, routes=kept))
-        return ec2.DisassociateVpcCidrBlockResult(
-            vpc_id=vpc.id, cidr_block_association=_view(block, "disassociated")
-        )
+        return ec2.DisassociateVpcCidrBlockResult(vpc_id=vpc.id, cidr_block_association=_view(block, "disassociated"))
 
 
 def _view(block: CidrAssociation, state: ec2.VpcCidrBlockStateCode) -> ec2.VpcCidrBlockAssociation:

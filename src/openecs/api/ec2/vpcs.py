@@ -10,7 +10,7 @@ from openecs.api.ec2 import cidr, vpc_dependencies
 from openecs.api.ec2 import tags as tagging
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import in_use, invalid_combination, missing, unsupported
-from openecs.api.ec2.filters import Fields, one
+from openecs.api.ec2.filters import Fields, always, nothing, one
 from openecs.api.ec2.resources import VPC, new_id
 from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
@@ -18,22 +18,22 @@ from openecs.model.vpc import Vpc
 from openecs.planning.new_vpc import companions, new_vpc
 from openecs.shapes import ec2
 from openecs.state.state import State
+from openecs.state.table import Keyed
 from openecs.wire.call import Call, Handlers
 
-_AVAILABLE = one("available")
 _FIELDS: Fields[Vpc] = {
     **dict.fromkeys(("cidr", "cidr-block", "cidrBlock"), lambda v: one(v.cidr)),
     "cidr-block-association.association-id": lambda v: [block.id for block in v.cidrs],
     "cidr-block-association.cidr-block": lambda v: [block.cidr for block in v.cidrs],
-    "cidr-block-association.state": lambda v: one("associated"),
+    "cidr-block-association.state": always("associated"),
     **dict.fromkeys(("dhcp-options-id", "dhcpOptionsId"), lambda v: one(v.dhcp_options_id)),
-    "ipv6-cidr-block-association.association-id": lambda v: (),
-    "ipv6-cidr-block-association.ipv6-cidr-block": lambda v: (),
-    "ipv6-cidr-block-association.ipv6-pool": lambda v: (),
-    "ipv6-cidr-block-association.state": lambda v: (),
+    "ipv6-cidr-block-association.association-id": nothing,
+    "ipv6-cidr-block-association.ipv6-cidr-block": nothing,
+    "ipv6-cidr-block-association.ipv6-pool": nothing,
+    "ipv6-cidr-block-association.state": nothing,
     **dict.fromkeys(("is-default", "isDefault"), lambda v: one(v.is_default)),
     "owner-id": lambda v: one(v.owner),
-    "state": lambda v: _AVAILABLE,
+    "state": always("available"),
     "vpc-id": lambda v: one(v.id),
 }
 
@@ -94,9 +94,7 @@ class Vpcs:
         """A new default VPC after the first one was deleted."""
         del request  # it has no members but DryRun
         if self._networks.default_vpc(call.region) is not None:
-            raise AWSError(
-                "DefaultVpcAlreadyExists", "A Default VPC already exists for this account in this region."
-            )
+            raise AWSError("DefaultVpcAlreadyExists", "A Default VPC already exists for this account in this region.")
         with self._state.transaction() as tx:
             vpc = self._networks.make(tx, call.region, call.ids)
         return ec2.CreateDefaultVpcResult(vpc=self._view(vpc))
@@ -126,9 +124,10 @@ class Vpcs:
         acls = state.network_acls.by("vpc", vpc.id)
         tables = state.route_tables.by("vpc", vpc.id)
         with state.transaction() as tx:
-            for record in (*rules, *groups, *acls, *tables, vpc):
-                tx.delete(record)
-                tagging.forget(tx, state, record.key)
+            parts: tuple[Keyed, ...] = (*rules, *groups, *acls, *tables, vpc)
+            for part in parts:
+                tx.delete(part)
+                tagging.forget(tx, state, part.key)
 
     def describe_vpc_attribute(
         self, call: Call, request: ec2.DescribeVpcAttributeRequest

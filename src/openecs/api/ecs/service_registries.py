@@ -64,7 +64,7 @@ def _check_ports(given: ecs.ServiceRegistry, definition: ecs.TaskDefinition, ser
     if mode != "awsvpc":
         if "A" in types:
             raise invalid_parameter(
-                f"The {mode} network mode needs a service registry with an SRV record: tasks share their host's address."
+                f"The {mode} network mode needs a service registry with an SRV record."
             )
         if not by_container:
             raise invalid_parameter(

@@ -69,14 +69,7 @@ class Attributes:
         allowed = known.of_target_group(group.protocol)
         new = changed(group, attributes=_merged(allowed, group.attributes, _given(request.attributes)))
         shown = of_target_group(new)
-        if shown["stickiness.type"] == "app_cookie" and shown["stickiness.enabled"] == "true":
-            if not shown["stickiness.app_cookie.cookie_name"]:
-                raise invalid_configuration("'stickiness.app_cookie.cookie_name' is required for app_cookie stickiness")
-        if shown.get("slow_start.duration_seconds", "0") != "0":
-            if shown["load_balancing.algorithm.type"] != "round_robin":
-                raise invalid_configuration(
-                    "Slow start is only supported with the load balancing algorithm 'round_robin'"
-                )
+        _check_together(shown)
         with self._state.transaction() as tx:
             tx.put(new)
         return elbv2.ModifyTargetGroupAttributesOutput(attributes=_group_shapes(shown))
@@ -113,6 +106,16 @@ def of_target_group(group: TargetGroup) -> dict[str, str]:
 def of_listener(listener: Listener) -> dict[str, str]:
     """All attributes of a listener with their values."""
     return known.effective(known.of_listener(listener.protocol), listener.attributes)
+
+
+def _check_together(shown: Mapping[str, str]) -> None:
+    """Raise for attributes of a target group that contradict each other."""
+    sticky_to_cookie = (shown["stickiness.enabled"], shown["stickiness.type"]) == ("true", "app_cookie")
+    if sticky_to_cookie and not shown["stickiness.app_cookie.cookie_name"]:
+        raise invalid_configuration("'stickiness.app_cookie.cookie_name' is required for app_cookie stickiness")
+    starts_slowly = shown.get("slow_start.duration_seconds", "0") != "0"
+    if starts_slowly and shown["load_balancing.algorithm.type"] != "round_robin":
+        raise invalid_configuration("Slow start is only supported with the load balancing algorithm 'round_robin'")
 
 
 def _given(

@@ -78,9 +78,10 @@ def _checked(condition: elbv2.RuleCondition) -> elbv2.RuleCondition:
     own = _OWN[field]
     if any(getattr(condition, name) is not None for name in _OWN.values() if name != own):
         raise validation_error(f"A condition with the field '{field}' cannot have the configuration of another field")
-    if (condition.values or condition.regex_values) and field not in ("host-header", "path-pattern"):
-        if condition.values or field != "http-header":
-            raise validation_error(f"A condition with the field '{field}' has its values in its configuration")
+    plain_form = ("host-header", "path-pattern")
+    misplaced = condition.values if field == "http-header" else condition.values or condition.regex_values
+    if misplaced and field not in plain_form:
+        raise validation_error(f"A condition with the field '{field}' has its values in its configuration")
     return check(condition)
 
 
@@ -195,8 +196,8 @@ def _texts(
     condition: elbv2.RuleCondition, values: tuple[str, ...] | None, regexes: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Values and regular expressions, from whichever of the two places they were written in."""
-    if (condition.values and values) or (condition.regex_values and regexes):
-        if (condition.values or values, condition.regex_values or regexes) != (values, regexes):
+    for one, other in ((condition.values, values), (condition.regex_values, regexes)):
+        if one and other and one != other:
             raise validation_error(f"A condition with the field '{condition.field}' has two different lists of values")
     plain, patterns = tuple(values or condition.values or ()), tuple(regexes or condition.regex_values or ())
     if plain and patterns:

@@ -16,6 +16,8 @@ from openecs.wire.call import Call
 
 ListenerProtocol = Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"]
 ALPN_POLICIES = ("HTTP1Only", "HTTP2Only", "HTTP2Optional", "HTTP2Preferred", "None")
+_APPLICATION: dict[str, ListenerProtocol] = {"HTTP": "HTTP", "HTTPS": "HTTPS"}
+_NETWORK: dict[str, ListenerProtocol] = {"TCP": "TCP", "TLS": "TLS"}
 #: Protocols that AWS's network load balancers have and ours do not.
 _NOT_SERVED = ("UDP", "TCP_UDP", "QUIC", "TCP_QUIC")
 
@@ -31,8 +33,6 @@ class Settings(NamedTuple):
 
 
 def checked_settings(
-    state: State,
-    call: Call,
     balancer: LoadBalancer,
     *,
     protocol: str | None,
@@ -74,11 +74,11 @@ def checked_settings(
 def listener_protocol(balancer: LoadBalancer, protocol: str) -> ListenerProtocol:
     """The protocol, which the kind of load balancer must have."""
     if balancer.type == "application":
-        if protocol == "HTTP" or protocol == "HTTPS":
-            return protocol
+        if protocol in _APPLICATION:
+            return _APPLICATION[protocol]
         raise errors.validation_error(f"Protocol '{protocol}' must be one of '[HTTPS, HTTP]'")
-    if protocol == "TCP" or protocol == "TLS":
-        return protocol
+    if protocol in _NETWORK:
+        return _NETWORK[protocol]
     if protocol in _NOT_SERVED:
         raise errors.not_supported(f"Listeners with the protocol '{protocol}' are")
     raise errors.validation_error(f"Protocol '{protocol}' must be one of '[UDP, TCP, TCP_UDP, TLS]'")

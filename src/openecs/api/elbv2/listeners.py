@@ -39,8 +39,6 @@ class Listeners:
         state = self._state
         balancer = self._lookup.load_balancer(call, request.load_balancer_arn)
         settings = checked_settings(
-            state,
-            call,
             balancer,
             protocol=request.protocol,
             port=request.port,
@@ -94,8 +92,6 @@ class Listeners:
         kept = tuple(arn for arn in old.certificates[1:] if arn not in given) if given else old.certificates
         alpn = request.alpn_policy if request.alpn_policy is not None else old.alpn_policy
         settings = checked_settings(
-            state,
-            call,
             balancer,
             protocol=protocol,
             port=request.port or old.port,

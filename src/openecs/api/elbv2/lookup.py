@@ -46,7 +46,7 @@ class Lookup:
 
     def rule(self, call: Call, arn: str) -> ListenerRule | Listener:
         """The rule of this ARN; for a default rule its listener."""
-        _require(call, arn, "listener-rule")
+        _require(arn, "listener-rule")
         owner = self.state.listeners.get(balancer_arns.listener_of_rule(arn))
         if owner is not None and arn == balancer_arns.default_rule(owner.arn) and owner.region == call.region:
             return owner
@@ -81,14 +81,14 @@ def ordered(records: Sequence[R]) -> list[R]:
 
 
 def _found(call: Call, table: Table[R], arn: str, kind: str, missing: Callable[[], AWSError]) -> R:
-    _require(call, arn, kind)
+    _require(arn, kind)
     record = table.get(arn)
     if record is None or record.region != call.region:
         raise missing()
     return record
 
 
-def _require(call: Call, arn: str, kind: str) -> None:
+def _require(arn: str, kind: str) -> None:
     if balancer_arns.kind_of(arn) != kind:
         raise errors.validation_error(f"'{arn}' is not a valid {_NOUNS[kind]} ARN")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from openecs.api.elbv2.attributes import Attributes
 from openecs.api.elbv2.limits import AccountLimits
 from openecs.api.elbv2.listener_certificates import ListenerCertificates
@@ -13,14 +16,16 @@ from openecs.api.elbv2.tags import Tags
 from openecs.api.elbv2.target_groups import TargetGroups
 from openecs.api.elbv2.targets import Targets
 from openecs.state.state import State
-from openecs.wire.call import Handler, Handlers
+from openecs.wire.call import Call, Handler, Handlers
 from openecs.wire.pagination import Pagination
 
 
 class ElasticLoadBalancing:
     """Every operation that is served."""
 
-    def __init__(self, state: State, pagination: Pagination) -> None:
+    def __init__(self, state: State, pagination: Pagination, ensure_region: Callable[[str], None]) -> None:
+        """``ensure_region`` makes a region's default network unless it once had it."""
+        self._ensure_region = ensure_region
         pages = Pages(pagination)
         self._parts: tuple[Handlers, ...] = (
             LoadBalancers(state, pages).handlers(),
@@ -38,5 +43,14 @@ class ElasticLoadBalancing:
         """Operation name → handler."""
         merged: dict[str, Handler] = {}
         for part in self._parts:
-            merged.update(part)
+            merged.update({name: self._prepared(handler) for name, handler in part.items()})
         return merged
+
+    def _prepared(self, handler: Handler) -> Handler:
+        """The handler, with a region that has its network."""
+
+        def handle(call: Call, request: Any) -> Any:
+            self._ensure_region(call.region)
+            return handler(call, request)
+
+        return handle

@@ -176,7 +176,7 @@ def _kind(request: elbv2.CreateTargetGroupInput) -> Literal["ip", "instance"]:
         raise errors.not_supported(f"The IP address type '{request.ip_address_type}' is")
     if request.target_control_port is not None:
         raise errors.not_supported("The target optimizer (TargetControlPort) is")
-    return kind  # type: ignore[return-value]
+    return kind
 
 
 def _protocol(protocol: str | None) -> GroupProtocol:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from openecs import arn as arns
@@ -10,8 +11,10 @@ from openecs.model.history import HistoryEntry
 from openecs.model.service import Deployment, Service
 from openecs.model.task import STATUS_ORDER, Task
 from openecs.planning import deployment_backoff
+from openecs.planning.target_verdict import TargetVerdict
 from openecs.planning.why.answer import Answer, Failures, Line, details_of, duration, in_order, line_of, record_in
 from openecs.planning.why.cause import end_of
+from openecs.planning.why.targets import DRAINS, target_lines
 
 #: Lines of a timeline, the newest, and ids of failed tasks of one cause.
 LINES, TASKS = 60, 5
@@ -31,6 +34,8 @@ class ServiceStory(NamedTuple):
     tasks: Sequence[Task]
     #: Its history, its failed tasks included.
     entries: Sequence[HistoryEntry]
+    #: Task ARN → what its load balancers say, for tasks that have some.
+    targets: Mapping[str, TargetVerdict] = MappingProxyType({})
 
 
 def why_service(story: ServiceStory, now: float) -> Answer:
@@ -80,6 +85,7 @@ def why_deployment(deployment_id: str, story: ServiceStory, now: float) -> Answe
         if others:
             current.append(Line(what="now", text=f"{others} tasks of other deployments have not stopped"))
         current += _tasks_now([task for task in story.tasks if task.deployment_id == deployment_id])
+        current += target_lines([task for task in story.tasks if task.deployment_id == deployment_id], story.targets)
         current += _held_back(service, story, now, only=deployment_id)
         current += _unplaced(story)
     elif last is not None:
@@ -112,6 +118,7 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
     primary = service.primary
     held = list(_held_back(service, story, now))
     unplaced = list(_unplaced(story))
+    as_targets = list(target_lines(live, story.targets))
     if service.status == "INACTIVE":
         yield Line(what="now", text="it was deleted")
     elif service.status == "DRAINING":
@@ -126,6 +133,8 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
         yield Line(what="now", text=f"{counts}; its deployment FAILED: {primary.rollout_state_reason}")
     elif running < service.desired_count:
         yield Line(what="now", text=f"{counts}; the others are on their way")
+    elif as_targets:
+        yield Line(what="now", text=f"{counts}; waiting: {as_targets[0].text}")
     elif primary is not None and primary.rollout_state == "IN_PROGRESS":
         yield Line(what="now", text=f"{counts}; deployment {primary.id} is in progress")
     elif running == len(live) == service.desired_count and primary is not None and primary.crashes.count:
@@ -136,6 +145,7 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
     for deployment in service.deployments:
         yield Line(what="now", text=f"{deployment.status} deployment {deployment.id}: {_rollout(deployment)}")
     yield from _tasks_now(live)
+    yield from as_targets
     yield from held
     yield from unplaced
 
@@ -157,7 +167,8 @@ def _tasks_now(tasks: Sequence[Task]) -> Iterator[Line]:
             continue
         task_id = arns.short(task.arn)
         if task.desired_status == "STOPPED":
-            yield Line(what="now", text=f"task {task_id} is {task.last_status}: {task.stopped_reason}")
+            drains = f"; {DRAINS}" if task.drains else ""
+            yield Line(what="now", text=f"task {task_id} is {task.last_status}: {task.stopped_reason}{drains}")
         elif task.health_status == "UNHEALTHY":
             yield Line(what="now", text=f"task {task_id} is UNHEALTHY")
         elif STATUS_ORDER[task.last_status] < STATUS_ORDER["RUNNING"]:

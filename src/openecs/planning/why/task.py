@@ -8,8 +8,10 @@ from typing import NamedTuple
 from openecs import arn as arns
 from openecs.model.history import HistoryEntry
 from openecs.model.task import Task
+from openecs.planning.target_verdict import TargetVerdict
 from openecs.planning.why.answer import Answer, Line, duration, in_order, line_of, record_in
 from openecs.planning.why.cause import end_of, exit_of, memory_limit, requested_by
+from openecs.planning.why.targets import DRAINS, said_of
 
 
 class TaskStory(NamedTuple):
@@ -22,6 +24,8 @@ class TaskStory(NamedTuple):
     around: Sequence[HistoryEntry] = ()
     #: Changes of the container instances of its cluster.
     instances: Sequence[HistoryEntry] = ()
+    #: What its load balancers say, if it has some.
+    targets: TargetVerdict | None = None
 
 
 def final_record(entries: Sequence[HistoryEntry]) -> Task | None:
@@ -94,6 +98,11 @@ def _now(story: TaskStory) -> Iterator[Line]:
         wishes = [f"constraint {c.type} {c.expression or ''}".rstrip() for c in task.waiting.placement_constraints]
         needs = f"it needs {task.reservation.cpu} CPU units and {task.reservation.memory} MiB"
         yield Line(what="now", text=needs, details=tuple(wishes))
+    if task.drains and task.desired_status == "STOPPED":
+        yield Line(what="now", text=f"it drains: {DRAINS}")
+    said = said_of(task, story.targets)
+    if said is not None:
+        yield Line(what="targets", text=f"it {said}")
     for container in task.containers:
         health = f", {container.health_status}" if container.has_health_check else ""
         yield Line(what="now", text=f"container {container.name} is {container.last_status}{health}")

@@ -1,0 +1,128 @@
+"""The network namespaces of load balancers on this host: one each, with an interface per address.
+
+They have names (``ip netns list`` shows them), so that they outlive the agent: Envoy holds them
+by their path, and the next agent finds them.  The name says whose it is, by node and by ARN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from openecs.acs.host_documents import BalancerInterface, SubnetDocument
+from openecs.agent.network.commands import run
+from openecs.agent.network.driver import NetworkError
+
+FOLDER = Path("/run/netns")
+_PREFIX = "oecs-lb-"
+
+
+class Connector(Protocol):
+    """What connects namespaces to the host: ``agent.network.interfaces``."""
+
+    async def connect(
+        self, namespace: int | Path, *, address: str, gateway: str, alias: str, mac: str, inside_name: str
+    ) -> None: ...
+
+    async def disconnect(self, address: str, alias: str) -> None: ...
+
+
+class _Address(msgspec.Struct):
+    local: str
+
+
+class _Link(msgspec.Struct):
+    """One interface as ``ip -json address`` shows it."""
+
+    ifname: str
+    ifalias: str = ""
+    addr_info: list[_Address] = []
+
+
+class Namespaces:
+    """Those of one node.  Not for several tasks with the same load balancer at once."""
+
+    def __init__(self, node_id: str, connector: Connector) -> None:
+        self._prefix = prefix(node_id)
+        self._connector = connector
+
+    def path(self, arn: str) -> Path:
+        """Where the load balancer's namespace is, or would be."""
+        return FOLDER / f"{self._prefix}{hashlib.sha256(arn.encode()).hexdigest()[:12]}"
+
+    async def ensure(
+        self, arn: str, interfaces: Iterable[BalancerInterface], subnets: Mapping[str, SubnetDocument]
+    ) -> Path:
+        """The load balancer's namespace with exactly those interfaces.  Raises ``NetworkError``."""
+        path = self.path(arn)
+        wanted = {interface.address: interface for interface in interfaces}
+        for interface in wanted.values():
+            if interface.subnet_id not in subnets:
+                raise NetworkError(f"the host has not been told of the subnet {interface.subnet_id} yet")
+        if not await _exists(path):
+            await run(("ip", "netns", "add", path.name), "")
+        there = await _addresses(path)
+        for name, address in there.items():
+            if address not in wanted:
+                await self._remove(path, name, address, arn)
+        names = {address: name for name, address in there.items() if address in wanted}
+        free = (f"eth{number}" for number in range(len(wanted) + len(names) + 1) if f"eth{number}" not in names.values())
+        for address, interface in wanted.items():
+            await self._connector.connect(
+                path,
+                address=address,
+                gateway=subnets[interface.subnet_id].gateway,
+                alias=arn,
+                mac=interface.mac_address,
+                inside_name=names.get(address) or next(free),
+            )
+        return path
+
+    async def remove(self, path: Path) -> None:
+        """Take a namespace away, with its interfaces; no error when it is gone.  Raises ``NetworkError``."""
+        if await _exists(path):
+            for name, address in (await _addresses(path)).items():
+                await self._remove(path, name, address, "")
+        if path.exists():
+            await run(("ip", "netns", "delete", path.name), "")
+
+    def found(self) -> list[Path]:
+        """All namespaces of this node's load balancers, those of earlier agents too."""
+        return sorted(FOLDER.glob(f"{self._prefix}*"))
+
+    async def _remove(self, path: Path, name: str, address: str, arn: str) -> None:
+        # The pair goes even while Envoy keeps the namespace alive for connections that it ends.
+        await run(("nsenter", f"--net={path}", "ip", "link", "delete", name), "")
+        if address:
+            await self._connector.disconnect(address, arn)
+
+
+def prefix(node_id: str) -> str:
+    """How the names of a node's namespaces begin."""
+    return f"{_PREFIX}{node_id[:8]}-"
+
+
+async def _exists(path: Path) -> bool:
+    """Whether there is a namespace: a file of that name that is none (any more) is removed."""
+    if not path.exists():
+        return False
+    try:
+        await run(("nsenter", f"--net={path}", "true"), "")
+    except NetworkError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
+
+
+async def _addresses(path: Path) -> dict[str, str]:
+    """Interface → its IPv4 address, empty when it has none; without the loopback."""
+    listing = await run(("nsenter", f"--net={path}", "ip", "-json", "-4", "address", "show"), "")
+    links = msgspec.json.decode(listing or "[]", type=list[_Link], strict=False)
+    everything = await run(("nsenter", f"--net={path}", "ip", "-json", "link", "show"), "")
+    names = [link.ifname for link in msgspec.json.decode(everything or "[]", type=list[_Link], strict=False)]
+    addresses = {link.ifname: link.addr_info[0].local for link in links if link.addr_info}
+    return {name: addresses.get(name, "") for name in names if name != "lo"}
