@@ -28,7 +28,9 @@ def group(*ingress: GroupRule, egress: tuple[GroupRule, ...] = (ALL,)) -> Securi
     return SecurityGroupDocument(vpc_id="vpc-1", ingress=ingress, egress=egress)
 
 
-def acl(*subnets: str, ingress: tuple[AclRule, ...] = (ALLOW_ALL,), egress: tuple[AclRule, ...] = (ALLOW_ALL,)) -> Document:
+def acl(
+    *subnets: str, ingress: tuple[AclRule, ...] = (ALLOW_ALL,), egress: tuple[AclRule, ...] = (ALLOW_ALL,)
+) -> Document:
     return NetworkAclDocument(vpc_id="vpc-1", subnets=subnets, ingress=ingress, egress=egress)
 
 

@@ -44,9 +44,7 @@ class Host:
             case "disconnect":
                 await self.interfaces.disconnect(**command)
             case "publish":
-                self.plane.published.take(
-                    command["owner"], frozenset(Published(*port) for port in command["ports"])
-                )
+                self.plane.published.take(command["owner"], frozenset(Published(*port) for port in command["ports"]))
                 await self.plane.apply()
             case "look":
                 await self.plane._look()

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from chaos_processes import Cell
 
+from openecs.control.region_networks import RegionNetworks
+from openecs.model.network import region_network
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.state import State
 from openecs.state.table import Table
@@ -53,7 +55,14 @@ def test_the_old_journal_has_every_kind_of_record() -> None:
 
 
 #: Tables that came after the first version.
-LATER = {"capacity_provider", "service_deployment", "service_revision"}
+LATER = {
+    *("capacity_provider", "service_deployment", "service_revision", "host"),
+    *("region_setup", "vpc", "subnet", "security_group", "security_group_rule", "network_acl", "route_table"),
+    *("internet_gateway", "nat_gateway", "elastic_address", "interface", "vpc_endpoint", "launch_template"),
+    *("load_balancer", "balancer_host", "listener", "listener_rule", "certificate"),
+    *("target_group", "target", "target_health"),
+    *("namespace", "discovery_service", "discovery_instance", "discovery_operation"),
+}
 
 
 def test_what_an_earlier_version_wrote_is_there(tmp_path: Path) -> None:
@@ -101,6 +110,19 @@ def test_fields_of_a_later_version_are_passed_over(tmp_path: Path, kind: str) ->
     state = State(journal_of(tmp_path, records))
     state.store.load()
     assert sum(len(table) for table in vars(state).values() if isinstance(table, Table)) == len(OLD)
+
+
+def test_regions_that_are_in_use_get_the_network_that_they_had(tmp_path: Path) -> None:
+    """Before networks were records, their ids were derived; tasks and services carry them."""
+    state = State(journal_of(tmp_path, OLD))
+    state.store.load()
+    regions = {cluster.region for cluster in state.clusters}
+    account = next(iter(state.clusters)).arn.split(":")[4]
+    RegionNetworks(state, account, "10.208.0.0/16").ensure_all("eu-west-3")
+    assert {vpc.region for vpc in state.vpcs} == regions | {"eu-west-3"}
+    for region in regions:
+        derived = {subnet.id for subnet in region_network(account, region).subnets}
+        assert {subnet.id for subnet in state.subnets.by("region", region)} == derived
 
 
 def journal_of(home: Path, records: list[dict[str, Any]]) -> Any:

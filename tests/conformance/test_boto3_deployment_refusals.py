@@ -186,7 +186,7 @@ def test_at_most_five_task_sets(ecs: Any, external: Any) -> None:
         ({"scale": {"value": -1, "unit": "PERCENT"}}, INVALID, "scale"),
         ({"launchType": "FARGATE"}, INVALID, "FARGATE"),
         ({"loadBalancers": [{"targetGroupArn": "a", "containerName": "main"}]}, INVALID, "Container port"),
-        ({"serviceRegistries": [{"registryArn": "a"}]}, "ClientException", "serviceRegistries"),
+        ({"serviceRegistries": [{"registryArn": "a"}]}, "InvalidParameterException", "Invalid ARN syntax."),
         ({"capacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}]}, INVALID, "associated"),
         ({"clientToken": "t" * 37}, INVALID, "client token"),
     ],

@@ -14,6 +14,9 @@ import pytest
 from botocore.exceptions import ClientError
 from conformance_support import Installation
 
+from openecs.wire.generated import acm, ec2, elbv2, servicediscovery
+from openecs.wire.operation import ServiceModel
+
 NOT_SERVED = "UnsupportedOperationException"
 #: Operations of ECS that are not built yet.
 ECS_NOT_YET = frozenset(
@@ -39,6 +42,13 @@ LOGS_SERVED = frozenset(
     }
 )
 STS_SERVED = frozenset({"GetCallerIdentity"})
+#: Models of the services beside ECS that networks need, and what of their operations is not built yet.
+NETWORK_SERVICES: dict[str, tuple[ServiceModel, frozenset[str]]] = {
+    "acm": (acm.SERVICE, frozenset()),
+    "ec2": (ec2.SERVICE, frozenset()),
+    "elbv2": (elbv2.SERVICE, frozenset()),
+    "servicediscovery": (servicediscovery.SERVICE, frozenset()),
+}
 #: Good only for a value of that kind; the API may refuse it, but by a modelled error.
 _SAMPLES: dict[str, Any] = {
     "string": "sample",
@@ -124,9 +134,22 @@ def test_sts_operations_are_served_or_refused_by_name(client_of: Callable[[str],
         assert code == "" or operation in message
 
 
-@pytest.mark.parametrize(
-    ("service", "call"), [("sqs", "list_queues"), ("ec2", "describe_vpcs"), ("elbv2", "describe_load_balancers")]
-)
+@pytest.mark.parametrize("service", sorted(NETWORK_SERVICES))
+def test_operations_of_network_services_are_served_or_refused_by_name(
+    client_of: Callable[[str], Any], service: str
+) -> None:
+    """Of the many operations of EC2 that are not served only some are asked for."""
+    client, model, not_yet = client_of(service), *NETWORK_SERVICES[service]
+    served = set(model.operations) - not_yet
+    others = [operation for operation in operations(service) if operation not in served]
+    for operation in sorted(served | set(others[:: 20 if service == "ec2" else 1])):
+        code, message = outcome(client, operation)
+        refused = code.startswith("UnsupportedOperation") and "does not serve the operation" in message
+        assert refused == (operation not in served), f"{operation}: {code}: {message}"
+        assert not refused or f" {operation} " in message
+
+
+@pytest.mark.parametrize(("service", "call"), [("sqs", "list_queues"), ("rds", "describe_db_instances")])
 def test_a_service_that_is_not_there_says_so(fake: Installation, service: str, call: str) -> None:
     with pytest.raises(ClientError, match="OpenECS does not serve"):
         getattr(fake.client(service), call)()

@@ -58,7 +58,7 @@ class ServiceRules:
         """Whether the task counts as healthy, the proof period included."""
         if task.last_status != "RUNNING":
             return False
-        as_target = self._checker.target_rules.healthy(service, task)
+        as_target = self._checker.target_rules.healthy(task)
         if as_target is False:
             return False
         if any(container.has_health_check and container.essential for container in task.containers):

@@ -25,10 +25,14 @@ class TargetRules:
         self._checker = checker
         self._targets: dict[str, Target] = {}
         self._health: dict[str, TargetHealth] = {}
+        #: Deployment → in how many target groups its tasks are to be; a deployment may end with its last task.
+        self._wanted: dict[str | None, int] = {}
 
     def loaded(self, state: State) -> None:
         self._targets = {target.key: target for target in state.targets}
         self._health = {health.key: health for health in state.target_health}
+        for service in state.services:
+            self._note(service)
 
     def take(self, changes: list[Change]) -> set[str]:
         """Take a commit's targets in; returns the tasks concerned."""
@@ -42,6 +46,8 @@ class TargetRules:
                 _set(self._targets, change.key, change.record)
             elif change.table == "target_health":
                 _set(self._health, change.key, change.record)
+            elif change.table == "service" and change.record is not None:
+                self._note(change.record)
         return concerned
 
     def committed(self, before: dict[str, Task | None], concerned: set[str]) -> None:
@@ -67,10 +73,13 @@ class TargetRules:
         """The targets that a task is."""
         return [target for target in self._targets.values() if target.task_arn == task.arn]
 
-    def healthy(self, service: Service, task: Task) -> bool | None:
+    def _note(self, service: Service) -> None:
+        self._wanted |= {d.id: len(d.load_balancers) for d in service.deployments}
+
+    def healthy(self, task: Task) -> bool | None:
         """Whether a task is healthy in all its target groups; ``None`` if it is to be in none."""
-        deployment = next((d for d in service.deployments if d.id == task.deployment_id), None)
-        if deployment is None or not deployment.load_balancers:
+        wanted = self._wanted.get(task.deployment_id, 0)
+        if not wanted:
             return None
         states = [
             view.state
@@ -78,7 +87,7 @@ class TargetRules:
             if target.draining_since is None and target.key in self._health
             for view in self._health[target.key].views.values()
         ]
-        return len(states) == len(deployment.load_balancers) and set(states) == {"healthy"}
+        return len(states) == wanted and set(states) == {"healthy"}
 
     def left(self) -> str | None:
         """A target that nobody should see any more once everything is quiet."""

@@ -65,6 +65,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     host_address: str | None = None
     #: How packets from other hosts get to the interfaces here: in a tunnel, or by plain routes.
     overlay: Literal["vxlan", "direct"] = "vxlan"
+    #: Address of this host at which listeners of load balancers are reached from outside the VPC.
+    edge_address: str = "127.0.0.1"
     #: PEM file of the authority that signed the control plane's certificate.
     ca_file: str | None = None
 
@@ -108,6 +110,12 @@ def check(config: AgentConfig) -> None:
             raise OperatorError(
                 f"{config.host_address!r} is no address for this host. Use an IPv4 address that the other hosts reach."
             ) from None
+    try:
+        ipaddress.IPv4Address(config.edge_address)
+    except ValueError:
+        raise OperatorError(
+            f"{config.edge_address!r} is no address for load balancers. Use an IPv4 address of this host."
+        ) from None
     if config.metadata_bind is not None:
         bind_address(config.metadata_bind)
 

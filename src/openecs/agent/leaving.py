@@ -16,6 +16,7 @@ import structlog
 from openecs.agent.config import RUN_DIR
 from openecs.agent.dns.resolver import leave as leave_resolver
 from openecs.agent.dns.resolver import resolver_folder
+from openecs.agent.edge.select import leave_edge
 from openecs.agent.engine import names, volumes
 from openecs.agent.engine.limits import CgroupLimits
 from openecs.agent.engine.task_store import TaskStore
@@ -24,6 +25,7 @@ from openecs.agent.network import wiring
 from openecs.agent.network.dataplane import DataPlane
 from openecs.agent.network.driver import NetworkError
 from openecs.agent.network.host import HostNetwork, remove_interface
+from openecs.agent.network.interfaces import Interfaces
 from openecs.agent.network.nftables import open_nftables
 from openecs.agent.network.routed import refusal
 from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, NoSuchContainer, Runtime
@@ -58,6 +60,8 @@ async def leave(
             await _remove_network(store, HostNetwork(run_dir))
         await _remove_tasks(engine, store, running=running)
         if running or all(state.status == "STOPPED" for _, state in store.tasks()):
+            # First of all: addresses of load balancers are addresses of the network that goes next.
+            await leave_edge(Interfaces(HostNetwork(run_dir)), run_dir, store.get(NODE_ID) or "none")
             await _remove_rules(data_dir, store.get(NODE_ID), HostNetwork(run_dir))
             with contextlib.suppress(OSError):  # There is no resolver on this host.
                 await leave_resolver(resolver_folder(run_dir), store.get(NODE_ID) or "none")

@@ -30,6 +30,8 @@ def variables(credentials: RootCredentials) -> dict[str, str]:
     """Name to value, as AWS's clients read them."""
     return {
         "AWS_ENDPOINT_URL": credentials.endpoint,
+        # Otherwise DiscoverInstances would go to a host whose name is "data-" before the endpoint's.
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "AWS_REGION": credentials.region,
         "AWS_DEFAULT_REGION": credentials.region,
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,

@@ -16,7 +16,7 @@ from openecs.control import launch_failures, launch_records, waiting_tasks
 from openecs.control.launch_places import LaunchPlaces
 from openecs.control.launch_spec import Launched, LaunchSpec, together
 from openecs.control.region_networks import RegionNetworks
-from openecs.errors import Retryable, invalid_parameter
+from openecs.errors import AWSError, Retryable, invalid_parameter
 from openecs.ids import Ids
 from openecs.model.resources import Resources
 from openecs.model.task import Task
@@ -84,6 +84,11 @@ class Launcher:
         """
         like = tasks[0]
         spec = waiting_tasks.launch_again(self._state, like, len(tasks))
+        try:
+            self._places.check(spec)
+        except AWSError:
+            # They wait on: their subnet or security group was deleted after they were asked for.
+            return 0
         scope = self._places.scope(spec)
         offer = self._state.fleet.offer(scope)
         view = offer.view(scope, self._places.demand(spec, like.reservation), self._rng)
@@ -116,6 +121,7 @@ class Launcher:
     def _launch(self, tx: Transaction, spec: LaunchSpec, *, now: float, ids: Ids) -> Launched:
         """Write tasks of one launch type or capacity provider."""
         may_wait = waiting_tasks.may_wait(spec)
+        self._places.check(spec)
         reservation = task_reservation(spec.definition.definition, spec.overrides)
         demand = self._places.demand(spec, reservation)
         if spec.container_instances:

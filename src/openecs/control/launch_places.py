@@ -38,6 +38,12 @@ class LaunchPlaces:
         zones = [subnet.availability_zone for subnet in subnets]
         return fargate_demand(shape, spec.overrides, reservation, spec.cluster.arn, spec.group, zones)
 
+    def check(self, spec: LaunchSpec) -> None:
+        """Raise ECS's error when a subnet or security group of the launch was deleted."""
+        if spec.definition.definition.network_mode == "awsvpc":
+            wanted = _awsvpc(spec)
+            self._networks.check(spec.cluster.region, wanted.subnets, wanted.security_groups or ())
+
     def scope(self, spec: LaunchSpec) -> Scope:
         """Among which nodes the launch may choose."""
         if spec.launch_type == "FARGATE" or spec.capacity_provider is None:

@@ -8,7 +8,9 @@ each call of a service that knows networks, and at the start for regions that ar
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
+from openecs.errors import invalid_parameter
 from openecs.ids import Ids
 from openecs.model.network import RegionNetwork, derived_id, public_pool, region_network
 from openecs.model.vpc import RegionSetup, Vpc, VpcSubnet
@@ -73,22 +75,31 @@ class RegionNetworks:
         subnet = self._state.subnets.get(subnet_id)
         return subnet if subnet is not None and subnet.region == region else None
 
-    def subnet_ids(self, region: str) -> str:
-        """The region's subnets in a sentence, the default ones first."""
-        subnets = sorted(self._state.subnets.by("region", region), key=lambda s: not s.default_for_az)
-        return ", ".join(subnet.id for subnet in subnets) or "none"
-
-    def vpc_of_group(self, region: str, group_id: str) -> str | None:
-        """The VPC of a security group of the region; ``None`` when there is no such group."""
-        group = self._state.security_groups.get(group_id)
-        return group.vpc_id if group is not None and group.region == region else None
-
-    def group_ids(self, region: str) -> str:
-        """The region's security groups in a sentence, that of the default VPC first."""
-        home = self.default_vpc(region)
-        groups = self._state.security_groups.by("region", region)
-        ordered = sorted(groups, key=lambda g: (home is None or g.vpc_id != home.id, g.name != DEFAULT_GROUP))
-        return ", ".join(group.id for group in ordered) or "none"
+    def check(self, region: str, subnets: Sequence[str], groups: Sequence[str]) -> None:
+        """Raise ECS's error unless all subnets and security groups are there, in one VPC."""
+        vpcs: dict[str, None] = {}
+        for subnet_id in subnets:
+            subnet = self.subnet(region, subnet_id)
+            if subnet is None:
+                raise invalid_parameter(
+                    f"Error retrieving subnet information for [{subnet_id}]: The subnet ID '{subnet_id}' does not "
+                    f"exist (ErrorCode: InvalidSubnetID.NotFound). Subnets of this region: {self._subnets(region)}."
+                )
+            vpcs[subnet.vpc_id] = None
+        if len(vpcs) > 1:
+            raise invalid_parameter(f"Subnets must be in the same VPC, but these are in {', '.join(vpcs)}.")
+        for group_id in groups:
+            group = self._state.security_groups.get(group_id)
+            if group is None or group.region != region:
+                raise invalid_parameter(
+                    f"Error retrieving security group information for [{group_id}]: The security group '{group_id}' "
+                    "does not exist (ErrorCode: InvalidGroup.NotFound). Security group of this region: "
+                    f"{self._groups(region)}."
+                )
+            if group.vpc_id not in vpcs:
+                raise invalid_parameter(
+                    f"Security group {group_id} does not appear to belong to the same VPC as the input subnets."
+                )
 
     def default_group(self, vpc_id: str) -> str:
         """The id of a VPC's default security group, which lives as long as the VPC."""
@@ -98,3 +109,15 @@ class RegionNetworks:
         """Address and prefix length of a subnet's gateway, ``None`` for an unknown subnet."""
         subnet = self.subnet(region, subnet_id)
         return subnet.gateway if subnet else None
+
+    def _subnets(self, region: str) -> str:
+        """The region's subnets in a sentence, the default ones first."""
+        subnets = sorted(self._state.subnets.by("region", region), key=lambda s: not s.default_for_az)
+        return ", ".join(subnet.id for subnet in subnets) or "none"
+
+    def _groups(self, region: str) -> str:
+        """The region's security groups in a sentence, that of the default VPC first."""
+        home = self.default_vpc(region)
+        groups = self._state.security_groups.by("region", region)
+        ordered = sorted(groups, key=lambda g: (home is None or g.vpc_id != home.id, g.name != DEFAULT_GROUP))
+        return ", ".join(group.id for group in ordered) or "none"

@@ -8,7 +8,7 @@ from openecs.model.target_group import HealthCheck
 from openecs.shapes import elbv2
 
 GRPC_PATH = "/AWS.ALB/healthcheck"
-_CODES = re.compile(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*")
+_CODES = re.compile(r"\d{1,3}(-\d{1,3})?(,\d{1,3}(-\d{1,3})?)*", re.ASCII)
 
 
 class HealthCheckError(ValueError):

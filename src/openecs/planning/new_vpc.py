@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from openecs.model.network import RegionNetwork
@@ -80,7 +80,7 @@ def companions(
         owner=owner,
         vpc_id=vpc.id,
         is_default=True,
-        entries=allow_all() + deny_rest(),
+        entries=in_order((*allow_all(), *deny_rest())),
     )
     return [group, among, out, table], acl
 
@@ -96,6 +96,11 @@ def everything_out(rule_id: str, group: SecurityGroup) -> SecurityGroupRule:
         protocol="-1",
         cidr_ipv4=EVERYWHERE,
     )
+
+
+def in_order(entries: Iterable[AclEntry]) -> tuple[AclEntry, ...]:
+    """Entries as replies list them: those for what leaves first, each kind by number."""
+    return tuple(sorted(entries, key=lambda entry: (not entry.egress, entry.number)))
 
 
 def allow_all() -> tuple[AclEntry, ...]:

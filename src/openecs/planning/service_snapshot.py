@@ -168,6 +168,7 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
     # definition, so the first of them tells whether any has health checks.
     plain: dict[str | None, int] = {}
     draining = snapshot.draining_instances
+    targets = snapshot.targets
     for task in snapshot.tasks:
         deployment_id = task.deployment_id
         group = groups.get(deployment_id, orphans)
@@ -185,6 +186,11 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
             ):
                 group.healthy.append(task)
                 continue
+            if simple == _BALANCED:
+                verdict = targets.get(task.arn)
+                if verdict is not None and verdict.health == "HEALTHY" and health_of(task) == "HEALTHY":
+                    group.healthy.append(task)
+                    continue
         sorter.sort(task, group)
     return census
 

@@ -178,6 +178,8 @@ def test_more_than_fits_is_told_over_tcp() -> None:
     [
         ("ip-10-0-3-4.eu-west-1.compute.internal", INSIDE, "10.0.3.4"),
         ("ip-10-0-3-4.ec2.internal", OUTSIDE, "10.0.3.4"),
+        ("data-192.168.3.4", INSIDE, "192.168.3.4"),
+        ("data-192.168.3.example.org", INSIDE, None),
         ("ip-10-0-3-4.ec2.internal", OTHER, None),
         ("ip-192-168-3-4.ec2.internal", INSIDE, None),
         ("ip-10-0-3-400.ec2.internal", INSIDE, None),

@@ -176,7 +176,6 @@ BREAKER = {
 UNSERVED: list[tuple[str, dict[str, Any]]] = [
     ("deploymentController CODE_DEPLOY", {"deploymentController": {"type": "CODE_DEPLOY"}}),
     ("launchType MANAGED_INSTANCES", {"launchType": "MANAGED_INSTANCES"}),
-    ("serviceRegistries", {"serviceRegistries": [{"registryArn": "x"}]}),
     ("serviceConnectConfiguration", {"serviceConnectConfiguration": {"enabled": True}}),
     ("volumeConfigurations", {"volumeConfigurations": [{"name": "v"}]}),
     (

@@ -159,7 +159,7 @@ def test_counts_come_from_the_tasks_of_each_set(api: Api):
         ("ClientException", {"taskDefinition": "nothing:1"}, "TaskDefinition not found."),
         ("InvalidParameterException", {"scale": {"value": 101}}, "between 0 and 100"),
         ("InvalidParameterException", {"scale": {"value": -0.5}}, "between 0 and 100"),
-        ("ClientException", {"serviceRegistries": [{"registryArn": "x"}]}, "serviceRegistries"),
+        ("InvalidParameterException", {"serviceRegistries": [{"registryArn": "x"}]}, "Invalid ARN syntax."),
         ("InvalidParameterException", {"launchType": "FARGATE"}, "does not support launch_type FARGATE"),
         ("InvalidParameterException", {"taskDefinition": "fargate:1"}, "Network Configuration must be provided"),
         ("InvalidParameterException", {"platformVersion": "LATEST"}, "platform version"),

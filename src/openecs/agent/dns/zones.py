@@ -19,6 +19,8 @@ from openecs.acs.host_documents import NameDocument, VpcDocument, ZoneDocument
 EVERYBODY = "*"
 #: The scope of askers outside of every VPC.
 OUTSIDE = ""
+#: What AWS SDKs put before the host name of Cloud Map's endpoint in some calls.
+_DATA_PREFIX = "data-"
 
 Documents = Mapping[str, Mapping[str, Any]]
 
@@ -105,17 +107,21 @@ class Zones:
         return None
 
     def host_name(self, name: str, scope: str) -> str | None:
-        """The address in a name like ``ip-10-0-1-5.eu-west-1.compute.internal`` of a VPC that the asker sees."""
+        """The address in a name like ``ip-10-0-1-5.eu-west-1.compute.internal`` of a VPC that the asker sees.
+
+        And in ``data-10.0.1.5``: what AWS SDKs make of the endpoint ``10.0.1.5`` for DiscoverInstances.
+        """
+        if name.startswith(_DATA_PREFIX):
+            return _address(name.removeprefix(_DATA_PREFIX))
         label, _, domain = name.partition(".")
         if not label.startswith("ip-") or not (domain == "ec2.internal" or domain.endswith(".compute.internal")):
             return None
-        try:
-            address = ipaddress.IPv4Address(label[3:].replace("-", "."))
-        except ValueError:
-            return None
-        for network, vpc_id in self._networks:
-            if address in network and scope in (vpc_id, OUTSIDE):
-                return str(address)
+        address = _address(label[3:].replace("-", "."))
+        if address is not None and any(
+            ipaddress.IPv4Address(address) in network and scope in (vpc_id, OUTSIDE)
+            for network, vpc_id in self._networks
+        ):
+            return address
         return None
 
     def _visible(self, scope: str) -> tuple[_View, ...]:
@@ -124,3 +130,10 @@ class Zones:
             found = tuple(self._views[key] for key in (scope, EVERYBODY) if key in self._views)
             self._of_scope[scope] = found
         return found
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        return None

@@ -46,7 +46,9 @@ def wishes(balancer: BalancerDocument, edge_address: str) -> list[Wish]:
 class Endpoints:
     """Listener → port.  ``held`` in ``choose`` are those at which our own Envoy listens now."""
 
-    def __init__(self, file: Path, edge_address: str, *, is_free: Callable[[str, int, bool], bool] | None = None) -> None:
+    def __init__(
+        self, file: Path, edge_address: str, *, is_free: Callable[[str, int, bool], bool] | None = None
+    ) -> None:
         self.edge_address = edge_address
         self._file = file
         self._is_free = is_free or port_is_free

@@ -70,7 +70,9 @@ class Namespaces:
             if address not in wanted:
                 await self._remove(path, name, address, arn)
         names = {address: name for name, address in there.items() if address in wanted}
-        free = (f"eth{number}" for number in range(len(wanted) + len(names) + 1) if f"eth{number}" not in names.values())
+        free = (
+            f"eth{number}" for number in range(len(wanted) + len(names) + 1) if f"eth{number}" not in names.values()
+        )
         for address, interface in wanted.items():
             await self._connector.connect(
                 path,
@@ -87,7 +89,7 @@ class Namespaces:
         if await _exists(path):
             for name, address in (await _addresses(path)).items():
                 await self._remove(path, name, address, "")
-        if path.exists():
+        if _named(path):
             await run(("ip", "netns", "delete", path.name), "")
 
     def found(self) -> list[Path]:
@@ -108,14 +110,25 @@ def prefix(node_id: str) -> str:
 
 async def _exists(path: Path) -> bool:
     """Whether there is a namespace: a file of that name that is none (any more) is removed."""
-    if not path.exists():
+    if not _named(path):
         return False
     try:
         await run(("nsenter", f"--net={path}", "true"), "")
     except NetworkError:
-        path.unlink(missing_ok=True)
+        _forget(path)
         return False
     return True
+
+
+def _named(path: Path) -> bool:
+    return path.exists()
+
+
+def _forget(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise NetworkError(f"{path} is no namespace and cannot be removed: {error.strerror}") from None
 
 
 async def _addresses(path: Path) -> dict[str, str]:

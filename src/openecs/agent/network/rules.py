@@ -134,6 +134,13 @@ class Compiler:
         )
         for subnet_id in {i.subnet_id for i in own}:
             parts.chains[f"leave_{subnet_id}"] = Chain(_leave(subnet_id, documents))
+        used = {documents.subnets[i.subnet_id].vpc_id for i in own if i.subnet_id in documents.subnets}
+        for vpc_id in used:
+            if vpc_id in documents.vpcs and _shared(vpc_id, documents):
+                # Public addresses are reached from everywhere, as on AWS.
+                reached = {i.address for i in documents.interfaces.values() if i.vpc_id == vpc_id}
+                reached |= {i.public_address or "" for i in documents.interfaces.values()}
+                parts.sets[_inside(vpc_id)] = Set("ipv4_addr", frozenset(reached - {""}))
 
     def _used_groups(self, parts: _Parts, documents: Documents, used: set[str]) -> None:
         referenced: set[str] = set()
@@ -223,9 +230,24 @@ def _leave(subnet_id: str, documents: Documents) -> tuple[str, ...]:
     if subnet is None or vpc is None:
         return ("drop",)
     rules = [f"ip daddr {cidr} drop" for cidr in subnet.blackholes]
-    rules += [f"ip daddr {cidr} return" for cidr in vpc.cidrs]
+    if _shared(subnet.vpc_id, documents):
+        # The default VPCs of all regions lie in one range: there the interfaces tell which is whose.
+        rules.append(f"ip daddr @{_inside(subnet.vpc_id)} return")
+    else:
+        rules += [f"ip daddr {cidr} return" for cidr in vpc.cidrs]
     rules += ["ip daddr @vpcs drop", "ip daddr @hosts return", "ct original ip daddr @hosts return"]
     return (*rules, "return" if subnet.egress != "none" else "drop")
+
+
+def _shared(vpc_id: str, documents: Documents) -> bool:
+    """Whether another VPC has the same addresses."""
+    own = set(documents.vpcs[vpc_id].cidrs)
+    return any(key != vpc_id and not own.isdisjoint(vpc.cidrs) for key, vpc in documents.vpcs.items())
+
+
+def _inside(vpc_id: str) -> str:
+    """The name of the set of what can be reached within a VPC that shares its addresses with others."""
+    return f"in_{vpc_id}"
 
 
 def _base_chains(parts: _Parts, around: Surroundings) -> None:

@@ -166,14 +166,14 @@ def _number(template: LaunchTemplate, version: str) -> int:
         return template.versions[-1].number
     if version == "$Default":
         return template.default_version
-    number = _bound(version, "launchTemplateVersion")
-    assert number is not None
-    return number
+    return _whole(version, "launchTemplateVersion")
 
 
 def _bound(text: str | None, member: str) -> int | None:
-    if text is None:
-        return None
+    return None if text is None else _whole(text, member)
+
+
+def _whole(text: str, member: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise bad_value(text, member, "Expected the number of a version.")
     return int(text)

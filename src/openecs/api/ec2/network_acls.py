@@ -14,7 +14,7 @@ from openecs.api.ec2.filters import Fields, one
 from openecs.api.ec2.resources import NETWORK_ACL, VPC, new_id
 from openecs.errors import AWSError
 from openecs.model.network_acl import AclAssociation, AclEntry, NetworkAcl
-from openecs.planning.new_vpc import deny_rest
+from openecs.planning.new_vpc import deny_rest, in_order
 from openecs.shapes import ec2
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
@@ -168,9 +168,8 @@ class NetworkAcls:
         return acl
 
     def _put(self, acl: NetworkAcl, entries: Iterable[AclEntry]) -> None:
-        ordered = tuple(sorted(entries, key=lambda e: (not e.egress, e.number)))
         with self._state.transaction() as tx:
-            tx.put(msgspec.structs.replace(acl, entries=ordered))
+            tx.put(msgspec.structs.replace(acl, entries=in_order(entries)))
 
     def _view(self, acl: NetworkAcl) -> ec2.NetworkAcl:
         return ec2.NetworkAcl(

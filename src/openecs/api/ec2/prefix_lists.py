@@ -90,6 +90,5 @@ class PrefixLists:
             scope=(request.prefix_list_ids, request.filters),
             max_results=request.max_results,
             next_token=request.next_token,
-            limit=100,
         )
         return list(page), token

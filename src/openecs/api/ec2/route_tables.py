@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from openecs.api.ec2 import tags as tagging
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import in_use
-from openecs.api.ec2.filters import Fields, one
+from openecs.api.ec2.filters import Field, Fields, one
 from openecs.api.ec2.prefix_lists import prefix_list_id
 from openecs.api.ec2.resources import ROUTE_TABLE, VPC, new_id
 from openecs.model.route_table import Route, RouteTable, RouteTableAssociation
@@ -121,13 +121,13 @@ class RouteTables:
         return self._state.internet_gateways.get(target) or self._state.nat_gateways.get(target)
 
     def _fields(self) -> Fields[RouteTable]:
-        def routes(name: str) -> object:
+        def routes(name: str) -> Field[RouteTable]:
             def texts(table: RouteTable) -> Iterable[str | None]:
                 return [getattr(route, name) for route in self._routes(table)]
 
             return texts
 
-        fields = {
+        return {
             "association.gateway-id": lambda t: [a.gateway_id for a in t.associations],
             "association.main": lambda t: [str(a.main).lower() for a in t.associations],
             "association.route-table-association-id": lambda t: [a.id for a in t.associations],
@@ -149,7 +149,6 @@ class RouteTables:
             "route.transit-gateway-id": routes("transit_gateway_id"),
             "route.vpc-peering-connection-id": routes("vpc_peering_connection_id"),
         }
-        return fields  # type: ignore[return-value]
 
 
 def _association(table: RouteTable, association: RouteTableAssociation) -> ec2.RouteTableAssociation:

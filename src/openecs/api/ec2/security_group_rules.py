@@ -255,7 +255,11 @@ class SecurityGroupRules:
     def _from_permissions(
         self, group: SecurityGroup, permissions: Iterable[ec2.IpPermission]
     ) -> dict[Wanted, str | None]:
-        return group_rules.wanted(permissions, lambda pair: self._lookup.peer(group, pair), lambda name: self._lookup.prefix_list(group.region, name))
+        return group_rules.wanted(
+            permissions,
+            lambda pair: self._lookup.peer(group, pair),
+            lambda name: self._lookup.prefix_list(group.region, name),
+        )
 
     def _by_signature(self, group: SecurityGroup, *, egress: bool) -> dict[Wanted, SecurityGroupRule]:
         rules = self._state.security_group_rules.by("group", group.id)

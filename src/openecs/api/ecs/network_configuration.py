@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError, invalid_parameter
 from openecs.model import fargate
@@ -45,34 +43,7 @@ def check(
     if len(groups) > MAX_SECURITY_GROUPS:
         raise invalid_parameter(f"securityGroups can have at most {MAX_SECURITY_GROUPS} items.")
     networks.ensure(region)
-    check_places(networks, region, wanted.subnets, groups)
-
-
-def check_places(networks: RegionNetworks, region: str, subnets: Sequence[str], groups: Sequence[str]) -> None:
-    """Raise ECS's error unless all subnets and security groups are there, in one VPC."""
-    vpcs: dict[str, None] = {}
-    for subnet_id in subnets:
-        subnet = networks.subnet(region, subnet_id)
-        if subnet is None:
-            raise invalid_parameter(
-                f"Error retrieving subnet information for [{subnet_id}]: The subnet ID '{subnet_id}' does not "
-                f"exist (ErrorCode: InvalidSubnetID.NotFound). Subnets of this region: {networks.subnet_ids(region)}."
-            )
-        vpcs[subnet.vpc_id] = None
-    if len(vpcs) > 1:
-        raise invalid_parameter(f"Subnets must be in the same VPC, but these are in {', '.join(vpcs)}.")
-    for group_id in groups:
-        vpc_id = networks.vpc_of_group(region, group_id)
-        if vpc_id is None:
-            raise invalid_parameter(
-                f"Error retrieving security group information for [{group_id}]: The security group '{group_id}' does "
-                "not exist (ErrorCode: InvalidGroup.NotFound). Security group of this region: "
-                f"{networks.group_ids(region)}."
-            )
-        if vpc_id not in vpcs:
-            raise invalid_parameter(
-                f"Security group {group_id} does not appear to belong to the same VPC as the input subnets."
-            )
+    networks.check(region, wanted.subnets, groups)
 
 
 def platform_version(requested: str | None, launch_type: str) -> str | None:

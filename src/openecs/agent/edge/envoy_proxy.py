@@ -1,0 +1,81 @@
+"""Envoy as the edge's ``Proxy``: what is to be served becomes its resources, and its words become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from openecs.agent.edge.envoy import Envoy, EnvoyError
+from openecs.agent.edge.envoy_admin import AdminError
+from openecs.agent.edge.envoy_clusters import cluster_name
+from openecs.agent.edge.envoy_resources import Resources
+from openecs.agent.edge.proxy import ProxyError, Served, Serving
+
+
+class Rendered(NamedTuple):
+    """Resources, and sentences for what they leave out, by load balancer."""
+
+    resources: Resources
+    problems: Mapping[str, tuple[str, ...]]
+    #: Name of a resource → ARN of the load balancer that it is a part of.
+    owners: Mapping[str, str]
+
+
+#: Makes resources; ``Path`` is the folder of the files that Envoy reads.
+Renderer = Callable[[Serving, Path], Rendered]
+
+
+class EnvoyProxy:
+    """The ``Proxy`` of real hosts."""
+
+    def __init__(self, envoy: Envoy, render: Renderer) -> None:
+        self._envoy = envoy
+        self._render = render
+        #: Name of a cluster → ARN of its target group.
+        self._groups: dict[str, str] = {}
+
+    async def adopt(self) -> bool:
+        try:
+            return await self._envoy.adopt()
+        except EnvoyError as error:
+            raise ProxyError(str(error)) from None
+
+    async def serve(self, serving: Serving) -> Mapping[str, Served]:
+        rendered = self._render(serving, self._envoy.xds)
+        try:
+            applied = await self._envoy.apply(rendered.resources)
+        except (EnvoyError, AdminError) as error:
+            raise ProxyError(f"Envoy: {error}") from None
+        except OSError as error:
+            raise ProxyError(f"The files of Envoy cannot be written: {error}") from None
+        self._groups |= {cluster_name(arn): arn for arn in serving.groups}
+        results = {}
+        for part in serving.parts:
+            # What belongs to nobody in particular concerns everybody.
+            refused = {
+                text for name, text in applied.rejected.items() if rendered.owners.get(name, part.arn) == part.arn
+            }
+            texts = [*rendered.problems.get(part.arn, ()), *(f"Envoy refused: {text}" for text in sorted(refused))]
+            results[part.arn] = Served(ready=not refused, problem=" ".join(texts))
+        return results
+
+    async def in_flight(self) -> Mapping[tuple[str, str], int]:
+        if not self._envoy.running():
+            return {}
+        try:
+            found = await self._envoy.in_flight()
+        except AdminError as error:
+            raise ProxyError(str(error)) from None
+        sums: dict[tuple[str, str], int] = {}
+        for (cluster, address), active in found.items():
+            arn = self._groups.get(cluster.partition("@")[0])
+            if arn is not None:
+                sums[arn, address] = sums.get((arn, address), 0) + active
+        return sums
+
+    async def supervise(self) -> None:
+        await self._envoy.supervise()
+
+    async def stop(self) -> None:
+        await self._envoy.stop()

@@ -1,0 +1,174 @@
+"""The edge of a host: from documents to what is served and reported, with real probes."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import msgspec
+import pytest
+from edge_kit import LB, LISTENER, TG, Host, Web, balancer, group, target, until
+
+from openecs.agent.edge.proxy import Served
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+async def test_targets_become_healthy_and_get_requests(host: Host) -> None:
+    good, bad = Web(), Web(503)
+    async with good.serving(), bad.serving(), host.edge():
+        host.put("balancer", LB, balancer())
+        host.put("target-group", TG, group(target(good.port), target(bad.port)))
+        await until(lambda: host.states() == [("healthy", None), ("unhealthy", "Target.ResponseCodeMismatch")])
+        assert host.proxy.routes() == {("127.0.0.1", good.port): "routable", ("127.0.0.1", bad.port): "out"}
+        report = host.balancer()
+        assert report is not None
+        assert (report.ready, report.problem) == (True, "")
+
+
+async def test_a_target_that_dies_and_comes_back(host: Host) -> None:
+    web = Web()
+    async with host.edge(), web.serving():
+        host.put("balancer", LB, balancer())
+        host.put("target-group", TG, group(target(web.port)))
+        await until(lambda: host.states() == [("healthy", None)])
+        web.status = 500
+        await until(lambda: host.states() == [("unhealthy", "Target.ResponseCodeMismatch")])
+        # The only one: requests go on, as none is better.
+        assert host.proxy.routes() == {("127.0.0.1", web.port): "routable"}
+        web.status = 200
+        await until(lambda: host.states() == [("healthy", None)])
+
+
+async def test_a_target_is_registered_before_it_can_be_probed(host: Host) -> None:
+    host.namespaces.broken = "no such subnet"
+    async with Web().serving() as web, host.edge():
+        host.put("balancer", LB, balancer())
+        host.put("target-group", TG, group(target(web.port)))
+        await until(lambda: host.balancer() is not None and host.balancer().problem != "")  # type: ignore[union-attr]
+        assert host.states() == [("initial", "Elb.RegistrationInProgress")]
+        report = host.balancer()
+        assert report is not None
+        assert (report.ready, report.endpoints) == (False, {})
+        assert "no such subnet" in report.problem
+        assert web.asked == 0
+        host.namespaces.broken = ""
+        await until(lambda: host.states() == [("healthy", None)])
+
+
+async def test_draining_ends_when_nothing_is_in_flight(host: Host) -> None:
+    async with Web().serving() as web, host.edge():
+        host.put("balancer", LB, balancer())
+        host.put("target-group", TG, group(target(web.port)))
+        await until(lambda: host.states() == [("healthy", None)])
+        host.proxy.active = {(TG, f"127.0.0.1:{web.port}"): 1}
+        asked = web.asked
+        host.put("target-group", TG, group(target(web.port, draining_since=5.0)))
+        await until(lambda: host.states() == [("draining", "Target.DeregistrationInProgress")])
+        assert host.proxy.routes() == {("127.0.0.1", web.port): "draining"}
+        assert host.drained() == [False]
+        await until(lambda: web.asked <= asked + 1)
+        host.proxy.active = {}
+        await until(lambda: host.drained() == [True])
+        host.put("target-group", TG, group())
+        await until(lambda: host.states() == [] and host.proxy.routes() == {})
+
+
+async def test_slow_draining_is_never_over_early(host: Host) -> None:
+    async with Web().serving() as web, host.edge():
+        host.put("balancer", LB, balancer())
+        quick = group(target(web.port, draining_since=5.0))
+        host.put("target-group", TG, msgspec.structs.replace(quick, fast_drain=False))
+        other = TG.replace("web", "other")
+        host.put("target-group", other, quick)
+        # The other group's target has finished, which has taken several looks.
+        await until(lambda: host.states(other) != [] and host.drained(other) == [True])
+        assert host.drained() == [False]
+
+
+async def test_whoever_is_registered_again_begins_anew(host: Host) -> None:
+    web = Web()
+    async with host.edge(), web.serving():
+        host.put("balancer", LB, balancer())
+        host.put("target-group", TG, group(target(web.port)))
+        await until(lambda: host.states() == [("healthy", None)])
+        web.status = 0
+        host.put("target-group", TG, group(target(web.port, registered_at=2.0)))
+        await until(lambda: host.states() == [("initial", "Elb.InitialHealthChecking")])
+
+
+async def test_the_next_agent_goes_on_where_the_last_one_was(host: Host) -> None:
+    good, bad = Web(), Web(503)
+    async with good.serving(), bad.serving():
+        targets = group(target(good.port), target(bad.port))
+        async with host.edge():
+            host.put("balancer", LB, balancer())
+            host.put("target-group", TG, targets)
+            await until(lambda: [state for state, _ in host.states()] == ["healthy", "unhealthy"])
+            endpoints = host.balancer().endpoints  # type: ignore[union-attr]
+        good.status = bad.status = 0
+        host.reports._bodies.clear()
+        host.proxy.serving = None
+        async with host.edge():
+            await until(lambda: host.proxy.routes() != {} and host.balancer() is not None)
+            assert host.proxy.routes() == {("127.0.0.1", good.port): "routable", ("127.0.0.1", bad.port): "out"}
+            assert host.states()[0] == ("healthy", None)
+            await until(lambda: host.balancer().ready)  # type: ignore[union-attr]
+            assert host.balancer().endpoints == endpoints  # type: ignore[union-attr]
+
+
+async def test_a_proxy_that_does_not_run_is_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openecs.agent.edge.runtime.RETRY_PAUSE", 0.02)
+    host.proxy.broken = "Envoy ended at its start: bad luck"
+    async with host.edge():
+        host.put("balancer", LB, balancer())
+        await until(lambda: host.balancer() is not None and "bad luck" in host.balancer().problem)  # type: ignore[union-attr]
+        assert not host.balancer().ready  # type: ignore[union-attr]
+        host.proxy.broken = ""
+        # Without any news: what failed is tried again.
+        await until(lambda: host.balancer().ready)  # type: ignore[union-attr]
+
+
+async def test_what_the_proxy_cannot_do_is_told(host: Host) -> None:
+    host.proxy.problems = {LB: Served(ready=True, problem="The listener's rule 5 cannot be done.")}
+    async with host.edge():
+        host.put("balancer", LB, balancer())
+        await until(lambda: host.balancer() is not None and host.balancer().ready)  # type: ignore[union-attr]
+        assert host.balancer().problem == "The listener's rule 5 cannot be done."  # type: ignore[union-attr]
+
+
+async def test_a_load_balancer_that_is_gone_leaves_nothing(host: Host) -> None:
+    async with Web().serving() as web, host.edge():
+        host.put("balancer", LB, balancer())
+        host.put("target-group", TG, group(target(web.port)))
+        await until(lambda: host.states() == [("healthy", None)])
+        host.remove("balancer", LB)
+        await until(lambda: host.balancer() is None and host.states() == [] and not host.namespaces.there)
+        assert host.proxy.serving is not None
+        assert host.proxy.serving.parts == ()
+
+
+async def test_a_listener_whose_port_is_taken_gets_another(host: Host) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        async with host.edge():
+            host.put("balancer", LB, balancer(port))
+            await until(lambda: host.balancer() is not None and host.balancer().ready)  # type: ignore[union-attr]
+            address, _, chosen = host.balancer().endpoints[LISTENER].rpartition(":")  # type: ignore[union-attr]
+            assert address == "127.0.0.1"
+            assert 20_000 <= int(chosen) < 32_000
+
+
+async def test_nothing_new_is_nothing_to_apply(host: Host) -> None:
+    async with Web().serving() as web, host.edge():
+        host.put("balancer", LB, balancer())
+        host.put("target-group", TG, group(target(web.port)))
+        await until(lambda: host.states() == [("healthy", None)])
+        given, asked = host.proxy.given, web.asked
+        await until(lambda: web.asked >= asked + 5)
+        assert host.proxy.given == given
