@@ -57,7 +57,7 @@ class Fleet:
         self.cluster = Cluster(
             arn=f"{PREFIX}:cluster/default", name="default", region=REGION, status="ACTIVE", created_at=1.0
         )
-        self.networks = RegionNetworks(ACCOUNT, "10.208.0.0/16")
+        self.networks = RegionNetworks(self.state, ACCOUNT, "10.208.0.0/16")
         self.launcher = Launcher(self.state, self.networks, random.Random(1))
         self.ids = RandomIds()
         self.handler = RunTasks(self.state, self.launcher, self.networks, TaskViews(self.state))

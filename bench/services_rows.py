@@ -71,7 +71,7 @@ def _time_reconciles(journal: Path) -> tuple[float, float]:
     """Milliseconds of a bare look at every task and of a reconcile, medians."""
     state = State(SqliteJournal(journal))
     state.store.load()
-    launcher = Launcher(state, RegionNetworks("000000000000", "10.208.0.0/16"), random.Random(1))
+    launcher = Launcher(state, RegionNetworks(state, "000000000000", "10.208.0.0/16"), random.Random(1))
     controller = ServiceController(state, launcher, SystemClock(), RandomIds())
     (service,) = state.services
     before = state.store.revision

@@ -1,6 +1,7 @@
-"""Write docs/compatibility.md: what of RegisterTaskDefinition is honoured, and what examples come to.
+"""Write docs/compatibility.md: which operations are served, what is honoured, what examples come to.
 
-The first table is ``openecs.api.ecs.definition.support.FIELDS``.  The second says of every file
+The list of operations is that of the generated models, for the services beside ECS.  The first
+table is ``openecs.api.ecs.definition.support.FIELDS``.  The second says of every file
 of a folder of real-world requests whether it is accepted, or with which words it is refused.
 The folder is ``$OPENECS_EXAMPLES`` or ``../shared/examples``; where there is none, the second
 table is left as it is.  ``--check`` writes nothing and exits 1 when the document is out of date.
@@ -19,6 +20,7 @@ from typing import Any
 from openecs.api.ecs import run_validation, service_creation
 from openecs.api.ecs.definition import registration, support
 from openecs.errors import AWSError
+from openecs.wire.generated import acm, ec2, elbv2, servicediscovery
 from openecs.wire.generated import ecs as service
 from openecs.wire.json_codec import JsonCodec
 
@@ -72,8 +74,26 @@ def example_rows(folder: Path) -> Iterator[str]:
             yield f"| `{kind}/{file.name}` | {words} |"
 
 
+def operation_rows() -> Iterator[str]:
+    """The operations of the services beside ECS: those that are served, or those that are not where they are fewer."""
+    for name, model in (
+        ("Amazon EC2", ec2.SERVICE),
+        ("Elastic Load Balancing v2", elbv2.SERVICE),
+        ("AWS Cloud Map", servicediscovery.SERVICE),
+        ("AWS Certificate Manager", acm.SERVICE),
+    ):
+        served, missing = set(model.operations), model.all_operations - set(model.operations)
+        if not missing:
+            yield f"* {name}: all {len(served)} operations."
+        elif len(missing) < len(served):
+            yield f"* {name}: {len(served)} operations; not served: {', '.join(sorted(missing))}."
+        else:
+            yield f"* {name}: {', '.join(sorted(served))}."
+
+
 def render(text: str, folder: Path) -> str:
     """The document ``text`` with its tables brought up to date."""
+    text = _between(text, "operations", operation_rows())
     text = _between(text, "fields", field_rows())
     return _between(text, "examples", example_rows(folder)) if folder.is_dir() else text
 

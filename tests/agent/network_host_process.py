@@ -17,10 +17,10 @@ import structlog
 from openecs.acs import messages as m
 from openecs.agent.host.documents import HostDocuments
 from openecs.agent.network.dataplane import DataPlane
+from openecs.agent.network.frame import Published
 from openecs.agent.network.host import HostNetwork
 from openecs.agent.network.interfaces import Interfaces
 from openecs.agent.network.nftables import open_nftables
-from openecs.agent.network.published import Published
 
 
 class Host:
@@ -61,9 +61,10 @@ async def main(node_id: str, folder: Path) -> None:
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         try:
             answer: Any = {"ok": await host.do(json.loads(line))}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
     running.cancel()
 
 

@@ -120,14 +120,10 @@ class HostProcess:
         # ``ip netns exec`` also shows it the namespace's own /sys.
         self.process = subprocess.Popen(
             [
-                "ip",
-                "netns",
-                "exec",
-                self.namespace,
-                sys.executable,
-                str(Path(__file__).parent / "network_host_process.py"),
-            ]
-            + [self.node_id, str(self.folder)],
+                *("ip", "netns", "exec", self.namespace),
+                *(sys.executable, str(Path(__file__).parent / "network_host_process.py")),
+                *(self.node_id, str(self.folder)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

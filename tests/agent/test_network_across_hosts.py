@@ -117,6 +117,45 @@ def test_published_ports_lead_to_the_task(world: SimpleNamespace) -> None:
     assert reachable({*inside, allowed, (world.outside.name, "192.168.77.1", 9001)}) == {*inside, allowed}
 
 
+def test_the_resolver_is_reached_by_everybody_and_other_ports_of_hosts_by_egress_rules(world: SimpleNamespace) -> None:
+    host, tasks = world.hosts["node1"], world.tasks
+    sh(f"ip -n {host.namespace} address add 10.60.0.2/32 dev lo")
+    try:
+        with Task(host.namespace, "", host).serving(53, 54):
+            asked = {(tasks[name].name, "10.60.0.2", 53) for name in ("web", "app1", "open1")}
+            refused = {(tasks["app1"].name, "10.60.0.2", 54), (tasks["app1"].name, "192.168.77.1", 54)}
+            allowed = {(tasks["web"].name, "192.168.77.1", 54)}
+            assert reachable(asked | refused | allowed) == asked | allowed
+    finally:
+        sh(f"ip -n {host.namespace} address delete 10.60.0.2/32 dev lo")
+
+
+def test_a_namespace_with_two_interfaces_answers_from_each(world: SimpleNamespace) -> None:
+    """As load balancers have them: one interface per subnet."""
+    site, host, web = world.site, world.hosts["node1"], world.tasks["web"]
+    addresses = {"eth0": "10.60.1.40", "eth1": "10.60.2.40"}
+    site.tell({("interface", f"eni-{name}"): interface(at, "node1", "sg-open") for name, at in addresses.items()})
+    space = site.namespace(f"{site.prefix}lb")
+    for _ in range(2):  # It may be repeated.
+        for name, address in addresses.items():
+            gateway = f"{address.rsplit('.', 1)[0]}.1/24"
+            host.do(
+                "connect",
+                namespace=f"/run/netns/{space}",
+                address=address,
+                gateway=gateway,
+                alias="arn:lb",
+                inside_name=name,
+            )
+    client = world.hosts["node2"].namespace
+    with Task(space, "", host).serving(80):
+        tries = {(asker, address, 80) for asker in (web.name, client) for address in addresses.values()}
+        assert reachable(tries) == tries
+    for address in addresses.values():
+        host.do("disconnect", address=address, alias="arn:lb")
+    site.tell({}, remove=[("interface", f"eni-{name}") for name in addresses])
+
+
 def test_a_rule_that_goes_cuts_no_connection_and_lets_no_new_one_in(world: SimpleNamespace) -> None:
     site, web, app = world.site, world.tasks["web"], world.tasks["app2"]
     kept = Attempt(web.name, app.address, 80)

@@ -19,8 +19,9 @@ from openecs.acs.host_documents import (
     VpcDocument,
 )
 from openecs.agent.network import ruleset
+from openecs.agent.network.frame import Documents, Published, Surroundings
 from openecs.agent.network.matches import protocol_match
-from openecs.agent.network.rules import Compiler, Documents, Published, Surroundings, host_end, table_name
+from openecs.agent.network.rules import Compiler, host_end, table_name
 
 NODES = ("a" * 32, "b" * 32)
 CIDRS = ("0.0.0.0/0", "10.1.0.0/16", "10.1.1.0/24", "10.1.2.5/32", "10.2.0.0/16", "203.0.113.0/24")

@@ -17,6 +17,8 @@ from example_cli import CommandLine
 from example_differences import differences
 from example_pages import Example, examples, pages
 
+from openecs.model.network import region_network
+
 ALL = examples("servicediscovery")
 ACCOUNT = "123456789012"
 _ARN = re.compile(r"arn:aws:servicediscovery:[a-z0-9-]+:\d+:")
@@ -33,7 +35,7 @@ REFUSED = {
     "servicediscovery/get-operation#2": "OperationNotFound",
     # The page has an option that the command does not know, and a blank that splits a tag in two.
     "servicediscovery/list-operations#1": "Unknown options: --service-id",
-    "servicediscovery/tag-resource#1": "Missing required parameter",
+    "servicediscovery/tag-resource#1": "Error parsing parameter '--tags'",
 }
 #: Examples that list what other accounts share: nothing.
 EMPTY = {"servicediscovery/list-namespaces#2": "Namespaces", "servicediscovery/list-services#2": "Services"}
@@ -57,8 +59,7 @@ class Shelf:
     def __init__(self, installation: Installation, region: str, example: Example) -> None:
         self.example = example
         self.map: Any = installation.client("servicediscovery", region, inject_host_prefix=False)
-        (vpc,) = installation.client("ec2", region).describe_vpcs()["Vpcs"]
-        self.vpc: str = vpc["VpcId"]
+        self.vpc = region_network(ACCOUNT, region).vpc_id
         self.region = region
         #: What of the page → what stands for it here.
         self.names: dict[str, str] = {}
@@ -87,18 +88,20 @@ class Shelf:
         self.map.update_service_attributes(ServiceId=service, Attributes={"Port": "80"})
         self.names[r"srv-\w+"] = service
         if operation not in ("delete-service", "register-instance"):
-            for instance in self.example.option("instance-id") or ["i-abcd1234"]:
-                port = {"AWS_INSTANCE_PORT": "80", "env": "prod"}
-                self.map.register_instance(ServiceId=service, InstanceId=instance, Attributes=ADDRESS | port)
+            shown = self.example.output if isinstance(self.example.output, dict) else {}
+            attributes = ADDRESS | {"AWS_INSTANCE_PORT": "80", "env": "prod"}
+            attributes |= shown.get("Instance", {}).get("Attributes", {})
+            for instance in self.example.option("instance-id") or shown.get("Status") or ["i-abcd1234"]:
+                self.map.register_instance(ServiceId=service, InstanceId=instance, Attributes=attributes)
 
     def namespace(self, name: str, kind: str) -> tuple[str, str]:
         """Ids of a namespace and of the operation that made it."""
         if kind == "http":
-            operation = self.map.create_http_namespace(Name=name)["OperationId"]
+            operation = self.map.create_http_namespace(Name=name, Description="d")["OperationId"]
         elif kind == "public":
-            operation = self.map.create_public_dns_namespace(Name=name)["OperationId"]
+            operation = self.map.create_public_dns_namespace(Name=name, Description="d")["OperationId"]
         else:
-            operation = self.map.create_private_dns_namespace(Name=name, Vpc=self.vpc)["OperationId"]
+            operation = self.map.create_private_dns_namespace(Name=name, Vpc=self.vpc, Description="d")["OperationId"]
         return self.map.get_operation(OperationId=operation)["Operation"]["Targets"]["NAMESPACE"], operation
 
     def words(self) -> list[str]:
@@ -113,7 +116,18 @@ class Shelf:
         return found
 
 
-@pytest.mark.parametrize("example", ALL, ids=lambda example: example.id)
+#: The second command of most pages is the first one with an ARN in place of the id: a few of them do.
+CHOSEN = [
+    example
+    for example in ALL
+    if example.number == 1
+    or example.id in REFUSED
+    or example.id in EMPTY
+    or example.operation in ("create-service", "get-namespace", "get-instance")
+]
+
+
+@pytest.mark.parametrize("example", CHOSEN, ids=lambda example: example.id)
 def test_an_example_of_cloud_map(
     example: Example, installation: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

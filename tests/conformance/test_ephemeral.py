@@ -50,7 +50,15 @@ def status_of(request: urllib.request.Request) -> int:
 def test_reset_wipes_everything_and_tasks_run_again_at_once(ephemeral: Installation) -> None:
     ecs: Any = ephemeral.client("ecs")
     logs: Any = ephemeral.client("logs")
+    ec2: Any = ephemeral.client("ec2")
     for _ in range(2):
+        (vpc,) = ec2.describe_vpcs()["Vpcs"]
+        subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
+        assert vpc["IsDefault"]
+        assert sorted(ephemeral.status()["control_plane"]["subnets"]) == sorted(subnets)
+        ec2.delete_subnet(SubnetId=subnets[0])
+        assert sorted(ephemeral.status()["control_plane"]["subnets"]) == sorted(subnets[1:])
+        ec2.create_vpc(CidrBlock="10.20.0.0/16")
         assert ecs.list_task_definition_families()["families"] == []
         ecs.create_cluster(clusterName="mine")
         ecs.register_task_definition(family="f", containerDefinitions=[CONTAINER])

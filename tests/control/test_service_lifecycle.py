@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from control_kit import ACCOUNT, REGION, World, running_loop
+from control_kit import ACCOUNT, REGION, World, definition, running_loop
 
 from openecs.api.ecs.services import Services
 from openecs.control.virtual_time import VirtualTime
@@ -127,3 +127,24 @@ async def test_a_bad_image_does_not_touch_what_runs_and_a_new_revision_heals_it(
     (deployment,) = client.describe()["deployments"]
     assert deployment["failedTasks"] == 0
     assert len(world.running(1)) == 3
+
+
+async def test_a_service_whose_subnet_was_deleted_says_so_and_runs_on(world: World, time: VirtualTime):
+    world.add_node("a")
+    world.put(definition(3, network_mode="awsvpc"))
+    client = Client(world, time)
+    subnet = world.networks.plan(REGION).subnets[2].id
+    wanted = ecs.NetworkConfiguration(awsvpc_configuration=ecs.AwsVpcConfiguration(subnets=(subnet,)))
+    async with controlled(world, time):
+        client.create(task_definition="web:3", desired_count=1, network_configuration=wanted)
+        await client.stable()
+        with world.state.transaction() as tx:
+            tx.delete(world.state.subnets.get(subnet))
+        client.update(desired_count=2)
+        said = f"The subnet ID '{subnet}' does not exist (ErrorCode: InvalidSubnetID.NotFound)"
+        await time.run_until(lambda: any(said in event["message"] for event in client.describe()["events"]))
+        assert len(world.running(3)) == 1
+        elsewhere = ecs.AwsVpcConfiguration(subnets=(world.networks.plan(REGION).subnets[0].id,))
+        client.update(network_configuration=ecs.NetworkConfiguration(awsvpc_configuration=elsewhere))
+        await client.stable()
+        assert len(world.running(3)) == 2

@@ -22,6 +22,7 @@ class SteadyLoad:
         self._path = path
         self._end = threading.Event()
         self._lock = threading.Lock()
+        self.clients = keeping + connecting
         #: Body → how often it was the answer.
         self.answers: Counter[str] = Counter()
         self.failures: list[str] = []

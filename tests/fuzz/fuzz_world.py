@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fuzz_discovery import Names
 from fuzz_plane import ACCOUNT, REGION, Plane
 
 from openecs.model.network import region_network
@@ -136,6 +137,7 @@ class World:
         plane.must("ecs", "UpdateServicePrimaryTaskSet", cluster="default", service="ext", primaryTaskSet=sets[0]["id"])
         plane.must("ecs", "PutAttributes", attributes=[{"name": "rack", "value": "r1", "targetId": self.instances[0]}])
         plane.must("ecs", "PutAccountSetting", name="awsvpcTrunking", value="enabled")
+        self.names = Names(plane)
         self.now = self.make_logs(plane)
 
     @staticmethod
@@ -195,6 +197,7 @@ class World:
         subnets = [[NETWORK.subnets[0].id], [NETWORK.subnets[1].id, NETWORK.subnets[2].id], ["subnet-0"], []]
         providers = ["machines", "unused", "FARGATE", "FARGATE_SPOT", "none", f"{BASE}capacity-provider/machines", ""]
         return {
+            **self.names.references,
             "cluster": clusters,
             "clusters": clusters,
             "clusterName": [*clusters, "new-one", "a" * 256, "9lives"],

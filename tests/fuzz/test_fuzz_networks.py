@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 import pytest
+from fuzz_balancing import REFUSED as REFUSED_BALANCING
+from fuzz_balancing import Balancing
 from fuzz_depth import EXAMPLES, SEARCH
 from fuzz_networks import REFUSED, Networks, send
 from fuzz_plane import Plane, Reply
@@ -32,6 +34,11 @@ def networks() -> Iterator[Networks]:
         yield Networks(plane)
 
 
+@pytest.fixture(scope="module")
+def balancing(networks: Networks) -> Balancing:
+    return Balancing(networks.plane)
+
+
 def check(operation: Operation, reply: Reply, about: object, *, same: bool) -> None:
     """What holds for the answer to any request; ``same`` says that no table changed."""
     text = f"{operation.name} {str(about)[:2000]}\n-> {reply.status} {reply.body[:1000]!r}"
@@ -47,13 +54,16 @@ def check(operation: Operation, reply: Reply, about: object, *, same: bool) -> N
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda op: f"{op.service}-{op.name}")
-def test_an_operation_survives_any_request(networks: Networks, product_bugs: list[str], operation: Operation) -> None:
+def test_an_operation_survives_any_request(
+    networks: Networks, balancing: Balancing, product_bugs: list[str], operation: Operation
+) -> None:
     plane = networks.plane
-    sound = networks.sound().get(operation.name, {}) if operation.service == "ec2" else {}
+    world, refused = (networks, REFUSED) if operation.service == "ec2" else (balancing, REFUSED_BALANCING)
+    sound, references = world.sound()[operation.name], {**networks.references, **world.references}
     before = plane.picture()
 
     @settings(SEARCH, max_examples=max(EXAMPLES // 8, 1))
-    @given(body=bodies(operation.input, sound, networks.references), who=st.sampled_from(["root"] * 9 + ["agent"]))
+    @given(body=bodies(operation.input, sound, references), who=st.sampled_from(["root"] * 9 + ["agent"]))
     def survives(body: bytes, who: str) -> None:
         picture = plane.picture()
         try:
@@ -62,10 +72,9 @@ def test_an_operation_survives_any_request(networks: Networks, product_bugs: lis
         finally:
             plane.restore(before)
 
-    if operation.service == "ec2":
-        reply = send(plane, "ec2", operation.name, sound)
-        plane.restore(before)
-        assert (reply.status == 200) != (operation.name in REFUSED), reply
+    reply = send(plane, operation.service, operation.name, sound)
+    plane.restore(before)
+    assert (reply.status == 200) != (operation.name in refused), reply
     survives()
 
 

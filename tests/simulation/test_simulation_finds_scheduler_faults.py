@@ -191,7 +191,7 @@ def test_a_service_that_is_not_woken_when_room_comes(monkeypatch: pytest.MonkeyP
 
 def test_waiting_tasks_that_are_not_placed_when_room_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Provisioning, "_note", lambda self, node_id: ())
-    find("waits for capacity, and|finds no room, and", "capacity")
+    find("waits for capacity, and|finds no room, and|tasks of ., and node-. has room", "capacity")
 
 
 def test_zones_that_stay_unequal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import botocore.session
 import cbor2
 import pytest
 from botocore.exceptions import ClientError
@@ -137,3 +138,23 @@ def test_cbor_refusals(url, operation, request_, service, status, code):
     assert (got, answer["__type"].rpartition("#")[2], headers["x-amzn-errortype"]) == (status, code, code)
     assert headers["smithy-protocol"] == "rpc-v2-cbor"
     assert {"message", "Message"} & answer.keys()
+
+
+def test_botocore_speaking_cbor(url):
+    """botocore itself prefers JSON; told that the service has CBOR only, it uses that."""
+    session = botocore.session.get_session()
+    loader = session.get_component("data_loader")
+    model = loader.load_service_model("servicediscovery", "service-2")
+    model["metadata"] |= {"protocol": "smithy-rpc-v2-cbor", "protocols": ["smithy-rpc-v2-cbor"]}
+    map_client = session.create_client(
+        "servicediscovery",
+        endpoint_url=url,
+        region_name="eu-west-1",
+        aws_access_key_id="AKIAROOT",
+        aws_secret_access_key="root-secret",
+    )
+    answer = map_client.get_namespace(Id="ns-1")
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/cbor"
+    assert answer["Namespace"]["CreateDate"].timestamp() == 1.5
+    with pytest.raises(map_client.exceptions.NamespaceNotFound, match=r"There is none\."):
+        map_client.get_namespace(Id="ns-0")

@@ -150,7 +150,8 @@ class NameDocument(Document, frozen=True, kw_only=True):
     a: tuple[str, ...] = ()
     aaaa: tuple[str, ...] = ()
     srv: tuple[ServiceTarget, ...] = ()
-    cname: str | None = None
+    #: Other names that this one stands for: one of them at random in each answer.
+    cnames: tuple[str, ...] = ()
     #: Other names of this installation whose A records are this one's too, lower case, no final dot.
     aliases: tuple[str, ...] = ()
     #: ``multivalue``: up to eight of them, in changing order; ``weighted``: one at random.

@@ -24,6 +24,8 @@ from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
 from openecs.agent.credentials import CredentialStore
 from openecs.agent.dns.resolver import HostResolver
+from openecs.agent.edge.rendering import render
+from openecs.agent.edge.select import open_edge
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.engine.evidence import EvidenceGatherer
 from openecs.agent.engine.images import Images
@@ -156,6 +158,17 @@ async def _run(
         )
         membership = Membership(config, api, store)
         reports = HostReports()
+        edge = open_edge(
+            network,
+            documents,
+            reports,
+            clock,
+            render,
+            node_id=node_id,
+            data_dir=Path(config.data_dir),
+            run_dir=Path(config.run_dir),
+            edge_address=config.edge_address,
+        )
         address = config.host_address or underlay.host_address(config.endpoint)
         reports.put(
             "host",
@@ -164,7 +177,8 @@ async def _run(
                 address=address,
                 overlay=config.overlay,
                 network_problem=("the fake engine has no networks" if fake else network.refusal) or "",
-                balancer_problem="load balancers are not available on this host",
+                balancer_problem=edge.problem,
+                edge_address=config.edge_address,
             ),
         )
         host = HostChannel(documents, reports)
@@ -181,6 +195,7 @@ async def _run(
             network.resume(payload for payload, state in store.tasks() if state.status != "STOPPED")
             if network.interfaces is not None and network.interfaces.plane is not None:
                 group.create_task(network.interfaces.plane.run())
+            group.create_task(edge.run())
             # An agent that was killed may have left something that no task uses.
             group.create_task(network.tidy())
             membership.describe(

@@ -14,6 +14,7 @@ import msgspec
 
 from openecs.cli.installation import Installation
 from openecs.cli.options import (
+    edge_address_option,
     evidence_option,
     group_option,
     host_address_option,
@@ -69,6 +70,7 @@ def _gpu_ids(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     help="JSON file with access_key_id and secret_key, instead of the environment.",
 )
 @host_address_option
+@edge_address_option
 @overlay_option
 @evidence_option
 @log_level_option
@@ -139,6 +141,7 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
         gpus=plan.gpus,
         evidence=plan.evidence,
         host_address=plan.host_address or None,
+        edge_address=plan.edge_address or "127.0.0.1",
         overlay=plan.overlay,
     )
     if plan.reserved_port is not None:

@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     evidence: EvidenceLevel = "full"
     #: Address at which the other machines reach this one; ``None`` finds it out.
     host_address: str | None = None
+    #: Address of this machine at which load balancers are reached from outside the VPC; ``None`` for the loopback.
+    edge_address: str | None = None
     overlay: Literal["vxlan", "direct"] = "vxlan"
     #: Whether this machine has an agent.
     agent: bool = True

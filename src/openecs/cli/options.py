@@ -84,6 +84,16 @@ def host_address_option(function: F) -> F:
     )(function)
 
 
+def edge_address_option(function: F) -> F:
+    """``--edge-address``; an empty one means the loopback."""
+    return click.option(
+        "--edge-address",
+        metavar="IP",
+        callback=_address,
+        help="Address of this machine at which load balancers are reached from outside the VPC [default: 127.0.0.1].",
+    )(function)
+
+
 def overlay_option(function: F) -> F:
     """``--overlay``."""
     return click.option(

@@ -39,6 +39,7 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     reserved_port: int | None = None
     #: Address at which the other hosts reach this one; ``None`` finds it out.
     host_address: str | None = None
+    edge_address: str | None = None
     overlay: Literal["vxlan", "direct"] = "vxlan"
     #: Where the agent keeps its own state.
     data_dir: Path

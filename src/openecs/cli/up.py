@@ -17,6 +17,7 @@ from openecs.cli.options import (
     ALL,
     Amount,
     data_dir_option,
+    edge_address_option,
     evidence_option,
     group_option,
     host_address_option,
@@ -56,6 +57,7 @@ from openecs.log import Level
 @click.option("--cpu", type=Amount(128), help="CPU units that this machine offers [default: all].")
 @click.option("--memory", type=Amount(64), help="MiB that this machine offers [default: all].")
 @host_address_option
+@edge_address_option
 @overlay_option
 @evidence_option
 @click.option(
@@ -167,6 +169,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         memory=settings.memory,
         evidence=settings.evidence,
         host_address=settings.host_address or None,
+        edge_address=settings.edge_address or None,
         overlay=settings.overlay,
         reserved_port=settings.port,
         data_dir=layout.agent,

@@ -2,7 +2,7 @@
 
 A private namespace is for the interfaces of its VPC and for askers outside of all VPCs, a public
 one for everybody.  A name gets the records of its service's healthy instances, or of all when
-none is healthy.  Several CNAME instances of one service: the first by its id counts.
+none is healthy.
 """
 
 from __future__ import annotations
@@ -105,10 +105,10 @@ class DiscoveryDocuments:
                 for instance_id, a in given
                 if "SRV" in types and PORT in a
             ),
-            cname=next((a[CNAME].lower().rstrip(".") for _, a in given if "CNAME" in types and CNAME in a), None),
+            cnames=_distinct(a[CNAME].lower().rstrip(".") for _, a in given if CNAME in a) if "CNAME" in types else (),
             routing="weighted" if dns.routing_policy == "WEIGHTED" else "multivalue",
         )
-        empty = not (document.a or document.aliases or document.srv or document.cname)
+        empty = not (document.a or document.aliases or document.srv or document.cnames)
         return None if empty else document
 
     def _answered(self, service: DiscoveryService) -> list[DiscoveryInstance]:

@@ -14,10 +14,10 @@ from openecs import __version__
 from openecs.clock import Clock
 from openecs.control.balancer_endpoints import balancer_endpoints
 from openecs.control.launch import Launcher
+from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
 from openecs.ids import Ids
 from openecs.model.history import Actor
-from openecs.model.network import RegionNetwork
 from openecs.server.agent_keys import AgentKeys
 from openecs.server.interrupt import Interruptions
 from openecs.server.reset import Reset
@@ -50,7 +50,7 @@ class Routes:
         paths: SignedPaths,
         clock: Clock,
         ids: Ids,
-        network: RegionNetwork,
+        networks: RegionNetworks,
         region: str,
         runtime: str,
         ephemeral: bool,
@@ -64,7 +64,7 @@ class Routes:
         self._paths = paths
         self._clock = clock
         self._ids = ids
-        self._network = network
+        self._networks = networks
         self._region = region
         self._runtime = runtime
         self._ephemeral = ephemeral
@@ -130,9 +130,16 @@ class Routes:
             ],
             "paused": self._launcher.paused(self._clock.now()),
             "region": self._region,
-            "subnets": [subnet.id for subnet in self._network.subnets],
-            "security_group": self._network.security_group_id,
+            **self._default_network(),
         }
+
+    def _default_network(self) -> dict[str, Any]:
+        """Where tasks can be put without more ado; nothing when the default VPC was deleted."""
+        vpc = self._networks.default_vpc(self._region)
+        if vpc is None:
+            return {"subnets": [], "security_group": None}
+        subnets = [subnet.id for subnet in self._state.subnets.by("vpc", vpc.id) if subnet.default_for_az]
+        return {"subnets": subnets, "security_group": self._networks.default_group(vpc.id)}
 
     async def stop_tasks(self, _: Body) -> dict[str, Any]:
         """Ask every task to stop and launch nothing for ``PAUSE`` seconds from now.

@@ -196,7 +196,7 @@ class _Parts:
             paths=paths,
             clock=clock,
             ids=self.ids,
-            network=networks.plan(config.region),
+            networks=networks,
             region=config.region,
             runtime=config.runtime,
             ephemeral=config.ephemeral,

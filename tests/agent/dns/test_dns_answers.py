@@ -117,9 +117,9 @@ def test_cnames_are_followed_among_our_names_and_asked_for_elsewhere() -> None:
     answers = Answers(
         zones(
             zone(),
-            name("in.app.test", cname="web.app.test"),
-            name("out.app.test", cname="www.example.org"),
-            name("loop.app.test", cname="loop.app.test"),
+            name("in.app.test", cnames=("web.app.test",)),
+            name("out.app.test", cnames=("www.example.org",)),
+            name("loop.app.test", cnames=("loop.app.test",)),
             name("web.app.test", "10.0.0.5"),
         )
     )
@@ -132,6 +132,25 @@ def test_cnames_are_followed_among_our_names_and_asked_for_elsewhere() -> None:
     assert len(out.chain) == 1
     assert ask(answers, "out.app.test", "CNAME").answer[0][0].target.to_text() == "www.example.org."
     assert ask(answers, "loop.app.test").rcode() == dns.rcode.SERVFAIL
+
+
+def test_several_cnames_are_answered_one_at_a_time() -> None:
+    answers = Answers(
+        zones(
+            zone(),
+            name("any.app.test", cnames=("a.app.test", "b.app.test"), routing="weighted"),
+            name("a.app.test", "10.0.0.1"),
+            name("b.app.test", "10.0.0.2"),
+        )
+    )
+    replies = [addresses(ask(answers, "any.app.test")) for _ in range(10)]
+    assert {tuple(reply) for reply in replies} == {("10.0.0.1",), ("10.0.0.2",)}
+
+
+def test_names_that_lead_to_each_other_many_times_are_no_work() -> None:
+    circle = tuple(f"n{n}.app.test" for n in range(50))
+    answers = Answers(zones(zone(), *(name(one, cnames=circle) for one in circle)))
+    assert ask(answers, "n1.app.test").rcode() == dns.rcode.SERVFAIL
 
 
 def test_aliases_are_answered_with_the_addresses_of_what_they_stand_for() -> None:

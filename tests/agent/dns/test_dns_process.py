@@ -270,3 +270,15 @@ async def test_a_resolver_that_no_agent_comes_to_ends(host: Host) -> None:
     async with asyncio.timeout(10):
         await process.run()
     assert not host.socket.exists()
+
+
+async def test_a_host_that_itself_asks_at_the_resolvers_address_keeps_it(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = tmp_path / "resolv.conf"
+    conf.write_text(f"nameserver {HERE}\n")
+    monkeypatch.setattr("openecs.agent.dns.resolver.RESOLV_CONF", conf)
+    resolver = host.resolver(HostDocuments(None), "node-1")
+    await resolver.run()
+    assert await resolver.servers() == ()
+    assert resolver.problem == f"this host itself uses the name server {HERE}"

@@ -95,7 +95,7 @@ async def ask(elsewhere: Elsewhere, tmp_path: Path) -> AsyncIterator[Ask]:
         "zone": {"z": ZoneDocument(name="app.test", scope="*")},
         "name": {
             "n": NameDocument(name="web.app.test", scope="*", a=("10.0.0.5",)),
-            "c": NameDocument(name="out.app.test", scope="*", cname="www.example.org"),
+            "c": NameDocument(name="out.app.test", scope="*", cnames=("www.example.org",)),
         },
     }
     conf = tmp_path / "resolv.conf"

@@ -15,6 +15,7 @@ from openecs.acs.host_documents import (
     BalancerInterface,
     BalancerListener,
     BalancerReport,
+    BalancerRule,
     Document,
     HealthCheckDocument,
     SubnetDocument,
@@ -32,6 +33,7 @@ from openecs.agent.host.documents import HostDocuments
 from openecs.agent.host.reports import HostReports
 from openecs.agent.network.driver import NetworkError
 from openecs.clock import SystemClock
+from openecs.shapes import elbv2
 
 LB = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/web/0123456789abcdef"
 TG = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/fedcba9876543210"
@@ -81,6 +83,9 @@ class FakeNamespaces:
 
     def path(self, arn: str) -> Path:
         return Path("/proc/self/ns") / "net"
+
+    async def present(self, arn: str) -> frozenset[str]:
+        return frozenset(self.there.get(self.path(arn), ()))
 
     async def ensure(
         self, arn: str, interfaces: Iterable[BalancerInterface], subnets: Mapping[str, SubnetDocument]
@@ -164,7 +169,18 @@ def balancer(port: int = 8080, **changes: object) -> BalancerDocument:
             ),
         ),
         addresses=("10.208.0.10",),
-        listeners=(BalancerListener(arn=LISTENER, port=port, protocol="HTTP", rules=()),),
+        listeners=(
+            BalancerListener(
+                arn=LISTENER,
+                port=port,
+                protocol="HTTP",
+                rules=(
+                    BalancerRule(
+                        arn="default", priority=0, actions=(elbv2.Action(type="forward", target_group_arn=TG),)
+                    ),
+                ),
+            ),
+        ),
     )
     return msgspec.structs.replace(document, **changes)
 

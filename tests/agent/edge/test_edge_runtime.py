@@ -10,6 +10,7 @@ import pytest
 from edge_kit import LB, LISTENER, TG, Host, Web, balancer, group, target, until
 
 from openecs.agent.edge.proxy import Served
+from openecs.agent.edge.select import ENVOY, NoEdge, find_envoy
 
 
 @pytest.fixture
@@ -172,3 +173,31 @@ async def test_nothing_new_is_nothing_to_apply(host: Host) -> None:
         given, asked = host.proxy.given, web.asked
         await until(lambda: web.asked >= asked + 5)
         assert host.proxy.given == given
+
+
+async def test_a_host_that_cannot_says_so_of_each(host: Host) -> None:
+    host.put("balancer", LB, balancer())
+    edge = NoEdge("load balancers need the agent to run as root", host.documents, host.reports)
+    await edge.run()
+    report = host.balancer()
+    assert report is not None
+    assert (report.ready, report.problem) == (False, edge.problem)
+    host.remove("balancer", LB)
+    assert host.balancer() is None
+
+
+@pytest.mark.parametrize(("named", "found"), [("/bin/sh", Path("/bin/sh")), ("/nowhere/envoy", None)])
+def test_another_envoy_may_be_named(named: str, found: Path | None) -> None:
+    assert find_envoy({ENVOY: named}) == found
+
+
+def test_envoy_comes_with_the_package() -> None:
+    path = find_envoy({})
+    assert path is not None
+    assert path.is_file()
+
+
+async def test_a_host_without_load_balancers_writes_nothing(host: Host) -> None:
+    async with host.edge():
+        await until(lambda: host.proxy.given > 0)
+    assert list(host.folder.iterdir()) == []

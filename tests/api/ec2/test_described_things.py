@@ -160,6 +160,10 @@ def test_a_launch_template_from_its_making_to_its_end(api: Api) -> None:
                 Versions=["2"])  # fmt: skip
     api.refused("DescribeLaunchTemplateVersions", "InvalidParameterValue", LaunchTemplateName="abc", Versions=["x"])
     api.refused("DescribeLaunchTemplateVersions", "MissingParameter")
+    for filters, count in ((where(instance_type="t3.*", is_default_version="true"), 1),
+                           (where(instance_type="m5.*"), 0), (where(http_tokens="required"), 0)):  # fmt: skip
+        found = api("DescribeLaunchTemplateVersions", LaunchTemplateName="abc", Filters=filters)
+        assert len(found["LaunchTemplateVersions"]) == count
     api("DeleteLaunchTemplate", LaunchTemplateName="abc")
     api.refused("DeleteLaunchTemplate", "InvalidLaunchTemplateName.NotFoundException", LaunchTemplateName="abc")
     assert api("DescribeLaunchTemplates") == {"LaunchTemplates": []}

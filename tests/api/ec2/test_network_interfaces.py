@@ -140,6 +140,11 @@ def test_interfaces_that_cannot_be(api: Api, members: dict, code: str, words: st
     api.refused("CreateNetworkInterface", code, words, **{"SubnetId": SUBNET.id, **members})
 
 
+def test_a_group_of_another_vpc(api: Api) -> None:
+    group = api.group(VpcId=api.vpc())
+    api.refused("CreateNetworkInterface", "InvalidParameter", "different networks", SubnetId=SUBNET.id, Groups=[group])
+
+
 def test_an_address_is_given_once(api: Api) -> None:
     create(api, PrivateIpAddress="10.208.64.50")
     api.refused("CreateNetworkInterface", "InvalidIPAddress.InUse", SubnetId=SUBNET.id, PrivateIpAddress="10.208.64.50")

@@ -256,3 +256,13 @@ def test_permissions_and_rules_say_the_same(wanted: list[Wanted]) -> None:
     shown: tuple[ec2.IpPermission, ...] = group_rules.permissions(records)
     again = group_rules.wanted(shown, lambda pair: pair.group_id or "", lambda _: None)
     assert set(again) == set(wanted)
+
+
+def test_prefix_lists_of_the_region_can_be_named(api: Api) -> None:
+    group = api.group()
+    (first, *_) = api.ids_of("DescribeManagedPrefixLists", "PrefixLists", "PrefixListId")
+    permission = {"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": first}]}
+    (rule,) = api("AuthorizeSecurityGroupEgress", GroupId=group, IpPermissions=[permission])["SecurityGroupRules"]
+    assert rule["PrefixListId"] == first
+    (shown,) = (p for p in api.described(group)["IpPermissionsEgress"] if p["PrefixListIds"])
+    assert shown["PrefixListIds"] == [{"PrefixListId": first}]

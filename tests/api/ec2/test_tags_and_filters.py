@@ -41,6 +41,7 @@ def test_tags_come_change_and_go(api: Api) -> None:
     [
         (["subnet-0123456789abcdef0"], tags(a="b"), "InvalidSubnetID.NotFound"),
         (["bucket-1"], tags(a="b"), "InvalidID"),
+        (["i-0123456789abcdef0"], tags(a="b"), "UnsupportedOperation"),
         ([SUBNET, "vpc-0123456789abcdef0"], tags(a="b"), "InvalidVpcID.NotFound"),
         ([SUBNET], [{"Key": "aws:team", "Value": "a"}], "InvalidParameterValue"),
         ([SUBNET], [{"Key": "k" * 128, "Value": "a"}], "InvalidParameterValue"),

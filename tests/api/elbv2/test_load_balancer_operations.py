@@ -85,6 +85,9 @@ def test_a_network_load_balancer_has_the_addresses_that_it_is_given(world: World
     assert "SecurityGroups" not in shown
     again = {"Name": "b", "SubnetMappings": [mapping], "Type": "network", "Scheme": "internal"}
     world.refused("InvalidConfigurationRequest", "not available", "CreateLoadBalancer", **again)
+    for wrong, code in (("x", "ValidationError"), ("10.0.0.9", "InvalidConfigurationRequest")):
+        elsewhere = {**again, "SubnetMappings": [{"SubnetId": subnet.id, "PrivateIPv4Address": wrong}]}
+        world.refused(code, f"'{wrong}'", "CreateLoadBalancer", **elsewhere)
     group = world.state.security_groups.by("region", REGION)[0].id
     world.refused(
         "InvalidConfigurationRequest", "without", "SetSecurityGroups", LoadBalancerArn=arn, SecurityGroups=[group]

@@ -96,32 +96,50 @@ class Answers:
         """All orders of the reply's records, at least one."""
         if query.cls != packet.IN:
             return [_Reply(packet.REFUSED)]
-        chain: list[bytes] = []
-        owner, name = packet.QUESTION_NAME, query.name
-        for _ in range(MAX_CHAIN):
-            found = self.zones.find(name, scope)
-            if found is None:
-                address = self.zones.host_name(name, scope) or self._reverse(query, name)
-                if address is not None:
-                    data = _reverse_data(address) if query.type == packet.PTR else ipaddress.IPv4Address(address).packed
-                    kinds = (packet.PTR,) if query.type == packet.PTR else (packet.A, packet.ANY)
-                    records = (packet.record(owner, kinds[0], 60, data),) if query.type in kinds else ()
-                    return [_Reply(packet.NOERROR, (*chain, *records))]
-                return Forward(query, message, tuple(chain), packet.name_bytes(name) if chain else None)
-            if found.name is None or found.name.cname is None or query.type == packet.CNAME:
-                return self._of_name(query, found, owner, chain, scope)
-            target = packet.name_bytes(found.name.cname)
-            chain.append(packet.record(owner, packet.CNAME, found.name.ttl, target))
-            owner, name = target, found.name.cname.lower().rstrip(".")
-        return [_Reply(packet.SERVFAIL)]
+        return self._at(query, message, scope, packet.QUESTION_NAME, query.name, ())
 
-    def _of_name(self, query: Query, found: Found, owner: bytes, chain: list[bytes], scope: str) -> list[_Reply]:
+    def _at(
+        self, query: Query, message: bytes, scope: str, owner: bytes, name: str, chain: tuple[bytes, ...]
+    ) -> list[_Reply] | Forward:
+        """The same for a name that ``chain`` has led to; ``owner`` is the name in wire form."""
+        found = self.zones.find(name, scope)
+        if found is None:
+            made_up = self._made_up(query, owner, name, scope)
+            if made_up is not None:
+                return [_Reply(packet.NOERROR, (*chain, *made_up))]
+            return Forward(query, message, chain, owner if chain else None)
+        if found.name is None or not found.name.cnames or query.type == packet.CNAME:
+            return self._of_name(query, found, owner, chain, scope)
+        if len(chain) >= MAX_CHAIN:
+            return [_Reply(packet.SERVFAIL)]
+        variants: list[_Reply] = []
+        # Only the first name's are all followed: names that lead to each other would multiply.
+        followed = min(len(found.name.cnames), 1 if chain else KEPT_ORDERS)
+        for other in self._choose.sample(found.name.cnames, followed):
+            target = packet.name_bytes(other)
+            link = packet.record(owner, packet.CNAME, found.name.ttl, target)
+            answered = self._at(query, message, scope, target, other.lower().rstrip("."), (*chain, link))
+            if isinstance(answered, Forward):
+                return answered
+            variants += answered
+        return variants
+
+    def _made_up(self, query: Query, owner: bytes, name: str, scope: str) -> tuple[bytes, ...] | None:
+        """The records of a name that says an address, or of an address; ``None`` for other names."""
+        address = self.zones.host_name(name, scope)
+        if address is not None:
+            wanted = query.type in (packet.A, packet.ANY)
+            return (packet.record(owner, packet.A, 60, ipaddress.IPv4Address(address).packed),) if wanted else ()
+        address = self._reverse(query, name)
+        return None if address is None else (packet.record(owner, packet.PTR, 60, _reverse_data(address)),)
+
+    def _of_name(self, query: Query, found: Found, owner: bytes, chain: tuple[bytes, ...], scope: str) -> list[_Reply]:
         """The orders of a name's records, or that there are none."""
         sets = list(self._sets(query, found, owner, scope))
         if not sets:
             authority = (_soa(found.zone),) if found.zone else ()
             code = packet.NOERROR if found.exists or chain else packet.NXDOMAIN
-            return [_Reply(code, tuple(chain), authority)]
+            return [_Reply(code, chain, authority)]
         weighted = found.name is not None and found.name.routing == "weighted"
         longest = max(len(records) for records in sets)
         return [
@@ -162,8 +180,8 @@ class Answers:
                 )
                 for s in name.srv
             ]
-        if (everything or query.type == packet.CNAME) and name.cname is not None:
-            yield [packet.record(owner, packet.CNAME, name.ttl, packet.name_bytes(name.cname))]
+        if (everything or query.type == packet.CNAME) and name.cnames:
+            yield [packet.record(owner, packet.CNAME, name.ttl, packet.name_bytes(other)) for other in name.cnames]
 
     def _aliased(self, name: NameDocument, scope: str) -> Iterable[str]:
         """The addresses of other names of ours that this one stands for."""

@@ -20,6 +20,7 @@ import structlog
 from openecs import __version__
 from openecs.agent.dns.feed import KINDS, Entry, Status, Told
 from openecs.agent.dns.process import ADDRESS, PORT, SOCKET
+from openecs.agent.dns.upstream import RESOLV_CONF, name_servers
 from openecs.agent.host.documents import HostDocuments, Key
 
 _log = structlog.get_logger("openecs.agent")
@@ -89,6 +90,11 @@ class HostResolver:
         """Keep the resolver running and up to date, for ever."""
         if self._needs_root and os.geteuid() != 0:
             self._is("the resolver needs the agent to run as root")
+            return
+        if self._address in _hosts_own():
+            # An EC2 instance may have it so: its own look-ups would come to us, and ours to nobody.
+            self._is(f"this host itself uses the name server {self._address}")
+            _log.warning("the resolver is off", reason=self.problem)
             return
         time = asyncio.get_running_loop().time
         while True:
@@ -232,3 +238,11 @@ async def leave(folder: Path, node_id: str) -> None:
         sock.settimeout(1.0)
         sock.connect(str(folder / SOCKET))
         sock.sendall(msgspec.json.encode(Told(node=node_id, leave=True)) + b"\n")
+
+
+def _hosts_own() -> tuple[str, ...]:
+    """The name servers of the host."""
+    try:
+        return name_servers(RESOLV_CONF.read_text(errors="replace"))
+    except OSError:
+        return ()

@@ -20,7 +20,7 @@ _Wish = tuple[tuple[BalancerInterface, ...], tuple[str, ...]]
 
 
 class Connected(NamedTuple):
-    """How far it is: ``addresses`` are those that are connected; ``problem`` is empty when all are."""
+    """How far it is: ``addresses`` are those that are connected; ``problem`` says what keeps the others."""
 
     namespace: Path
     addresses: frozenset[str]
@@ -74,8 +74,9 @@ class Connections:
             await asyncio.wait([previous])
         pause = _FIRST_PAUSE
         wanted = frozenset(interface.address for interface in balancer.interfaces)
-        before = self._state.get(arn)
-        kept = before.addresses & wanted if before is not None else frozenset()
+        kept = await self._kept(arn) & wanted
+        # What is there goes on being served while the rest is looked at.
+        self._tell(arn, Connected(self._namespaces.path(arn), kept, ""))
         while True:
             try:
                 path = await self._namespaces.ensure(arn, balancer.interfaces, subnets)
@@ -87,6 +88,16 @@ class Connections:
             else:
                 self._tell(arn, Connected(path, wanted, ""))
                 return
+
+    async def _kept(self, arn: str) -> frozenset[str]:
+        before = self._state.get(arn)
+        if before is not None:
+            return before.addresses
+        try:
+            return await self._namespaces.present(arn)
+        except NetworkError:
+            # Connecting will meet it again, and says so.
+            return frozenset()
 
     def _tell(self, arn: str, state: Connected) -> None:
         if self._state.get(arn) != state:

@@ -122,7 +122,9 @@ class Envoy:
         """Serve exactly these.  Raises ``EnvoyError`` when no Envoy can be run."""
         async with self._lock:
             self._tcp = frozenset(
-                name for name, cluster in resources.clusters.items() if "typed_extension_protocol_options" not in cluster
+                name
+                for name, cluster in resources.clusters.items()
+                if "typed_extension_protocol_options" not in cluster
             )
             if not resources:
                 self._wanted.clear()
@@ -148,7 +150,9 @@ class Envoy:
         if not self._process.alive():
             self._files.write((*singles, clusters, *routes, listeners))
             await self._process.ensure(self._bootstrap)
-            return self._settle(await confirm(self.admin, self._process.log_file, (*singles, *routes, clusters, listeners)))
+            return self._settle(
+                await confirm(self.admin, self._process.log_file, (*singles, *routes, clusters, listeners))
+            )
         first = await self._offer((*singles, wider))
         second = await self._offer((*routes, listeners))
         third = await self._offer((clusters,))

@@ -47,7 +47,9 @@ class EnvoyAdmin:
     async def _exchange(self, method: str, path: str) -> bytes:
         reader, writer = await asyncio.open_unix_connection(str(self._socket))
         try:
-            writer.write(f"{method} {path} HTTP/1.1\r\nHost: envoy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            writer.write(
+                f"{method} {path} HTTP/1.1\r\nHost: envoy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
+            )
             await writer.drain()
             head = await reader.readuntil(b"\r\n\r\n")
             body = await reader.read(-1)

@@ -94,7 +94,9 @@ def _shown(key: str, file: XdsFile, versions: Mapping[str, str]) -> bool:
 
 
 async def _warming(admin: EnvoyAdmin) -> bool:
-    page = await admin.json("/stats?filter=^(cluster_manager.warming_clusters|listener_manager.total_listeners_warming)$&format=json")
+    page = await admin.json(
+        "/stats?filter=^(cluster_manager.warming_clusters|listener_manager.total_listeners_warming)$&format=json"
+    )
     return any(stat.get("value") for stat in page["stats"])
 
 

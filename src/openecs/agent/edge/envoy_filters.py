@@ -19,12 +19,22 @@ _LB_COOKIES = ("AWSALB", "AWSALBCORS")
 _APP_COOKIE = "AWSALBAPP-0"
 
 
-def http_filters(groups: Iterable[TargetGroupDocument], *, by_source: bool) -> list[Resource]:
-    """The filters of a listener that forwards to these target groups."""
+#: Name of the filter that rewrites hosts and URLs; a route brings the expressions.
+REWRITE_FILTER = "openecs.rewrite"
+
+
+def http_filters(groups: Iterable[TargetGroupDocument], *, by_source: bool, rewrites: bool) -> list[Resource]:
+    """The filters of a listener that forwards to these target groups.
+
+    ``by_source``: a rule asks for the client's address; ``rewrites``: a rule has transforms.
+    """
     kinds = {_stickiness(group) for group in groups}
     filters: list[Resource] = []
     if by_source:
         filters.append(_source_filter())
+    if rewrites:
+        kind = f"{_TYPE}.filters.http.header_to_metadata.v3.Config"
+        filters.append({"name": REWRITE_FILTER, "typed_config": {"@type": kind}})
     filters.append(trace_filter())
     if "app_cookie" in kinds:
         filters += [app_cookie_filter(), _session_filter(_APP_COOKIE)]

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
+
 from openecs.agent.edge.envoy import Envoy, EnvoyError
 from openecs.agent.edge.envoy_admin import AdminError
 from openecs.agent.edge.envoy_clusters import cluster_name
 from openecs.agent.edge.envoy_resources import Resources
 from openecs.agent.edge.proxy import ProxyError, Served, Serving
+
+_log = structlog.get_logger("openecs.agent")
 
 
 class Rendered(NamedTuple):
@@ -42,7 +46,12 @@ class EnvoyProxy:
             raise ProxyError(str(error)) from None
 
     async def serve(self, serving: Serving) -> Mapping[str, Served]:
-        rendered = self._render(serving, self._envoy.xds)
+        try:
+            rendered = self._render(serving, self._envoy.xds)
+        except (ValueError, KeyError, TypeError) as error:
+            # A document that nobody thought of must not end the agent, which has other things to look after.
+            _log.exception("load balancers cannot be put into Envoy's words")
+            raise ProxyError(f"The load balancers cannot be put into Envoy's words: {error!r}") from error
         try:
             applied = await self._envoy.apply(rendered.resources)
         except (EnvoyError, AdminError) as error:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from openecs.acs.host_documents import BalancerDocument, BalancerListener, BalancerRule, TargetGroupDocument
 from openecs.agent.edge.envoy_actions import ActionContext, action_routes, routing_action
-from openecs.agent.edge.envoy_filters import group_filters
+from openecs.agent.edge.envoy_filters import REWRITE_FILTER, group_filters
 from openecs.agent.edge.envoy_match import match_conditions
 from openecs.agent.edge.envoy_pages import page
 from openecs.agent.edge.envoy_resources import Resource
@@ -31,10 +31,12 @@ def render_routes(
     *,
     cluster: Callable[[str], str],
     outer_port: Callable[[int], int],
+    outside: bool = False,
 ) -> tuple[Resource, tuple[str, ...]]:
     """The route table of a listener, and sentences for what it cannot do.
 
-    ``outer_port`` gives the port at which clients of this table reach a listener by its own.
+    ``outer_port`` gives the port at which clients of this table reach a listener by its own;
+    ``outside`` is the table for clients that come by another address than the load balancer's.
     """
     context = ActionContext(
         protocol=listener.protocol,
@@ -66,7 +68,7 @@ def render_routes(
     }
     added, removed = _request_headers(balancer, listener)
     answered, dropped = _response_headers(listener)
-    rewritten = None if outer_port(listener.port) != listener.port else _host_header(balancer, listener)
+    rewritten = None if outside else _host_header(balancer, listener)
     for route in routes:
         if "route" in route:
             route["route"]["timeout"] = "0s"
@@ -148,9 +150,6 @@ def _transform(rule: BalancerRule, route: Resource) -> None:
     if rewrites:
         filters = route.setdefault("typed_per_filter_config", {})
         filters[REWRITE_FILTER] = {"@type": _REWRITE, "request_rules": rewrites}
-
-
-REWRITE_FILTER = "openecs.rewrite"
 
 
 def _substitution(text: str) -> str:

@@ -54,6 +54,11 @@ class Namespaces:
         """Where the load balancer's namespace is, or would be."""
         return FOLDER / f"{self._prefix}{hashlib.sha256(arn.encode()).hexdigest()[:12]}"
 
+    async def present(self, arn: str) -> frozenset[str]:
+        """The addresses that an earlier agent left connected.  Raises ``NetworkError``."""
+        path = self.path(arn)
+        return frozenset((await _addresses(path)).values()) if await _exists(path) else frozenset()
+
     async def ensure(
         self, arn: str, interfaces: Iterable[BalancerInterface], subnets: Mapping[str, SubnetDocument]
     ) -> Path:
@@ -64,6 +69,9 @@ class Namespaces:
             if interface.subnet_id not in subnets:
                 raise NetworkError(f"the host has not been told of the subnet {interface.subnet_id} yet")
         if not await _exists(path):
+            for address in wanted:
+                # One that somebody removed may live on in sockets of Envoy, and have the addresses still.
+                await self._connector.disconnect(address, arn)
             await run(("ip", "netns", "add", path.name), "")
         there = await _addresses(path)
         for name, address in there.items():

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from openecs.acs.host_documents import BalancerDocument, BalancerReport, TargetGroupDocument, TargetsReport, TargetView
@@ -48,6 +49,8 @@ class EdgeParts(NamedTuple):
     clock: Clock
     #: Numbers from 0 to 1.
     random: Callable[[], float]
+    #: This host; documents name the interfaces of all hosts.  Empty: they name this host's only.
+    node_id: str = ""
 
 
 class Edge:
@@ -67,6 +70,8 @@ class Edge:
         #: Ports at which the proxy listens, as far as that is known.
         self._held: frozenset[int] = frozenset()
         self._reported: set[tuple[str, str]] = set()
+        #: Whether it is known what an earlier agent left.
+        self._begun = False
         #: Why nothing could be served the last time.
         self._failure = ""
 
@@ -75,8 +80,11 @@ class Edge:
         parts = self._parts
         parts.documents.watch(KINDS, lambda _: self._wake.set())
         self._prober.remember(parts.memory.read())
-        if await parts.proxy.adopt():
-            self._held = frozenset(parts.endpoints.remembered.values())
+        try:
+            if await parts.proxy.adopt():
+                self._held = frozenset(parts.endpoints.remembered.values())
+        except ProxyError as error:
+            _log.warning("what an earlier agent left running is not taken over", reason=str(error))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(parts.proxy.supervise())
@@ -96,7 +104,9 @@ class Edge:
     async def _step(self, tasks: asyncio.TaskGroup) -> bool:
         """Look at everything once; whether all of it is as it should be."""
         parts = self._parts
-        balancers: dict[str, BalancerDocument] = dict(parts.documents.all("balancer"))
+        balancers: dict[str, BalancerDocument] = {
+            arn: own(balancer, parts.node_id) for arn, balancer in parts.documents.all("balancer").items()
+        }
         self._connections.want(balancers, parts.documents.all("subnet"), tasks)
         groups: dict[str, TargetGroupDocument] = {
             arn: group
@@ -121,15 +131,20 @@ class Edge:
             },
             edge_address=parts.endpoints.edge_address,
         )
+        if not self._begun and any(self._connections.state(arn) is None for arn in balancers):
+            # What an earlier agent left must be seen first: it is not to be taken away.
+            return True
+        self._begun = True
         results = await self._serve(serving)
         if results is not None:
             self._held = frozenset(port for part in serving.parts for port in part.ports.values())
             self._confirm_draining(groups)
-        self._report_balancers(balancers, ports, results, trouble, {wish.arn for wish in wanted})
         # Not what probes have found since: a target that is reported healthy gets requests already.
         self._report_targets(views)
         parts.memory.write(self._prober.book())
         removed = await self._remove_namespaces(balancers)
+        # A report is withdrawn when nothing is left of a load balancer here.
+        self._report_balancers(balancers, ports, results, trouble, {wish.arn for wish in wanted})
         return results is not None and not trouble and removed and all(result.ready for result in results.values())
 
     def _namespace(self, group: TargetGroupDocument) -> Path | None:
@@ -203,7 +218,8 @@ class Edge:
         for arn, balancer in balancers.items():
             connected = self._connections.state(arn)
             result = self._failed() if results is None else results.get(arn, Served(ready=False))
-            complete = connected is not None and not connected.problem
+            addresses = {interface.address for interface in balancer.interfaces}
+            complete = connected is not None and addresses == connected.addresses
             texts = [connected.problem if connected is not None else "", result.problem, trouble]
             texts += [
                 f"No port of {self._parts.endpoints.edge_address} is free for the listener {listener.arn}."
@@ -248,3 +264,9 @@ class Edge:
             _log.warning("the namespace of a load balancer was left behind", reason=str(error))
             return False
         return True
+
+
+def own(balancer: BalancerDocument, node_id: str) -> BalancerDocument:
+    """The document with the interfaces of one host only."""
+    interfaces = tuple(one for one in balancer.interfaces if one.node_id in ("", node_id) or not node_id)
+    return msgspec.structs.replace(balancer, interfaces=interfaces)

@@ -100,6 +100,7 @@ def open_edge(
             sockets=NamespaceSockets(),
             clock=clock,
             random=random.random,
+            node_id=node_id,
         )
     )
 

@@ -10,7 +10,7 @@ import asyncio
 import ctypes
 import os
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
@@ -29,7 +29,13 @@ class NamespaceSockets:
         """A TCP socket for asyncio; ``None`` for this process's own namespace.  Raises ``OSError``."""
         if namespace is None:
             return _tcp()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._make, namespace)
+        making = self._thread.submit(self._make, namespace)
+        try:
+            return await asyncio.wrap_future(making)
+        except asyncio.CancelledError:
+            # Nobody waits for it any more.
+            making.add_done_callback(_close)
+            raise
 
     def close(self) -> None:
         """End the thread; sockets that were made live on."""
@@ -48,6 +54,11 @@ class NamespaceSockets:
                 os.close(handle)
             self._inside = wanted
         return _tcp()
+
+
+def _close(making: Future[socket.socket]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().close()
 
 
 def _tcp() -> socket.socket:

@@ -20,11 +20,12 @@ from openecs.agent.host.documents import HostDocuments
 from openecs.agent.network import overlay, ruleset, underlay
 from openecs.agent.network.commands import run
 from openecs.agent.network.driver import NetworkError
+from openecs.agent.network.frame import Documents, Surroundings
 from openecs.agent.network.host import HostNetwork
 from openecs.agent.network.nftables import Nftables
 from openecs.agent.network.published import PublishedPorts
-from openecs.agent.network.rules import Compiler, Documents, Surroundings, table_name
-from openecs.agent.network.wiring import Wiring
+from openecs.agent.network.rules import Compiler, table_name
+from openecs.agent.network.wiring import NFT_TABLE, Wiring
 
 _log = structlog.get_logger("openecs.agent")
 KINDS = ("peer", "vpc", "subnet", "interface", "security-group", "network-acl")
@@ -88,12 +89,12 @@ class DataPlane:
                 await self._news.wait()
                 continue
             if first:
-                first = False
                 self._endpoints = await underlay.endpoints(self._endpoint) if self._endpoint else frozenset()
-                for subnet in self._documents.all("subnet").values():
-                    await self._host.stop_translating(subnet.cidr)
             try:
                 await self.apply()
+                if first:
+                    await self._take_over_translation()
+                    first = False
                 self.problem, pause = "", RETRY
             except NetworkError as error:
                 self.problem = str(error)
@@ -106,6 +107,12 @@ class DataPlane:
                 pause = min(2 * pause, LOOK)
             else:
                 await self._look()
+
+    async def _take_over_translation(self) -> None:
+        """Take our subnets out of the table of agents that had no documents: our own says what is translated."""
+        if NFT_TABLE in await self._nft.run("list tables ip\n"):
+            for subnet in self._documents.all("subnet").values():
+                await self._host.stop_translating(subnet.cidr)
 
     async def apply(self) -> None:
         """Put in force what the documents say now.  Raises ``NetworkError``."""
@@ -162,8 +169,7 @@ class DataPlane:
         own = self._documents.all("peer").get(self._node_id)
         if own is None or own.overlay != "vxlan":
             return None
-        under = underlay.mtu(own.address)
-        return under - overlay.OVERHEAD if under is not None else None
+        return (underlay.mtu(own.address) or underlay.MTU) - overlay.OVERHEAD
 
     def interface(self, wiring: Wiring) -> InterfaceDocument | None:
         """The document of an interface of this host."""
@@ -240,8 +246,11 @@ class DataPlane:
     async def _make_device(self, device: overlay.Device) -> None:
         with contextlib.suppress(NetworkError):
             await run(("ip", "link", "delete", device.name), "")
-        size = (underlay.mtu(device.address) or 1500) - overlay.OVERHEAD
-        await run(("ip", "-batch", "-"), overlay.make_device(device, size) + overlay.set_device(device))
+        size = (underlay.mtu(device.address) or underlay.MTU) - overlay.OVERHEAD
+        own = device.address in underlay.local_addresses()
+        await run(
+            ("ip", "-batch", "-"), overlay.make_device(device, size, own_address=own) + overlay.set_device(device)
+        )
 
     async def _found(self, wanted: overlay.Overlay) -> overlay.Overlay:
         """What an earlier agent has left, as far as it is as wanted; what is not goes."""

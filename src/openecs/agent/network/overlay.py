@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from openecs.acs.host_documents import InterfaceDocument, PeerDocument
-from openecs.agent.network.rules import VXLAN_PORT
+from openecs.agent.network.frame import VXLAN_PORT
 
 #: Names of our VXLAN devices begin so; the VNI follows.
 DEVICE_PREFIX = "openecs"
@@ -71,8 +71,9 @@ def plan(
     if own is None or not remote or not interfaces:
         return NOTHING._replace(routes=here, hosts=hosts)
     device = None
-    tunnelled = {key for key, peer in remote.items() if peer.overlay == "vxlan" and own.vni}
-    if tunnelled or (own.overlay == "vxlan" and own.vni):
+    # Both ends of a pair decide the same way, so that what comes back takes the way that it went.
+    tunnelled = {key for key, peer in remote.items() if own.vni and "vxlan" in (peer.overlay, own.overlay)}
+    if tunnelled:
         device = Device(f"{DEVICE_PREFIX}{own.vni}", own.vni, own.address, own.tunnel)
     via = {}
     for key, peer in remote.items():
@@ -100,11 +101,12 @@ def mac(address: str) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, 0x6F, *ipaddress.IPv4Address(address).packed))
 
 
-def make_device(device: Device, mtu: int) -> str:
-    """``ip -batch`` lines that make the device."""
+def make_device(device: Device, mtu: int, *, own_address: bool = True) -> str:
+    """``ip -batch`` lines that make the device; ``own_address``: the host has its address itself, no NAT before it."""
+    local = f"local {device.address} " if own_address else ""
     return (
         f"link add {device.name} mtu {mtu} address {mac(device.address)} type vxlan id {device.vni} "
-        f"local {device.address} dstport {VXLAN_PORT} nolearning\n"
+        f"{local}dstport {VXLAN_PORT} nolearning\n"
     )
 
 

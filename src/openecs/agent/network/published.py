@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from openecs.acs.messages import TaskPayload
 from openecs.agent.network.driver import NetworkError
-from openecs.agent.network.rules import Published
+from openecs.agent.network.frame import Published
 
 LABEL = "openecs.publish"
 

@@ -18,60 +18,16 @@ yet lets nothing through.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import NamedTuple
 
 from openecs.acs.host_documents import (
     InterfaceDocument,
     NetworkAclDocument,
     SecurityGroupDocument,
-    SubnetDocument,
-    VpcDocument,
 )
+from openecs.agent.network.frame import Documents, Parts, Surroundings, base_chains, surroundings
 from openecs.agent.network.matches import acl_chain, group_chain, members
 from openecs.agent.network.ruleset import EMPTY, Chain, Map, Ruleset, Set
-from openecs.agent.network.wiring import DOCKER_BRIDGES, PREFIX
-
-#: The port of VXLAN, as IANA has it.
-VXLAN_PORT = 4789
-METADATA = "169.254.170.2"
-#: The resolver's address for containers that are in no VPC.
-LOCAL_RESOLVER = "169.254.169.253"
-
-
-class Published(NamedTuple):
-    """A port of this host that leads to an interface."""
-
-    address: str
-    protocol: str
-    host_port: int
-    port: int
-
-
-class Surroundings(NamedTuple):
-    """What the filter needs to know of the host beside documents."""
-
-    #: Addresses of the installation's hosts, this one's among them.
-    hosts: frozenset[str] = frozenset()
-    #: Addresses from which the other hosts themselves speak to interfaces here.
-    speakers: frozenset[str] = frozenset()
-    #: Name and VNI of the VXLAN device; empty without one.
-    device: str = ""
-    vni: int = 0
-    #: Addresses and ports of the control plane.
-    endpoints: frozenset[tuple[str, int]] = frozenset()
-    published: frozenset[Published] = frozenset()
-    metadata_port: int = 80
-
-
-class Documents(NamedTuple):
-    """Key → document of the kinds that the filter is made of."""
-
-    vpcs: Mapping[str, VpcDocument]
-    subnets: Mapping[str, SubnetDocument]
-    interfaces: Mapping[str, InterfaceDocument]
-    groups: Mapping[str, SecurityGroupDocument]
-    acls: Mapping[str, NetworkAclDocument]
+from openecs.agent.network.wiring import PREFIX
 
 
 def table_name(node_id: str) -> str:
@@ -86,63 +42,28 @@ class Compiler:
         self._node_id = node_id
         self._groups: dict[str, tuple[SecurityGroupDocument, tuple[str, ...], tuple[str, ...]]] = {}
         self._acls: dict[str, tuple[NetworkAclDocument, tuple[str, ...], tuple[str, ...]]] = {}
+        #: Interfaces of this host, and what follows from them alone.
+        self._own: tuple[list[InterfaceDocument], Parts] = ([], Parts())
 
     def compile(self, documents: Documents, around: Surroundings) -> Ruleset:
         """All rules as they should be."""
         own = [i for i in documents.interfaces.values() if i.node_id == self._node_id and i.address]
         if not own and not around.device:
             return EMPTY
-        parts = _Parts()
-        _base_chains(parts, around)
-        self._own_interfaces(parts, documents, own)
+        parts = Parts()
+        base_chains(parts, around)
+        if own != self._own[0] or not own:
+            mine = Parts()
+            _own_interfaces(mine, own)
+            self._own = (own, mine)
+        parts.take(self._own[1])
+        _ways_out(parts, documents, own)
         self._used_groups(parts, documents, {group for i in own for group in i.security_groups})
         self._used_acls(parts, documents, {i.subnet_id for i in own})
-        _surroundings(parts, documents, around)
+        surroundings(parts, documents, around)
         return Ruleset(parts.sets, parts.maps, parts.chains)
 
-    def _own_interfaces(self, parts: _Parts, documents: Documents, own: list[InterfaceDocument]) -> None:
-        names = {i.address: host_end(i.address) for i in own}
-        ends: dict[tuple[str, tuple[str, ...]], str] = {}
-        leaving: dict[str, str] = {}
-        arriving: dict[str, str] = {}
-        out_acl: dict[str, str] = {}
-        in_acl: dict[str, str] = {}
-        for interface in own:
-            name = f'"{names[interface.address]}"'
-            kind = (interface.subnet_id, tuple(sorted(set(interface.security_groups))))
-            end = ends.get(kind)
-            if end is None:
-                end = ends[kind] = _digest(kind)
-                _ends(parts, end, *kind)
-            leaving[name] = f"goto from_{end}"
-            arriving[name] = f"goto to_{end}"
-            out_acl[name] = f"jump acl_out_{interface.subnet_id}"
-            in_acl[name] = f"jump acl_in_{interface.subnet_id}"
-        parts.sets["mine"] = Set("ifname", frozenset(leaving))
-        checked = [i for i in own if i.source_dest_check]
-        parts.sets["checked"] = Set("ifname", frozenset(f'"{names[i.address]}"' for i in checked))
-        parts.sets["sources"] = Set(
-            "ifname . ipv4_addr", frozenset(f'"{names[i.address]}" . {i.address}' for i in checked)
-        )
-        verdict = "ifname : verdict"
-        parts.maps["leaving"] = Map(verdict, leaving)
-        parts.maps["arriving"] = Map(verdict, arriving)
-        parts.maps["acl_out"] = Map(verdict, out_acl)
-        parts.maps["acl_in"] = Map(verdict, in_acl)
-        parts.maps["public"] = Map(
-            "ipv4_addr : ipv4_addr", {i.public_address: i.address for i in own if i.public_address}
-        )
-        for subnet_id in {i.subnet_id for i in own}:
-            parts.chains[f"leave_{subnet_id}"] = Chain(_leave(subnet_id, documents))
-        used = {documents.subnets[i.subnet_id].vpc_id for i in own if i.subnet_id in documents.subnets}
-        for vpc_id in used:
-            if vpc_id in documents.vpcs and _shared(vpc_id, documents):
-                # Public addresses are reached from everywhere, as on AWS.
-                reached = {i.address for i in documents.interfaces.values() if i.vpc_id == vpc_id}
-                reached |= {i.public_address or "" for i in documents.interfaces.values()}
-                parts.sets[_inside(vpc_id)] = Set("ipv4_addr", frozenset(reached - {""}))
-
-    def _used_groups(self, parts: _Parts, documents: Documents, used: set[str]) -> None:
+    def _used_groups(self, parts: Parts, documents: Documents, used: set[str]) -> None:
         referenced: set[str] = set()
         for group_id in used:
             document = documents.groups.get(group_id)
@@ -173,7 +94,7 @@ class Compiler:
         for group_id, found in addresses.items():
             parts.sets[members(group_id)] = Set("ipv4_addr", frozenset(found))
 
-    def _used_acls(self, parts: _Parts, documents: Documents, subnets: set[str]) -> None:
+    def _used_acls(self, parts: Parts, documents: Documents, subnets: set[str]) -> None:
         of_subnet = {subnet: key for key, acl in documents.acls.items() for subnet in acl.subnets if subnet in subnets}
         for acl_id in set(of_subnet.values()):
             document = documents.acls[acl_id]
@@ -200,24 +121,61 @@ class Compiler:
             parts.chains[f"acl_out_{subnet_id}"] = Chain(outward)
 
 
-class _Parts:
-    def __init__(self) -> None:
-        self.sets: dict[str, Set] = {}
-        self.maps: dict[str, Map] = {}
-        self.chains: dict[str, Chain] = {}
-
-
 def host_end(address: str) -> str:
     """The name of the host's end of an interface; ``wiring`` gives it the same."""
     first, second, third, fourth = address.split(".")
     return f"{PREFIX}{int(first):02x}{int(second):02x}{int(third):02x}{int(fourth):02x}"
 
 
+def _own_interfaces(parts: Parts, own: list[InterfaceDocument]) -> None:
+    """Which chains the packets of each interface go through."""
+    names = {i.address: host_end(i.address) for i in own}
+    ends: dict[tuple[str, tuple[str, ...]], str] = {}
+    leaving: dict[str, str] = {}
+    arriving: dict[str, str] = {}
+    out_acl: dict[str, str] = {}
+    in_acl: dict[str, str] = {}
+    for interface in own:
+        name = f'"{names[interface.address]}"'
+        kind = (interface.subnet_id, tuple(sorted(set(interface.security_groups))))
+        end = ends.get(kind)
+        if end is None:
+            end = ends[kind] = _digest(kind)
+            _ends(parts, end, *kind)
+        leaving[name] = f"goto from_{end}"
+        arriving[name] = f"goto to_{end}"
+        out_acl[name] = f"jump acl_out_{interface.subnet_id}"
+        in_acl[name] = f"jump acl_in_{interface.subnet_id}"
+    parts.sets["mine"] = Set("ifname", frozenset(leaving))
+    checked = [i for i in own if i.source_dest_check]
+    parts.sets["checked"] = Set("ifname", frozenset(f'"{names[i.address]}"' for i in checked))
+    parts.sets["sources"] = Set("ifname . ipv4_addr", frozenset(f'"{names[i.address]}" . {i.address}' for i in checked))
+    verdict = "ifname : verdict"
+    parts.maps["leaving"] = Map(verdict, leaving)
+    parts.maps["arriving"] = Map(verdict, arriving)
+    parts.maps["acl_out"] = Map(verdict, out_acl)
+    parts.maps["acl_in"] = Map(verdict, in_acl)
+    parts.maps["public"] = Map("ipv4_addr : ipv4_addr", {i.public_address: i.address for i in own if i.public_address})
+
+
+def _ways_out(parts: Parts, documents: Documents, own: list[InterfaceDocument]) -> None:
+    """What the route tables of the interfaces' subnets let out."""
+    for subnet_id in {i.subnet_id for i in own}:
+        parts.chains[f"leave_{subnet_id}"] = Chain(_leave(subnet_id, documents))
+    used = {documents.subnets[i.subnet_id].vpc_id for i in own if i.subnet_id in documents.subnets}
+    for vpc_id in used:
+        if vpc_id in documents.vpcs and _shared(vpc_id, documents):
+            # Public addresses are reached from everywhere, as on AWS.
+            reached = {i.address for i in documents.interfaces.values() if i.vpc_id == vpc_id}
+            reached |= {i.public_address or "" for i in documents.interfaces.values()}
+            parts.sets[_inside(vpc_id)] = Set("ipv4_addr", frozenset(reached - {""}))
+
+
 def _digest(kind: tuple[str, tuple[str, ...]]) -> str:
     return hashlib.blake2s(repr(kind).encode(), digest_size=6).hexdigest()
 
 
-def _ends(parts: _Parts, end: str, subnet_id: str, groups: tuple[str, ...]) -> None:
+def _ends(parts: Parts, end: str, subnet_id: str, groups: tuple[str, ...]) -> None:
     """The chains of interfaces that share a subnet and groups."""
     parts.chains[f"from_{end}"] = Chain((f"jump leave_{subnet_id}", *(f"jump out_{g}" for g in groups), "drop"))
     parts.chains[f"to_{end}"] = Chain((*(f"jump in_{g}" for g in groups), "drop"))
@@ -248,102 +206,3 @@ def _shared(vpc_id: str, documents: Documents) -> bool:
 def _inside(vpc_id: str) -> str:
     """The name of the set of what can be reached within a VPC that shares its addresses with others."""
     return f"in_{vpc_id}"
-
-
-def _base_chains(parts: _Parts, around: Surroundings) -> None:
-    bridges = [name.replace("+", "*") for name in DOCKER_BRIDGES]
-    from_hosts = [f'oifname @mine iifname "{name}" accept' for name in bridges]
-    to_hosts = [f'iifname @mine oifname "{name}" ct state established,related accept' for name in bridges]
-    from_hosts.append("oifname @mine iifname != @mine ip saddr @speakers accept")
-    to_hosts.append("iifname @mine oifname != @mine ip daddr @speakers ct state established,related accept")
-    tunnel: tuple[str, ...] = ()
-    if around.device:
-        # Nobody but the installation's hosts puts packets into its tunnel.
-        tunnel = (f"udp dport {VXLAN_PORT} @th,96,24 {around.vni} ip saddr != @hosts drop",)
-    parts.chains |= {
-        "early": Chain(
-            (
-                "iifname @mine meta nfproto ipv6 drop",
-                "iifname @checked iifname . ip saddr != @sources drop",
-                "iifname @mine ip daddr 127.0.0.0/8 drop",
-            ),
-            "type filter hook prerouting priority raw; policy accept;",
-        ),
-        "forwarded": Chain(
-            (
-                "iifname != @mine oifname != @mine accept",
-                *from_hosts,
-                *to_hosts,
-                "iifname @mine ip daddr @speakers drop",
-                "iifname vmap @acl_out",
-                "oifname vmap @acl_in",
-                "ct state established,related accept",
-                "ct state invalid drop",
-                "iifname @mine ip daddr . tcp dport @endpoints goto arrive",
-                "iifname vmap @leaving",
-                "goto arrive",
-            ),
-            "type filter hook forward priority filter - 1; policy accept;",
-        ),
-        "received": Chain(
-            (
-                *tunnel,
-                "iifname != @mine accept",
-                "ip daddr . meta l4proto . th dport @services accept",
-                "icmp type echo-request ip daddr @answering accept",
-                "ip daddr . tcp dport @endpoints accept",
-                "ct state established,related accept",
-                "ct state invalid drop",
-                "iifname vmap @acl_out",
-                "iifname vmap @leaving",
-            ),
-            "type filter hook input priority filter - 1; policy accept;",
-        ),
-        "arrive": Chain(("oifname vmap @arriving", "accept")),
-    }
-
-
-def _surroundings(parts: _Parts, documents: Documents, around: Surroundings) -> None:
-    vpcs = frozenset(cidr for vpc in documents.vpcs.values() for cidr in vpc.cidrs)
-    egress = frozenset(s.cidr for s in documents.subnets.values() if s.egress != "none")
-    resolvers = {v.resolver for v in documents.vpcs.values()} | {LOCAL_RESOLVER}
-    services = {f"{address} . {protocol} . 53" for address in resolvers for protocol in ("tcp", "udp")}
-    services.add(f"{METADATA} . tcp . {around.metadata_port}")
-    gateways = {s.gateway.split("/", 1)[0] for s in documents.subnets.values()}
-    parts.sets |= {
-        "vpcs": Set("ipv4_addr", vpcs, interval=True),
-        "egress": Set("ipv4_addr", egress, interval=True),
-        "subnets": Set("ipv4_addr", frozenset(s.cidr for s in documents.subnets.values()), interval=True),
-        "hosts": Set("ipv4_addr", around.hosts),
-        "speakers": Set("ipv4_addr", around.speakers),
-        "services": Set("ipv4_addr . inet_proto . inet_service", frozenset(services)),
-        "answering": Set("ipv4_addr", frozenset(gateways | resolvers)),
-        "endpoints": Set(
-            "ipv4_addr . inet_service", frozenset(f"{address} . {port}" for address, port in around.endpoints)
-        ),
-    }
-    own_ports = [
-        f"meta l4proto {p.protocol} th dport {p.host_port} dnat ip to {p.address}:{p.port}"
-        for p in sorted(around.published)
-    ]
-    if own_ports:
-        parts.chains["published"] = Chain(tuple(own_ports))
-    here = ("fib daddr type local jump published",) if own_ports else ()
-    elsewhere = f'oifname != "{PREFIX}*" oifname != "lo"' + (f' oifname != "{around.device}"' if around.device else "")
-    parts.chains |= {
-        "inbound": Chain(
-            ("dnat ip to ip daddr map @public", *here), "type nat hook prerouting priority dstnat; policy accept;"
-        ),
-        "locally": Chain(
-            ("dnat ip to ip daddr map @public", *here), "type nat hook output priority -100; policy accept;"
-        ),
-        "outbound": Chain(
-            (
-                f"ip saddr @egress ip daddr != @vpcs {elsewhere} masquerade",
-                f"ip saddr @subnets ip daddr @hosts {elsewhere} masquerade",
-                f"ip saddr @subnets ip daddr . tcp dport @endpoints {elsewhere} masquerade",
-                "ip saddr 127.0.0.0/8 oifname @mine masquerade",
-            ),
-            "type nat hook postrouting priority srcnat; policy accept;",
-        ),
-    }

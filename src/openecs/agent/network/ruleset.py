@@ -124,7 +124,7 @@ def _set_steps(old: Mapping[str, Set], new: Mapping[str, Set]) -> Iterator[tuple
 def _map_steps(old: Mapping[str, Map], new: Mapping[str, Map]) -> Iterator[tuple[str, str]]:
     for name, mapping in new.items():
         before = old[name].elements if name in old else {}
-        if before == mapping.elements:
+        if before is mapping.elements or before == mapping.elements:
             continue
         gone = [key for key, value in before.items() if mapping.elements.get(key) != value]
         come = [f"{key} : {value}" for key, value in mapping.elements.items() if before.get(key) != value]

@@ -16,6 +16,8 @@ from openecs.agent.network import kernel
 #: Somewhere that only a default route leads to (RFC 5737).  Nothing is ever sent there.
 _ELSEWHERE = "192.0.2.1"
 _SIOCGIFADDR = 0x8915
+#: Bytes of the largest packet where it cannot be found out.
+MTU = 1500
 
 
 def host_address(endpoint: str) -> str:

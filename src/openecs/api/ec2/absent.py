@@ -8,28 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from openecs.api.ec2 import filter_names
 from openecs.api.ec2.filters import matching, one
 from openecs.errors import AWSError
 from openecs.shapes import ec2
 from openecs.wire.call import Call, Handlers
-
-_FLOW_LOG_FILTERS = (
-    "deliver-log-status", "log-destination-type", "flow-log-id", "log-group-name", "resource-id", "traffic-type",
-)  # fmt: skip
-_PEERING_FILTERS = (
-    "accepter-vpc-info.cidr-block", "accepter-vpc-info.owner-id", "accepter-vpc-info.vpc-id", "expiration-time",
-    "requester-vpc-info.cidr-block", "requester-vpc-info.owner-id", "requester-vpc-info.vpc-id", "status-code",
-    "status-message", "vpc-peering-connection-id",
-)  # fmt: skip
-_IMAGE_FILTERS = (
-    "architecture", "block-device-mapping.delete-on-termination", "block-device-mapping.device-name",
-    "block-device-mapping.snapshot-id", "block-device-mapping.volume-size", "block-device-mapping.volume-type",
-    "block-device-mapping.encrypted", "creation-date", "description", "ena-support", "free-tier-eligible",
-    "hypervisor", "image-allowed", "image-id", "image-type", "is-public", "kernel-id", "manifest-location", "name",
-    "owner-alias", "owner-id", "platform", "product-code", "product-code.type", "ramdisk-id", "root-device-name",
-    "root-device-type", "source-image-id", "source-image-region", "source-instance-id", "state", "state-reason-code",
-    "state-reason-message", "sriov-net-support", "virtualization-type", "public-ssm-parameter-name",
-)  # fmt: skip
 
 
 class AbsentResources:
@@ -50,7 +33,7 @@ class AbsentResources:
         """No traffic of a VPC is logged."""
         del call
         _none(
-            request.flow_log_ids, request.filter, _FLOW_LOG_FILTERS, "InvalidFlowLogId.NotFound",
+            request.flow_log_ids, request.filter, filter_names.FLOW_LOGS, "InvalidFlowLogId.NotFound",
             "These flow log ids in the input list are not found: [TotalCount: 1] {}",
         )  # fmt: skip
         return ec2.DescribeFlowLogsResult(flow_logs=())
@@ -61,7 +44,7 @@ class AbsentResources:
         """VPCs stay apart."""
         del call
         _none(
-            request.vpc_peering_connection_ids, request.filters, _PEERING_FILTERS,
+            request.vpc_peering_connection_ids, request.filters, filter_names.PEERING_CONNECTIONS,
             "InvalidVpcPeeringConnectionID.NotFound", "The vpcPeeringConnection ID '{}' does not exist",
         )  # fmt: skip
         return ec2.DescribeVpcPeeringConnectionsResult(vpc_peering_connections=())
@@ -81,7 +64,7 @@ class AbsentResources:
         """Hosts are not started from images."""
         del call
         _none(
-            request.image_ids, request.filters, _IMAGE_FILTERS, "InvalidAMIID.NotFound",
+            request.image_ids, request.filters, filter_names.IMAGES, "InvalidAMIID.NotFound",
             "The image id '[{}]' does not exist",
         )  # fmt: skip
         return ec2.DescribeImagesResult(images=())
@@ -90,7 +73,7 @@ class AbsentResources:
         """Hosts are of no type of AWS's."""
         del call
         _none(
-            request.instance_types, None, (), "InvalidInstanceType",
+            request.instance_types, request.filters, filter_names.INSTANCE_TYPES, "InvalidInstanceType",
             "The following supplied instance types do not exist: [{}]",
         )  # fmt: skip
         return ec2.DescribeInstanceTypesResult(instance_types=())
@@ -100,7 +83,7 @@ class AbsentResources:
     ) -> ec2.DescribeInstanceTypeOfferingsResult:
         """No instance can be started, so no type is offered."""
         del call
-        _none(None, request.filters, ("instance-type", "location"), "", "")
+        _none(None, request.filters, filter_names.INSTANCE_TYPE_OFFERINGS, "", "")
         return ec2.DescribeInstanceTypeOfferingsResult(instance_type_offerings=())
 
 
@@ -115,4 +98,4 @@ def _none(
     for wanted in ids or ():
         raise AWSError(code, message.format(wanted[:256]))
     nothing: list[None] = []
-    matching(nothing, filters, {name: lambda _: one(None) for name in (*names, "tag")}, lambda _: ())
+    matching(nothing, filters, {name: lambda _: one(None) for name in names}, lambda _: ())

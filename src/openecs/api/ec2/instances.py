@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from openecs.api.ec2 import filter_names
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import missing
 from openecs.api.ec2.filters import Fields, matching, one
-from openecs.api.ec2.instance_filters import MATCH_NOTHING
 from openecs.errors import AWSError
 from openecs.model.node import ContainerInstance, Node
 from openecs.shapes import ec2
@@ -163,21 +163,15 @@ _COMMON: Fields[_Instance] = {
     "instance-state-code": lambda _: one(16),
     "instance-state-name": lambda _: one("running"),
 }
+#: What OpenECS does not know of a host passes no filter.
 _STATUS_FIELDS: Fields[_Instance] = {
+    **{name: lambda _: () for name in filter_names.INSTANCE_STATUS},
     **_COMMON,
     "instance-status.status": lambda i: one(_health(i)),
     "system-status.status": lambda i: one(_health(i)),
-    **{
-        name: lambda _: ()
-        for name in (
-            "availability-zone-id", "event.code", "event.description", "event.instance-event-id", "event.not-after",
-            "event.not-before", "event.not-before-deadline", "instance-status.reachability", "operator.managed",
-            "operator.principal", "system-status.reachability", "attached-ebs-status.status",
-        )
-    },
-}  # fmt: skip
+}
 _FIELDS: Fields[_Instance] = {
-    **{name: lambda _: () for name in MATCH_NOTHING},
+    **{name: lambda _: () for name in filter_names.INSTANCES},
     **_COMMON,
     "architecture": lambda i: one(i.node.architecture),
     "image-id": lambda i: one(i.attributes.get("ecs.ami-id")),

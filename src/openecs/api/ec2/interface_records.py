@@ -33,7 +33,8 @@ def of_task(state: State, task: Task) -> Interface | None:
         id=eni.eni_id,
         region=task.region,
         owner=owner,
-        vpc_id=eni.vpc_id,
+        # Tasks of installations from before VPCs were records have only the subnet.
+        vpc_id=eni.vpc_id or (subnet.vpc_id if subnet is not None else ""),
         subnet_id=eni.subnet_id,
         availability_zone=subnet.availability_zone if subnet is not None else "",
         private_ip=eni.private_ipv4_address,

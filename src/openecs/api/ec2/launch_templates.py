@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from openecs.api.ec2 import tags as tagging
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import bad_value, invalid_combination, missing
-from openecs.api.ec2.filters import Fields, matching, one
+from openecs.api.ec2.filters import Field, Fields, matching, one
 from openecs.api.ec2.resources import LAUNCH_TEMPLATE, new_id
 from openecs.api.ec2.unserved import refuse_set
 from openecs.errors import AWSError
@@ -197,15 +199,35 @@ def _shown_version(template: LaunchTemplate, version: LaunchTemplateVersion) -> 
 
 
 _Version = tuple[LaunchTemplate, LaunchTemplateVersion]
+
+
+def _within(*path: str) -> Field[_Version]:
+    """The values that a version's data has under a path of attributes, lists looked through."""
+
+    def texts(version: _Version) -> list[str | None]:
+        found: list[Any] = [version[1].data]
+        for attribute in path:
+            inner = [getattr(each, attribute) for each in found if each is not None]
+            found = [item for each in inner for item in (each if isinstance(each, tuple) else (each,))]
+        return [text for each in found for text in one(each)]
+
+    return texts
+
+
 _VERSION_FIELDS: Fields[_Version] = {
     "create-time": lambda v: one(iso_timestamp(v[1].created_at)),
-    "ebs-optimized": lambda v: one(v[1].data.ebs_optimized if v[1].data else None),
-    "iam-instance-profile": lambda v: one(
-        v[1].data.iam_instance_profile.arn if v[1].data and v[1].data.iam_instance_profile else None
-    ),
-    "image-id": lambda v: one(v[1].data.image_id if v[1].data else None),
-    "instance-type": lambda v: one(v[1].data.instance_type if v[1].data else None),
+    "ebs-optimized": _within("ebs_optimized"),
+    "host-resource-group-arn": _within("placement", "host_resource_group_arn"),
+    "http-endpoint": _within("metadata_options", "http_endpoint"),
+    # The model has no setting of that name in templates.
+    "http-protocol-ipv4": lambda _: (),
+    "http-tokens": _within("metadata_options", "http_tokens"),
+    "iam-instance-profile": _within("iam_instance_profile", "arn"),
+    "image-id": _within("image_id"),
+    "instance-type": _within("instance_type"),
     "is-default-version": lambda v: one(v[1].number == v[0].default_version),
-    "kernel-id": lambda v: one(v[1].data.kernel_id if v[1].data else None),
-    "ram-disk-id": lambda v: one(v[1].data.ram_disk_id if v[1].data else None),
+    "kernel-id": _within("kernel_id"),
+    "license-configuration-arn": _within("license_specifications", "license_configuration_arn"),
+    "network-card-index": _within("network_interfaces", "network_card_index"),
+    "ram-disk-id": _within("ram_disk_id"),
 }

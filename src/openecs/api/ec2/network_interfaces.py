@@ -181,8 +181,8 @@ class NetworkInterfaces:
         for group_id in groups:
             group = SECURITY_GROUP.find(self._state, call.region, group_id)
             if group.vpc_id != vpc_id:
-                text = "You have specified two resources that belong to different networks."
-                raise AWSError("InvalidGroup.NotFound", text)
+                text = f"Security group {group_id} and the subnet belong to different networks."
+                raise AWSError("InvalidParameter", text)
         return tuple(dict.fromkeys(groups))
 
     def _address(self, request: ec2.CreateNetworkInterfaceRequest, subnet: VpcSubnet) -> str | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from openecs.api.ec2.errors import bad_value
+from openecs.api.ec2.errors import bad_value, unsupported
 from openecs.errors import AWSError
 from openecs.ids import Ids
 from openecs.shapes import ec2
@@ -156,7 +156,10 @@ _BY_PREFIX = {kind.prefix: kind for kind in KINDS}
 
 def kind_of(resource_id: str) -> Kind:
     """The kind that an id is of.  Raises ``InvalidID`` for an id of none."""
-    kind = _BY_PREFIX.get(resource_id.partition("-")[0])
+    prefix = resource_id.partition("-")[0]
+    if prefix == "i":
+        raise unsupported("Tagging EC2 instances")
+    kind = _BY_PREFIX.get(prefix)
     if kind is None:
         raise AWSError("InvalidID", f"The ID '{resource_id[:256]}' is not valid")
     return kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from openecs.model.load_balancer import BalancerZone, LoadBalancer
 from openecs.model.network_interface import Interface
 from openecs.model.record import changed
 from openecs.model.route_table import ElasticAddress
-from openecs.model.vpc import VpcSubnet
+from openecs.model.vpc import RESERVED_ADDRESSES, VpcSubnet
 from openecs.shapes import elbv2
 from openecs.state.state import State
 from openecs.state.store import Transaction
@@ -80,7 +81,20 @@ def _wanted(state: State, call: Call, mapping: elbv2.SubnetMapping, kind: str, s
         raise errors.validation_error(
             "You can specify a private address for the subnets of internal load balancers only"
         )
+    if mapping.private_i_pv4_address:
+        _check_address(subnet, mapping.private_i_pv4_address)
     return Wanted(subnet, mapping.allocation_id, mapping.private_i_pv4_address)
+
+
+def _check_address(subnet: VpcSubnet, text: str) -> None:
+    """Raise unless the text is an address of the subnet that an interface can have."""
+    network = ipaddress.IPv4Network(subnet.cidr)
+    try:
+        place = int(ipaddress.IPv4Address(text)) - int(network.network_address)
+    except ValueError:
+        raise errors.validation_error(f"The private address '{text}' is not a valid IPv4 address") from None
+    if not RESERVED_ADDRESSES <= place < network.num_addresses - 1:
+        raise errors.invalid_configuration(f"The private address '{text}' is not in the subnet '{subnet.id}'")
 
 
 def checked_groups(state: State, call: Call, groups: Iterable[str], vpc_id: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openecs.api.servicediscovery import errors, instance_rules, records
 from openecs.api.servicediscovery.lookup import find_instance, find_service, namespace_of
+from openecs.api.servicediscovery.pages import page as paged
 from openecs.control import discovery
 from openecs.errors import AWSError
 from openecs.model.discovery import DiscoveryInstance, DiscoveryService
@@ -12,7 +13,6 @@ from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
-PAGE_SIZE = 100
 MAX_INSTANCES = 1000
 
 
@@ -92,15 +92,13 @@ class Instances:
     def list_all(self, call: Call, request: sd.ListInstancesRequest) -> sd.ListInstancesResponse:
         """All instances of a service."""
         service = find_service(self._state, call, request.service_id)
-        page, token = self._pagination.paginate(
+        page, token = paged(
+            self._pagination,
             self._sorted(service),
             max_results=request.max_results,
             next_token=request.next_token,
-            default=PAGE_SIZE,
-            limit=PAGE_SIZE,
             scope=f"ListInstances/{service.id}",
             key=lambda i: i.instance_id,
-            member="MaxResults",
         )
         shown = tuple(
             sd.InstanceSummary(id=i.instance_id, attributes=i.attributes, created_by_account=call.account) for i in page
@@ -114,15 +112,13 @@ class Instances:
         if request.instances:
             wanted = [find_instance(self._state, service, name) for name in dict.fromkeys(request.instances)]
             found = sorted(wanted, key=lambda i: i.instance_id)
-        page, token = self._pagination.paginate(
+        page, token = paged(
+            self._pagination,
             found,
             max_results=request.max_results,
             next_token=request.next_token,
-            default=PAGE_SIZE,
-            limit=PAGE_SIZE,
             scope=f"GetInstancesHealthStatus/{service.id}/{request.instances!r}",
             key=lambda i: i.instance_id,
-            member="MaxResults",
         )
         return sd.GetInstancesHealthStatusResponse(
             status={i.instance_id: shown_health(service, i) for i in page}, next_token=token

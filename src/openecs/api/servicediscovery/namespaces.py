@@ -16,13 +16,13 @@ import msgspec
 
 from openecs.api.servicediscovery import errors, filters, records
 from openecs.api.servicediscovery.lookup import find_namespace, resource_arn
+from openecs.api.servicediscovery.pages import page as paged
 from openecs.model.discovery import Namespace
 from openecs.shapes import servicediscovery as sd
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
-PAGE_SIZE = 100
 #: Whether a region has a VPC of that id.
 VpcExists = Callable[[str, str], bool]
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -97,15 +97,13 @@ class Namespaces:
     def list_all(self, call: Call, request: sd.ListNamespacesRequest) -> sd.ListNamespacesResponse:
         """All namespaces of the region that match."""
         found = filters.apply(self._state.namespaces.by("region", call.region), request.filters, _RULES)
-        page, token = self._pagination.paginate(
+        page, token = paged(
+            self._pagination,
             sorted(found, key=lambda n: n.id),
             max_results=request.max_results,
             next_token=request.next_token,
-            default=PAGE_SIZE,
-            limit=PAGE_SIZE,
             scope=f"ListNamespaces/{call.region}/{request.filters!r}",
             key=lambda n: n.id,
-            member="MaxResults",
         )
         shown = tuple(sd.NamespaceSummary(**_members(call, n), service_count=self._services(n)) for n in page)
         return sd.ListNamespacesResponse(namespaces=shown, next_token=token)

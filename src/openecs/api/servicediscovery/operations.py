@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from openecs.api.servicediscovery import errors, filters
+from openecs.api.servicediscovery.pages import page as paged
 from openecs.model.discovery import DiscoveryOperation
 from openecs.shapes import servicediscovery as sd
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
-PAGE_SIZE = 100
 _RULES: filters.Rules[DiscoveryOperation] = {
     "NAMESPACE_ID": (lambda o: o.targets.get("NAMESPACE", ""), frozenset({"EQ"})),
     "SERVICE_ID": (lambda o: o.targets.get("SERVICE", ""), frozenset({"EQ"})),
@@ -52,15 +52,13 @@ class Operations:
     def list_all(self, call: Call, request: sd.ListOperationsRequest) -> sd.ListOperationsResponse:
         """The remembered operations of the region that match, oldest first."""
         found = filters.apply(self._state.discovery_operations.by("region", call.region), request.filters, _RULES)
-        page, token = self._pagination.paginate(
+        page, token = paged(
+            self._pagination,
             sorted(found, key=lambda o: (o.created_at, o.id)),
             max_results=request.max_results,
             next_token=request.next_token,
-            default=PAGE_SIZE,
-            limit=PAGE_SIZE,
             scope=f"ListOperations/{call.region}/{request.filters!r}",
             key=lambda o: (o.created_at, o.id),
-            member="MaxResults",
         )
         shown = tuple(sd.OperationSummary(id=o.id, status=o.status) for o in page)
         return sd.ListOperationsResponse(operations=shown, next_token=token)

@@ -32,7 +32,10 @@ class ServiceAttributes:
         service = find_service(self._state, call, request.service_id)
         return sd.GetServiceAttributesResponse(
             service_attributes=sd.ServiceAttributes(
-                service_arn=service.arn, resource_owner=call.account, attributes=dict(service.attributes)
+                # The model has no empty map here.
+                service_arn=service.arn,
+                resource_owner=call.account,
+                attributes=dict(service.attributes) or None,
             )
         )
 

@@ -8,13 +8,13 @@ import msgspec
 
 from openecs.api.servicediscovery import errors, filters, records, service_rules
 from openecs.api.servicediscovery.lookup import find_namespace, find_service, identifier, namespace_of, resource_arn
+from openecs.api.servicediscovery.pages import page as paged
 from openecs.model.discovery import DiscoveryService, Namespace
 from openecs.shapes import servicediscovery as sd
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
-PAGE_SIZE = 100
 _EQ = frozenset({"EQ"})
 _RULES: filters.Rules[DiscoveryService] = {
     "NAMESPACE_ID": (lambda s: s.namespace_id, _EQ),
@@ -80,15 +80,13 @@ class DiscoveryServices:
         """All services of the region that match."""
         wanted = tuple(_by_id(call, one) for one in request.filters or ())
         found = filters.apply(self._state.discovery_services.by("region", call.region), wanted, _RULES)
-        page, token = self._pagination.paginate(
+        page, token = paged(
+            self._pagination,
             sorted(found, key=lambda s: s.id),
             max_results=request.max_results,
             next_token=request.next_token,
-            default=PAGE_SIZE,
-            limit=PAGE_SIZE,
             scope=f"ListServices/{call.region}/{request.filters!r}",
             key=lambda s: s.id,
-            member="MaxResults",
         )
         shown = tuple(sd.ServiceSummary(**self._members(call, service)) for service in page)
         return sd.ListServicesResponse(services=shown, next_token=token)

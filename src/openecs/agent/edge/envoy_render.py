@@ -1,0 +1,287 @@
+"""Everything that this host's Envoy should serve, made from documents.  Pure.
+
+What Envoy cannot do comes out as sentences, one load balancer at a time; it is never left out in
+silence.  Which target gets requests is an input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openecs.acs.host_documents import (
+    BalancerDocument,
+    BalancerListener,
+    CertificateDocument,
+    TargetGroupDocument,
+)
+from openecs.agent.edge.envoy_actions import forwarded_groups, routing_action
+from openecs.agent.edge.envoy_clusters import cluster_name, render_cluster, render_endpoints
+from openecs.agent.edge.envoy_filters import http_filters
+from openecs.agent.edge.envoy_limits import balancer_problems, group_problems
+from openecs.agent.edge.envoy_listeners import Bind, http_listener, secret_name, tcp_listener, udp_listener
+from openecs.agent.edge.envoy_match import needs_source
+from openecs.agent.edge.envoy_resources import Resource, Resources
+from openecs.agent.edge.envoy_routes import render_routes
+from openecs.agent.edge.routing import Route, Target
+from openecs.model.tls_policy import DEFAULT_POLICY, TLS_POLICIES
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the part of a load balancer lives on this host."""
+
+    #: Path of its network namespace; ``None``: the host's own.
+    namespace: str | None = None
+    #: Listener ARN → address and port at which it is reached from outside its network.
+    endpoints: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    #: File to which requests are logged; ``None``: they are not.
+    log_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The configuration, and what it lacks."""
+
+    resources: Resources
+    #: Load balancer ARN → sentences.
+    problems: Mapping[str, tuple[str, ...]]
+    #: Name of an Envoy listener → ARNs of the load balancer and the listener.
+    listeners: Mapping[str, tuple[str, str]]
+
+
+def render(
+    balancers: Mapping[str, BalancerDocument],
+    groups: Mapping[str, TargetGroupDocument],
+    certificates: Mapping[str, CertificateDocument],
+    routes: Mapping[str, Mapping[Target, Route]],
+    places: Mapping[str, Place],
+    *,
+    xds: Path,
+) -> Rendered:
+    """Render all load balancers of this host.
+
+    Mappings go from ARNs; ``routes`` from a target group's to what becomes of each target.  A load
+    balancer without a place is not served.
+    """
+    found = _Found(xds)
+    for arn in sorted(balancers):
+        if arn in places:
+            _Balancer(arn, balancers[arn], groups, certificates, routes, places[arn], found).render()
+    resources = Resources(found.clusters, found.endpoints, found.routes, found.listeners, found.secrets)
+    problems = {arn: tuple(dict.fromkeys(sentences)) for arn, sentences in found.problems.items() if sentences}
+    return Rendered(resources, problems, found.owners)
+
+
+@dataclass
+class _Found:
+    """What has been rendered so far."""
+
+    xds: Path
+    clusters: dict[str, Resource] = field(default_factory=dict)
+    endpoints: dict[str, Resource] = field(default_factory=dict)
+    routes: dict[str, Resource] = field(default_factory=dict)
+    listeners: dict[str, Resource] = field(default_factory=dict)
+    secrets: dict[str, Resource] = field(default_factory=dict)
+    owners: dict[str, tuple[str, str]] = field(default_factory=dict)
+    problems: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """One way into a listener: by the addresses of a zone, of all zones, or from outside."""
+
+    label: str
+    #: Targets of this zone only, where a target group wants it so; empty for all.
+    zone: str
+    binds: tuple[Bind, ...]
+    outside: bool = False
+
+
+@dataclass(frozen=True)
+class _Balancer:
+    arn: str
+    document: BalancerDocument
+    groups: Mapping[str, TargetGroupDocument]
+    certificates: Mapping[str, CertificateDocument]
+    states: Mapping[str, Mapping[Target, Route]]
+    place: Place
+    found: _Found
+
+    def render(self) -> None:
+        problems = self.found.problems.setdefault(self.arn, [])
+        problems += balancer_problems(self.document)
+        used: set[str] = set()
+        for listener in self.document.listeners:
+            groups = _groups_of(listener)
+            used.update(groups)
+            problem = self._lacking(listener)
+            if problem:
+                problems.append(problem)
+                continue
+            try:
+                for variant in self._variants(listener, groups):
+                    self._listener(listener, groups, variant)
+            except ValueError as error:
+                problems.append(f"Listener {listener.arn}: {error}")
+        for arn in sorted(used):
+            if arn in self.groups:
+                problems += group_problems(self.groups[arn], self.document)
+
+    def _lacking(self, listener: BalancerListener) -> str:
+        """Why a listener cannot be served at all."""
+        if listener.protocol not in {"HTTPS", "TLS"}:
+            return ""
+        if not listener.certificates:
+            return f"Listener {listener.arn} has no certificate."
+        if (listener.ssl_policy or DEFAULT_POLICY) not in TLS_POLICIES:
+            return f"Listener {listener.arn}: the security policy {listener.ssl_policy} is not done."
+        missing = [arn for arn in listener.certificates if arn not in self.certificates]
+        return f"Certificate {missing[0]} has not come to this host yet." if missing else ""
+
+    def _variants(self, listener: BalancerListener, groups: tuple[str, ...]) -> Iterator[_Variant]:
+        zoned = any(arn in self.groups and not _crosses_zones(self.groups[arn], self.document) for arn in groups)
+        zones = sorted({interface.availability_zone for interface in self.document.interfaces}) if zoned else [""]
+        for zone in zones:
+            binds = tuple(
+                Bind(interface.address, listener.port, self.place.namespace)
+                for interface in self.document.interfaces
+                if zone in {"", interface.availability_zone}
+            )
+            if binds:
+                yield _Variant(zone or "all", zone, binds)
+        outside = self.place.endpoints.get(listener.arn)
+        if outside is not None:
+            yield _Variant("outside", "", (Bind(*outside),), outside=True)
+
+    def _listener(self, listener: BalancerListener, groups: tuple[str, ...], variant: _Variant) -> None:
+        name = f"{listener.arn.rpartition('listener/')[2]}@{variant.label}"
+        for arn in groups:
+            self._cluster(arn, variant.zone)
+        if listener.protocol in {"HTTP", "HTTPS"}:
+            self._http(name, listener, groups, variant)
+        else:
+            self._stream(name, listener, variant)
+        for arn in listener.certificates if listener.protocol in {"HTTPS", "TLS"} else ():
+            self.found.secrets[secret_name(arn)] = _secret(secret_name(arn), self.certificates[arn])
+
+    def _add(self, listener: BalancerListener, resource: Resource) -> None:
+        self.found.listeners[resource["name"]] = resource
+        self.found.owners[resource["name"]] = (self.arn, listener.arn)
+
+    def _http(self, name: str, listener: BalancerListener, groups: tuple[str, ...], variant: _Variant) -> None:
+        ports = {
+            found.port: self.place.endpoints[found.arn][1]
+            for found in self.document.listeners
+            if variant.outside and found.arn in self.place.endpoints
+        }
+        table, problems = render_routes(
+            name,
+            self.document,
+            listener,
+            self.groups,
+            cluster=lambda arn: self._cluster_name(arn, variant.zone),
+            outer_port=lambda port: ports.get(port, port),
+            outside=variant.outside,
+        )
+        self.found.problems[self.arn] += problems
+        self.found.routes[name] = table
+        filters = http_filters(
+            (self.groups[arn] for arn in groups if arn in self.groups),
+            by_source=any(needs_source(rule.conditions) for rule in listener.rules),
+            rewrites=any(rule.transforms for rule in listener.rules),
+        )
+        self._add(
+            listener,
+            http_listener(
+                name,
+                variant.binds,
+                self.document,
+                listener,
+                xds=self.found.xds,
+                routes=name,
+                filters=filters,
+                log_file=self.place.log_file,
+            ),
+        )
+
+    def _stream(self, name: str, listener: BalancerListener, variant: _Variant) -> None:
+        weighted = [
+            (self._cluster_name(arn, variant.zone), weight, arn)
+            for rule in listener.rules
+            if not rule.conditions
+            for arn, weight in forwarded_groups(routing_action(rule.actions))
+            if weight > 0 and arn in self.groups
+        ]
+        if not weighted:
+            # Nothing accepts connections: on AWS they are refused when no target group has weight.
+            return
+        sticky = any(self.groups[arn].attributes.get("stickiness.enabled") == "true" for _, _, arn in weighted)
+        clusters = [(cluster, weight) for cluster, weight, _ in weighted]
+        if listener.protocol in {"TCP", "TLS", "TCP_UDP"}:
+            resource = tcp_listener(
+                name,
+                variant.binds,
+                listener,
+                clusters,
+                xds=self.found.xds,
+                sticky=sticky,
+                log_file=self.place.log_file if listener.protocol == "TLS" else None,
+            )
+            self._add(listener, resource)
+        if listener.protocol in {"UDP", "TCP_UDP"}:
+            if len(clusters) > 1:
+                raise ValueError("UDP goes to one target group; several with weights are not done.")
+            self._add(listener, udp_listener(f"{name}/udp", variant.binds, clusters[0][0], sticky=sticky))
+
+    def _cluster_name(self, arn: str, zone: str) -> str:
+        group = self.groups.get(arn)
+        keep = zone if group is not None and zone and not _crosses_zones(group, self.document) else ""
+        return cluster_name(arn, keep)
+
+    def _cluster(self, arn: str, zone: str) -> None:
+        group = self.groups.get(arn)
+        name = self._cluster_name(arn, zone)
+        if group is None or name in self.found.clusters:
+            return
+        keep = name.rpartition("@")[2] if "@" in name else ""
+        self.found.clusters[name] = render_cluster(
+            group,
+            name,
+            xds=self.found.xds,
+            namespace=self.place.namespace,
+            network=self.document.type == "network",
+            idle_seconds=int(self.document.attributes.get("idle_timeout.timeout_seconds") or 60),
+        )
+        self.found.endpoints[name] = render_endpoints(group, name, self.states.get(arn, {}), keep)
+
+
+def _groups_of(listener: BalancerListener) -> tuple[str, ...]:
+    """ARNs of the target groups that a listener forwards to, with or without weight, each once."""
+    found = {
+        arn: None
+        for rule in listener.rules
+        for action in rule.actions
+        if action.type == "forward"
+        for arn, _ in forwarded_groups(action)
+    }
+    return tuple(found)
+
+
+def _crosses_zones(group: TargetGroupDocument, balancer: BalancerDocument) -> bool:
+    own = group.attributes.get("load_balancing.cross_zone.enabled", "use_load_balancer_configuration")
+    if own in {"true", "false"}:
+        return own == "true"
+    usual = "true" if balancer.type == "application" else "false"
+    return balancer.attributes.get("load_balancing.cross_zone.enabled", usual) == "true"
+
+
+def _secret(name: str, certificate: CertificateDocument) -> Resource:
+    return {
+        "name": name,
+        "tls_certificate": {
+            "certificate_chain": {"inline_string": certificate.chain},
+            "private_key": {"inline_string": certificate.private_key},
+        },
+    }
