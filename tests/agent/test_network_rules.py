@@ -134,6 +134,9 @@ def fits(protocol: str, first: int, last: int, packet: Packet) -> bool:
 
 def granted(groups: tuple[str, ...], way: str, peer: str, packet: Packet, world: Documents) -> bool:
     """Whether any rule of any group of an interface lets a packet pass."""
+    if not groups:
+        # Only network load balancers and NAT gateways are in none: nothing is filtered for them.
+        return True
     for key in groups:
         group = world.groups.get(key)
         for rule in getattr(group, way) if group is not None else ():

@@ -10,9 +10,8 @@ import pytest
 from conformance_support import wait_for
 from docker_world import World, fetch
 
-PAGES = (
-    "mkdir -p /tmp/www; echo served by a task > /tmp/www/index.html; httpd -f -p 8080 -h /tmp/www & trap 'exit 0' TERM; wait"
-)
+SERVE = "httpd -f -p 8080 -h /tmp/www & trap 'exit 0' TERM; wait"
+PAGES = f"mkdir -p /tmp/www; echo served by a task > /tmp/www/index.html; {SERVE}"
 
 
 class Made(NamedTuple):

@@ -24,7 +24,6 @@ from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
 from openecs.agent.credentials import CredentialStore
 from openecs.agent.dns.resolver import HostResolver
-from openecs.agent.edge.rendering import render
 from openecs.agent.edge.select import open_edge
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.engine.evidence import EvidenceGatherer
@@ -163,7 +162,6 @@ async def _run(
             documents,
             reports,
             clock,
-            render,
             node_id=node_id,
             data_dir=Path(config.data_dir),
             run_dir=Path(config.run_dir),

@@ -24,7 +24,7 @@ from openecs.agent.edge.envoy import Envoy
 from openecs.agent.edge.envoy_proxy import EnvoyProxy
 from openecs.agent.edge.memory import HealthMemory
 from openecs.agent.edge.namespaces import Namespaces
-from openecs.agent.edge.rendering import render
+from openecs.agent.edge.rendering import Renderer
 from openecs.agent.edge.runtime import Edge, EdgeParts
 from openecs.agent.edge.select import edge_folder, find_envoy, leave_edge
 from openecs.agent.edge.sockets import NamespaceSockets
@@ -69,7 +69,7 @@ class Machine:
             EdgeParts(
                 documents=self.host.documents,
                 reports=self.host.reports,
-                proxy=EnvoyProxy(self.envoy, render),
+                proxy=EnvoyProxy(self.envoy, Renderer(self.data / "access-logs")),
                 namespaces=Namespaces(NODE, self.interfaces),
                 endpoints=Endpoints(self.data / "endpoints.json", "127.0.0.1"),
                 memory=HealthMemory(self.folder / "health.json"),

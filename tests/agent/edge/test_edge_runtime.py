@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -199,5 +200,6 @@ def test_envoy_comes_with_the_package() -> None:
 
 async def test_a_host_without_load_balancers_writes_nothing(host: Host) -> None:
     async with host.edge():
-        await until(lambda: host.proxy.given > 0)
-    assert list(host.folder.iterdir()) == []
+        host.put("target-group", TG, group(target(80)))
+        await asyncio.sleep(0.1)
+    assert (host.proxy.given, list(host.folder.iterdir())) == (0, [])

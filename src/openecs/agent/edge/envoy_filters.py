@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from openecs.acs.host_documents import TargetGroupDocument
 from openecs.agent.edge.envoy_match import SOURCE_KEY
 from openecs.agent.edge.envoy_resources import Resource
-from openecs.agent.edge.envoy_scripts import APP_COOKIE_FILTER, app_cookie_filter, app_cookie_route, trace_filter
+from openecs.agent.edge.envoy_scripts import (
+    APP_COOKIE_FILTER,
+    app_cookie_filter,
+    app_cookie_route,
+    rewrite_url_filter,
+    trace_filter,
+)
 
 _TYPE = "type.googleapis.com/envoy.extensions"
 _SESSION = f"{_TYPE}.filters.http.stateful_session.v3.StatefulSession"
@@ -34,7 +40,7 @@ def http_filters(groups: Iterable[TargetGroupDocument], *, by_source: bool, rewr
         filters.append(_source_filter())
     if rewrites:
         kind = f"{_TYPE}.filters.http.header_to_metadata.v3.Config"
-        filters.append({"name": REWRITE_FILTER, "typed_config": {"@type": kind}})
+        filters += [{"name": REWRITE_FILTER, "typed_config": {"@type": kind}}, rewrite_url_filter()]
     filters.append(trace_filter())
     if "app_cookie" in kinds:
         filters += [app_cookie_filter(), _session_filter(_APP_COOKIE)]

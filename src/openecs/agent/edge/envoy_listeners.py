@@ -50,8 +50,6 @@ def http_listener(
     secure = listener.protocol == "HTTPS"
     http2 = secure and attributes.get("routing.http2.enabled", "true") == "true"
     idle = f"{attributes.get('idle_timeout.timeout_seconds') or 60}s"
-    xff = attributes.get("routing.http.xff_header_processing.mode", "append")
-    with_port = attributes.get("routing.http.xff_client_port.enabled") == "true"
     server = listener.attributes.get("routing.http.response.server.enabled", "true") == "true"
     manager: dict[str, Any] = {
         "@type": _MANAGER,
@@ -60,9 +58,9 @@ def http_listener(
         "rds": {"route_config_name": routes, "config_source": file_source(xds / file_name("routes", routes))},
         "http_filters": filters,
         "use_remote_address": True,
-        "skip_xff_append": xff != "append" or with_port,
+        "skip_xff_append": True,
         # No client is trusted with headers that steer Envoy.
-        "internal_address_config": {"unix_sockets": False, "cidr_ranges": []},
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         "generate_request_id": False,
         "preserve_external_request_id": True,
         "server_header_transformation": "PASS_THROUGH",

@@ -45,9 +45,7 @@ def match_conditions(conditions: Iterable[elbv2.RuleCondition]) -> Resource:
             case _:
                 raise ValueError(f"Conditions on {condition.field} are not done.")
     found: Resource = {"safe_regex": {"regex": paths[0]}} if paths else {"prefix": "/"}
-    # An asterisk is the whole path of OPTIONS requests to the server itself: no prefix of "/".
-    for path in paths[1:]:
-        headers.append(_regex_header(":path", f"(?s)(?:{path})(?:\\?.*)?"))
+    headers += [_regex_header(":path", f"(?s)(?:{path})(?:\\?.*)?") for path in paths[1:]]
     if headers:
         found["headers"] = headers
     if sources:

@@ -7,6 +7,7 @@ while no agent is there.  Which configuration that is, is none of this module's 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import resource
@@ -212,11 +213,9 @@ def _runs(identity: _Identity) -> bool:
     """Whether this very process runs; collects it when it was a child that has ended."""
     if identity.boot != _boot():
         return False
-    try:
+    # It may be another agent's child, or collected before.
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(identity.pid, os.WNOHANG)
-    except ChildProcessError:
-        # Another agent's child, or collected before.
-        pass
     return identity.started != 0 and _start_time(identity.pid) == identity.started
 
 

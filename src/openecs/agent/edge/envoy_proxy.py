@@ -24,6 +24,8 @@ class Rendered(NamedTuple):
     problems: Mapping[str, tuple[str, ...]]
     #: Name of a resource → ARN of the load balancer that it is a part of.
     owners: Mapping[str, str]
+    #: Folders that Envoy writes to.
+    folders: tuple[Path, ...] = ()
 
 
 #: Makes resources; ``Path`` is the folder of the files that Envoy reads.
@@ -53,6 +55,8 @@ class EnvoyProxy:
             _log.exception("load balancers cannot be put into Envoy's words")
             raise ProxyError(f"The load balancers cannot be put into Envoy's words: {error!r}") from error
         try:
+            for folder in rendered.folders:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o750)
             applied = await self._envoy.apply(rendered.resources)
         except (EnvoyError, AdminError) as error:
             raise ProxyError(f"Envoy: {error}") from None

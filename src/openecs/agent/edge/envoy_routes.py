@@ -16,7 +16,7 @@ from openecs.agent.edge.envoy_match import match_conditions
 from openecs.agent.edge.envoy_pages import page
 from openecs.agent.edge.envoy_resources import Resource
 
-#: Requests that change nothing may be sent to another target when theirs fails before it answers.
+#: Requests that never reached their target, of whatever method, are sent to another one this often.
 _RETRIES = 2
 _HEADER_VALUES = "routing.http.response."
 _DEFAULT_PORTS = {"HTTP": 80, "HTTPS": 443}
@@ -146,7 +146,8 @@ def _transform(rule: BalancerRule, route: Resource) -> None:
                     },
                 }
             )
-            route["route"]["host_rewrite" if host else "path_rewrite"] = f"%DYNAMIC_METADATA(openecs:{key})%"
+            if host:
+                route["route"]["host_rewrite"] = "%DYNAMIC_METADATA(openecs:host)%"
     if rewrites:
         filters = route.setdefault("typed_per_filter_config", {})
         filters[REWRITE_FILTER] = {"@type": _REWRITE, "request_rules": rewrites}
@@ -180,14 +181,17 @@ def _host_header(balancer: BalancerDocument, listener: BalancerListener) -> str 
 def _request_headers(balancer: BalancerDocument, listener: BalancerListener) -> tuple[list[Resource], list[str]]:
     attributes = balancer.attributes
     added = [_set("x-forwarded-port", str(listener.port))]
-    removed = ["x-envoy-external-address"]
+    removed = ["x-envoy-external-address", "x-envoy-internal"]
     mode = attributes.get("routing.http.xff_header_processing.mode", "append")
     if mode == "remove":
         removed.append("x-forwarded-for")
-    elif mode == "append" and attributes.get("routing.http.xff_client_port.enabled") == "true":
+    elif mode == "append":
+        # Not Envoy's own way: it puts the host's address where a client of the same host has 127.0.0.1.
+        port = attributes.get("routing.http.xff_client_port.enabled") == "true"
+        client = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%" if port else "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
         added.append(
             {
-                "header": {"key": "x-forwarded-for", "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"},
+                "header": {"key": "x-forwarded-for", "value": client},
                 "append_action": "APPEND_IF_EXISTS_OR_ADD",
             }
         )

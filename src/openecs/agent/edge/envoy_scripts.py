@@ -1,6 +1,6 @@
 """The little that Envoy has no setting for, as scripts that it runs per request.  Pure.
 
-Nothing of users becomes part of a script: names come in as metadata of the route.
+Nothing of users becomes part of a script: names come in as context of the route.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ local function cookies(headers)
   return own and ("; " .. own) or ""
 end
 function envoy_on_request(handle)
-  local name = handle:metadata():get("cookie")
+  local name = handle:filterContext():get("cookie")
   if name == nil then return end
   local headers = handle:headers()
   local have = cookies(headers)
@@ -49,7 +49,7 @@ function envoy_on_request(handle)
   end
 end
 function envoy_on_response(handle)
-  local name = handle:metadata():get("cookie")
+  local name = handle:filterContext():get("cookie")
   if name == nil then return end
   local headers = handle:headers()
   local set, sent = {}, false
@@ -67,6 +67,14 @@ function envoy_on_response(handle)
 end
 """
 
+#: A rewritten URL has its own query string, so the whole of it is put in place of the old one.
+_REWRITE_URL = """
+function envoy_on_request(handle)
+  local found = handle:streamInfo():dynamicMetadata():get("openecs")
+  if found ~= nil and found["path"] ~= nil then handle:headers():replace(":path", found["path"]) end
+end
+"""
+
 TRACE_FILTER = "openecs.trace_id"
 APP_COOKIE_FILTER = "openecs.app_cookie"
 
@@ -76,6 +84,11 @@ def trace_filter() -> Resource:
     return _filter(TRACE_FILTER, _TRACE)
 
 
+def rewrite_url_filter() -> Resource:
+    """The filter that puts a rewritten URL, kept in the request's metadata, in its place."""
+    return _filter("openecs.rewrite_url", _REWRITE_URL)
+
+
 def app_cookie_filter() -> Resource:
     """The filter for application cookies; off but for routes that turn it on."""
     return {**_filter(APP_COOKIE_FILTER, _APP_COOKIE), "disabled": True}
@@ -83,7 +96,7 @@ def app_cookie_filter() -> Resource:
 
 def app_cookie_route(cookie: str) -> Resource:
     """Turn it on for a route, with the name of the application's cookie."""
-    return {"@type": _ROUTE_KIND, "name": "", "filter_context": {"cookie": cookie}}
+    return {"@type": _ROUTE_KIND, "filter_context": {"cookie": cookie}}
 
 
 def _filter(name: str, script: str) -> Resource:

@@ -70,6 +70,8 @@ class Edge:
         #: Ports at which the proxy listens, as far as that is known.
         self._held: frozenset[int] = frozenset()
         self._reported: set[tuple[str, str]] = set()
+        #: Whether the proxy serves, or has served, anything.
+        self._used = False
         #: Whether it is known what an earlier agent left.
         self._begun = False
         #: Why nothing could be served the last time.
@@ -81,7 +83,8 @@ class Edge:
         parts.documents.watch(KINDS, lambda _: self._wake.set())
         self._prober.remember(parts.memory.read())
         try:
-            if await parts.proxy.adopt():
+            self._used = await parts.proxy.adopt()
+            if self._used:
                 self._held = frozenset(parts.endpoints.remembered.values())
         except ProxyError as error:
             _log.warning("what an earlier agent left running is not taken over", reason=str(error))
@@ -168,6 +171,10 @@ class Edge:
         """What came of it, ``None`` when nothing can be served."""
         if self._last is not None and self._last[0] == serving:
             return self._last[1]
+        if not serving.parts and not self._used:
+            # Most hosts run no load balancer: there is nothing to stop, and nothing to leave behind.
+            return {}
+        self._used = True
         try:
             results = await self._parts.proxy.serve(serving)
         except ProxyError as error:

@@ -18,9 +18,10 @@ import structlog
 from openecs.acs.host_documents import BalancerReport
 from openecs.agent.edge.endpoints import Endpoints
 from openecs.agent.edge.envoy import Envoy
-from openecs.agent.edge.envoy_proxy import EnvoyProxy, Renderer
+from openecs.agent.edge.envoy_proxy import EnvoyProxy
 from openecs.agent.edge.memory import HealthMemory
 from openecs.agent.edge.namespaces import Namespaces
+from openecs.agent.edge.rendering import Renderer
 from openecs.agent.edge.runtime import Edge, EdgeParts
 from openecs.agent.edge.sockets import NamespaceSockets
 from openecs.agent.host.documents import HostDocuments
@@ -75,7 +76,6 @@ def open_edge(
     documents: HostDocuments,
     reports: HostReports,
     clock: Clock,
-    render: Renderer,
     *,
     node_id: str,
     data_dir: Path,
@@ -89,6 +89,7 @@ def open_edge(
     if interfaces is None or envoy is None or os.geteuid() != 0:
         return NoEdge(_problem(network, interfaces, envoy), documents, reports)
     folder = edge_folder(run_dir, node_id)
+    render = Renderer(data_dir / "access-logs")
     return Edge(
         EdgeParts(
             documents=documents,

@@ -176,9 +176,13 @@ def _digest(kind: tuple[str, tuple[str, ...]]) -> str:
 
 
 def _ends(parts: Parts, end: str, subnet_id: str, groups: tuple[str, ...]) -> None:
-    """The chains of interfaces that share a subnet and groups."""
-    parts.chains[f"from_{end}"] = Chain((f"jump leave_{subnet_id}", *(f"jump out_{g}" for g in groups), "drop"))
-    parts.chains[f"to_{end}"] = Chain((*(f"jump in_{g}" for g in groups), "drop"))
+    """The chains of interfaces that share a subnet and groups.
+
+    Only network load balancers and NAT gateways may be in no group; nothing is filtered for them, as on AWS.
+    """
+    otherwise = ("drop", "drop") if groups else ("goto arrive", "accept")
+    parts.chains[f"from_{end}"] = Chain((f"jump leave_{subnet_id}", *(f"jump out_{g}" for g in groups), otherwise[0]))
+    parts.chains[f"to_{end}"] = Chain((*(f"jump in_{g}" for g in groups), otherwise[1]))
 
 
 def _leave(subnet_id: str, documents: Documents) -> tuple[str, ...]:
