@@ -14,8 +14,8 @@ from page import write
 from table import Row, text_table
 
 
-def run(description: str, parts: Sequence[str], *, section: str) -> None:
-    """The command.  Every part is a module ``<part>_rows`` with ``measure(folder)``, in the order of the table.
+def run(description: str, parts: Sequence[str], *, section: str, prefix: str = "") -> None:
+    """The command.  Every part is a module ``<prefix><part>_rows`` with ``measure(folder)``, in the order of the table.
 
     ``section`` names the markers of the table in a page.
     """
@@ -34,7 +34,7 @@ def run(description: str, parts: Sequence[str], *, section: str) -> None:
     with tempfile.TemporaryDirectory(prefix="openecs-bench-") as folder:
         for part in chosen:
             started = time.perf_counter()
-            rows += importlib.import_module(f"{part}_rows").measure(Path(folder) / part)
+            rows += importlib.import_module(f"{prefix}{part}_rows").measure(Path(folder) / part)
             print(f"[{part}: {time.perf_counter() - started:.0f} s]", flush=True)
     print()
     print(text_table(rows))
