@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from typing import Any
 
 import msgspec
@@ -47,7 +49,7 @@ class World:
         ring = KeyRing(bytes(32), context=CERTIFICATE_KEYS)
         pagination = Pagination(b"0123456789abcdef")
         self.handlers: dict[str, Any] = {
-            **ElasticLoadBalancing(self.state, pagination, self.networks.ensure).handlers(),
+            **ElasticLoadBalancing(self.state, pagination, self.networks.ensure, patience=0.0).handlers(),
             **Certificates(self.state, pagination, ring.seal).handlers(),
         }
         self.models = {**elbv2.SERVICE.operations, **acm.SERVICE.operations}
@@ -80,6 +82,8 @@ class World:
             endpoint="http://127.0.0.1:4566",
         )
         reply = self.handlers[operation](call, msgspec.convert(members, shape))
+        if inspect.iscoroutine(reply):
+            reply = asyncio.run(reply)
         return msgspec.json.decode(msgspec.json.encode(reply))
 
     def refused(self, code: str, words: str, operation: str, **members: Any) -> None:

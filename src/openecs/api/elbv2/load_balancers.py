@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from openecs.api.elbv2 import errors, limits, tag_store
+from openecs.api.elbv2.activation import until_active
 from openecs.api.elbv2.attributes import of_load_balancer
 from openecs.api.elbv2.balancer_network import (
     Wanted,
@@ -34,9 +35,10 @@ MOST_NAMED = 20
 class LoadBalancers:
     """The operations on load balancers themselves."""
 
-    def __init__(self, state: State, pages: Pages) -> None:
+    def __init__(self, state: State, pages: Pages, patience: float) -> None:
         self._state = state
         self._pages = pages
+        self._patience = patience
         self._lookup = Lookup(state)
 
     def handlers(self) -> Handlers:
@@ -51,8 +53,15 @@ class LoadBalancers:
             "DescribeCapacityReservation": self.describe_capacity_reservation,
         }
 
-    def create(self, call: Call, request: elbv2.CreateLoadBalancerInput) -> elbv2.CreateLoadBalancerOutput:
+    async def create(self, call: Call, request: elbv2.CreateLoadBalancerInput) -> elbv2.CreateLoadBalancerOutput:
         """Make a load balancer, or find the one that was made with the same settings."""
+        made = self._make(call, request)
+        await until_active(self._state, made.arn, self._patience)
+        # Somebody may have changed it meanwhile, or deleted it.
+        balancer = self._state.load_balancers.get(made.arn) or made
+        return elbv2.CreateLoadBalancerOutput(load_balancers=(load_balancer_view(self._state, balancer),))
+
+    def _make(self, call: Call, request: elbv2.CreateLoadBalancerInput) -> LoadBalancer:
         state = self._state
         kind = _kind(request)
         _refuse(request)
@@ -72,7 +81,7 @@ class LoadBalancers:
                     "DuplicateLoadBalancerName",
                     f"A load balancer with the same name '{request.name}' exists, but with different settings",
                 )
-            return elbv2.CreateLoadBalancerOutput(load_balancers=(load_balancer_view(state, same_name),))
+            return same_name
         most = limits.APPLICATION_LOAD_BALANCERS if kind == "application" else limits.NETWORK_LOAD_BALANCERS
         if sum(balancer.type == kind for balancer in known) >= most:
             raise errors.too_many("TooManyLoadBalancers", most, f"{kind} load balancers")
@@ -93,7 +102,7 @@ class LoadBalancers:
             balancer = changed(bare, zones=tuple(enter_subnet(tx, state, call, bare, each) for each in wanted))
             tx.put(balancer)
             tag_store.add(tx, state, balancer.arn, tags)
-        return elbv2.CreateLoadBalancerOutput(load_balancers=(load_balancer_view(state, balancer),))
+        return balancer
 
     def describe(self, call: Call, request: elbv2.DescribeLoadBalancersInput) -> elbv2.DescribeLoadBalancersOutput:
         """Load balancers by ARN, by name, or all of them."""

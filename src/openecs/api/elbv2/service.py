@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
+from openecs.api.elbv2.activation import PATIENCE
 from openecs.api.elbv2.attributes import Attributes
 from openecs.api.elbv2.limits import AccountLimits
 from openecs.api.elbv2.listener_certificates import ListenerCertificates
@@ -23,12 +25,17 @@ from openecs.wire.pagination import Pagination
 class ElasticLoadBalancing:
     """Every operation that is served."""
 
-    def __init__(self, state: State, pagination: Pagination, ensure_region: Callable[[str], None]) -> None:
-        """``ensure_region`` makes a region's default network unless it once had it."""
+    def __init__(
+        self, state: State, pagination: Pagination, ensure_region: Callable[[str], None], patience: float = PATIENCE
+    ) -> None:
+        """``ensure_region`` makes a region's default network unless it once had it.
+
+        ``patience``: seconds that CreateLoadBalancer waits for the load balancer to be active.
+        """
         self._ensure_region = ensure_region
         pages = Pages(pagination)
         self._parts: tuple[Handlers, ...] = (
-            LoadBalancers(state, pages).handlers(),
+            LoadBalancers(state, pages, patience).handlers(),
             Attributes(state).handlers(),
             Listeners(state, pages).handlers(),
             ListenerCertificates(state, pages).handlers(),
@@ -48,6 +55,13 @@ class ElasticLoadBalancing:
 
     def _prepared(self, handler: Handler) -> Handler:
         """The handler, with a region that has its network."""
+        if iscoroutinefunction(handler):
+
+            async def wait(call: Call, request: Any) -> Any:
+                self._ensure_region(call.region)
+                return await handler(call, request)
+
+            return wait
 
         def handle(call: Call, request: Any) -> Any:
             self._ensure_region(call.region)
