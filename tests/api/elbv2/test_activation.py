@@ -38,24 +38,24 @@ def state(*, problem: str = "", connected: bool = True) -> State:
 
 async def test_it_waits_until_the_load_balancer_is_active() -> None:
     with_host = state()
-    waiting = asyncio.ensure_future(until_active(with_host, BALANCER.arn, NEVER))
-    await asyncio.sleep(0)
-    with with_host.transaction() as tx:
-        tx.put(msgspec.structs.replace(BALANCER, reason="a host prepares it"))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    with with_host.transaction() as tx:
-        tx.put(msgspec.structs.replace(BALANCER, state="active"))
-    await waiting
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(until_active(with_host, BALANCER.arn, NEVER))
+        await asyncio.sleep(0)
+        with with_host.transaction() as tx:
+            tx.put(msgspec.structs.replace(BALANCER, reason="a host prepares it"))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        with with_host.transaction() as tx:
+            tx.put(msgspec.structs.replace(BALANCER, state="active"))
 
 
 async def test_it_ends_when_the_load_balancer_is_deleted_meanwhile() -> None:
     with_host = state()
-    waiting = asyncio.ensure_future(until_active(with_host, BALANCER.arn, NEVER))
-    await asyncio.sleep(0)
-    with with_host.transaction() as tx:
-        tx.delete(BALANCER)
-    await waiting
+    async with asyncio.TaskGroup() as group:
+        group.create_task(until_active(with_host, BALANCER.arn, NEVER))
+        await asyncio.sleep(0)
+        with with_host.transaction() as tx:
+            tx.delete(BALANCER)
 
 
 async def test_it_does_not_wait_where_no_host_can_make_it_active() -> None:
