@@ -92,8 +92,8 @@ class Table:
                     holds = packet.protocol == 1 and (number == "echo-request" or packet.port == int(number))
                 case ["icmp", "code", number, *words]:
                     holds = packet.protocol == 1 and int(number) == 0
-                case ["iifname", ".", "ip", "saddr", "!=", name, *words]:
-                    holds = f'"{packet.iifname}" . {packet.saddr}' not in self.sets[name[1:]]
+                case ["iifname", ".", "ip", "saddr", name, *words]:
+                    holds = f'"{packet.iifname}" . {packet.saddr}' in self.sets[name[1:]]
                 case ["ip", "daddr", ".", "tcp", "dport", name, *words]:
                     holds = packet.protocol == 6 and f"{packet.daddr} . {packet.port}" in self.sets[name[1:]]
                 case ["iifname" | "oifname" as side, "!=", name, *words]:

@@ -7,6 +7,7 @@ process is saved, which matters with a hundred commands.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import warnings
@@ -18,6 +19,16 @@ import awscli.clidriver
 import pytest
 from conformance_support import Installation
 from reply_check import watch
+
+
+@functools.cache
+def _models() -> dict[str, Any]:
+    return {}
+
+
+def _loader(session: Any) -> Any:
+    """The first session's reader of models: each is read once and kept."""
+    return _models().setdefault("loader", session.get_component("data_loader"))
 
 
 @dataclass
@@ -59,6 +70,7 @@ class CommandLine:
             # What the CLI's own code is warned about is not ours to judge.
             warnings.simplefilter("ignore")
             driver = awscli.clidriver.create_clidriver()
+            driver.session.register_component("data_loader", _loader(driver.session))
             watch(driver.session.get_component("event_emitter"))
             try:
                 status = driver.main(list(words))

@@ -18,7 +18,7 @@ from typing import Any
 import awscli
 
 EXAMPLES = Path(awscli.__file__).parent / "examples"
-_FILE_NAME = re.compile(r"``([\w.-]+)``")
+_FILE_NAME = re.compile(r"``([\w.-]+)``|\b([\w-]+\.json)\b")
 _OPEN_OPTION = re.compile(r"\s*\\?\s*\n\s*")
 
 
@@ -80,7 +80,7 @@ def _read(page: str, text: str) -> list[Example]:
         elif not found:
             continue
         elif "Contents of" in heading or "from a file named" in heading:
-            name = _FILE_NAME.findall(heading)[0]
+            name = next(("".join(names) for names in _FILE_NAME.findall(heading)), "nameless")
             for example in found:
                 if any(word.startswith("file://") and word.endswith(f"/{name}") for word in example.words):
                     example.files[name] = block

@@ -213,6 +213,8 @@ class BalancerDocument(Document, frozen=True, kw_only=True):
     listeners: tuple[BalancerListener, ...] = ()
     #: Complete: defaults filled in.
     attributes: dict[str, str] = {}
+    #: Another one whenever a listener or rule is; the host says which one is in force.
+    revision: str = ""
 
 
 class TargetEntry(Document, frozen=True, kw_only=True):
@@ -312,6 +314,8 @@ class BalancerReport(Document, frozen=True, kw_only=True):
     problem: str = ""
     #: Listener ARN → ``address:port`` at which it is reached from outside the VPC.
     endpoints: dict[str, str] = {}
+    #: ``BalancerDocument.revision`` of what is in force; empty while nothing is.
+    applied: str = ""
 
 
 class TargetView(Document, frozen=True, kw_only=True):

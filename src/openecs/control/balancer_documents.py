@@ -21,6 +21,7 @@ from openecs.acs.host_documents import (
     TargetGroupDocument,
     ZoneDocument,
 )
+from openecs.control.balancer_revision import routing_revision
 from openecs.control.target_lookup import TargetLookup
 from openecs.model import balancer_arns
 from openecs.model.load_balancer import Certificate, Listener, LoadBalancer
@@ -108,6 +109,7 @@ class BalancerDocuments:
             addresses=tuple(each.private_ip for each in interfaces),
             listeners=tuple(self._listener(listener) for listener in listeners),
             attributes=attributes.effective(known, balancer.attributes),
+            revision=routing_revision(self._state, arn),
         )
         return Placed(document, hosts)
 

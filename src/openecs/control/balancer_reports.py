@@ -36,7 +36,13 @@ class BalancerReports:
                     tx.delete(old)
             return
         record = old or BalancerHost(load_balancer_arn=key, node_id=node_id)
-        new = changed(record, ready=report.ready, problem=report.problem, endpoints=dict(report.endpoints))
+        new = changed(
+            record,
+            ready=report.ready,
+            problem=report.problem,
+            endpoints=dict(report.endpoints),
+            applied=report.applied,
+        )
         if new is not old:
             with self._state.transaction() as tx:
                 tx.put(new)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from openecs.control.target_lookup import TargetLookup
 from openecs.model.service import Deployment
 from openecs.model.task import Task
+from openecs.planning import target_slots
 from openecs.planning.target_state import condition
 from openecs.planning.target_verdict import NOT_REGISTERED, SeenTarget, TargetVerdict, judge
 from openecs.shapes import ecs
@@ -51,5 +52,8 @@ class TargetVerdicts:
 
 
 def load_balancers_of(deployments: Iterable[Deployment], task: Task) -> tuple[ecs.LoadBalancer, ...]:
-    """The load balancers of the deployment that started a task; none when that is gone."""
-    return next((d.load_balancers for d in deployments if d.id == task.deployment_id), ())
+    """The load balancers of the deployment that started a task; none when that is gone.
+
+    They name the target groups that its tasks are in.
+    """
+    return next((target_slots.of(d) for d in deployments if d.id == task.deployment_id), ())

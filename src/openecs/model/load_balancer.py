@@ -55,6 +55,8 @@ class BalancerHost(Record, frozen=True, kw_only=True):
     problem: str = ""
     #: Listener ARN → ``address:port`` on the host at which the listener is reached from outside the VPC.
     endpoints: dict[str, str] = {}
+    #: The routing revision (``control.balancer_revision``) that is in force there.
+    applied: str = ""
 
     @property
     def key(self) -> str:

@@ -87,9 +87,12 @@ class Deployment(Record, frozen=True, kw_only=True):
     #: Id of the failed deployment that this one replaces again: it is a rollback.
     rolls_back: str | None = None
     #: What it FAILED of, or what the failed deployment FAILED of that it replaces again.
-    cause: Literal["circuit breaker", "alarm", "request"] | None = None
+    cause: Literal["circuit breaker", "alarm", "request", "lifecycle"] | None = None
     task_set: TaskSetSettings | None = None
+    #: As they were asked for; ``planning.target_slots`` says which target groups are in use.
     load_balancers: tuple[ecs.LoadBalancer, ...] = ()
+    #: Its tasks are in the alternate target groups of its load balancers.
+    alternate: bool = False
     service_registries: tuple[ecs.ServiceRegistry, ...] = ()
     service_connect: ecs.ServiceConnectConfiguration | None = None
 
@@ -126,6 +129,8 @@ class Service(Record, frozen=True, kw_only=True):
     availability_zone_rebalancing: Literal["ENABLED", "DISABLED"] = "DISABLED"
     #: The zone in which zone rebalancing started its newest task, while it is under way.
     rebalancing_zone: str | None = None
+    #: While traffic is shifted: the deployment that has all of it if the shift is given up.
+    production_id: str | None = None
     #: Idempotency token of the CreateService call.
     client_token: str | None = None
     #: Whether the last thing that happened was reaching a steady state.

@@ -43,6 +43,8 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     platform_family: str | None = None
     network_configuration: ecs.NetworkConfiguration | None = None
     load_balancers: tuple[ecs.LoadBalancer, ...] = ()
+    #: Its tasks are in the alternate target groups of its load balancers.
+    alternate: bool = False
     service_registries: tuple[ecs.ServiceRegistry, ...] = ()
     service_connect: ecs.ServiceConnectConfiguration | None = None
     #: Filled in when the deployment has resolved its images.

@@ -11,9 +11,12 @@ from openecs import arn as arns
 from openecs.model.history import Actor, HistoryEntry
 from openecs.model.service import Deployment, Service, ServiceEvents
 from openecs.model.service_deployment import ServiceDeployment
+from openecs.planning.traffic_shift import changes as shift_changes
 
 #: Members that are bookkeeping of the scheduler, or told by other entries.
-_UNTOLD = frozenset({"deployments", "service_deployment_arn", "last_completed", "steady", "steady_at", "deleted_at"})
+_UNTOLD = frozenset(
+    {"deployments", "service_deployment_arn", "last_completed", "production_id", "steady", "steady_at", "deleted_at"}
+)
 
 
 def service_entries(
@@ -81,6 +84,9 @@ def service_deployment_entries(
         who = f" by {actor.principal}" if actor else ""
         text = f"{new.deployment_id}: asked to stop ({new.stop_requested}){who}"
         yield _about(new.service_arn, new.deployment_id, text, now)
+    if new.shift is not None and old.shift is not None:
+        for text in shift_changes(old.shift, new.shift):
+            yield _about(new.service_arn, new.deployment_id, f"{new.deployment_id}: {text}", now)
     if new.status != old.status:
         reason = new.status_reason or new.rollback_reason
         text = f"{new.deployment_id}: service deployment {arns.short(new.arn)} is {new.status}"

@@ -10,6 +10,7 @@ Pause hooks hold a stage up until they are continued or time out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -33,6 +34,22 @@ STAGES: tuple[ecs.ServiceDeploymentLifecycleStage, ...] = (
 #: AWS's defaults: percent, and minutes between two steps.
 STEP_PERCENT, STEP_BAKE = 10.0, 6
 CANARY_PERCENT, CANARY_BAKE = 5.0, 10
+_NOT_SCALED = "the new revision's tasks did not become healthy again"
+
+
+#: What a deployment waits for in its stages.
+_DOES: dict[str, str] = {
+    "RECONCILE_SERVICE": "until only the revision that has the production traffic is left",
+    "PRE_SCALE_UP": "before the new revision is started",
+    "SCALE_UP": "until all tasks of the new revision are healthy",
+    "POST_SCALE_UP": "after the new revision was started",
+    "TEST_TRAFFIC_SHIFT": "until every load balancer sends the test traffic to the new revision",
+    "POST_TEST_TRAFFIC_SHIFT": "after the test traffic was shifted",
+    "PRODUCTION_TRAFFIC_SHIFT": "until every load balancer routes as the newest step says and its bake time is over",
+    "POST_PRODUCTION_TRAFFIC_SHIFT": "after the production traffic was shifted",
+    "BAKE_TIME": "until the bake time is over",
+    "CLEAN_UP": "until all tasks of the older revision have stopped",
+}
 
 
 class ShiftFacts(NamedTuple):
@@ -50,6 +67,8 @@ class ShiftFacts(NamedTuple):
     tests: bool
     #: No task of an older revision is left.
     blue_gone: bool
+    #: No revision is left but the one that has the production traffic.
+    reconciled: bool = True
 
 
 class Advanced(NamedTuple):
@@ -90,6 +109,33 @@ def keep(shift: TrafficShift, hook_id: str, action: ecs.DeploymentLifecycleHookA
     return msgspec.structs.replace(shift, hooks=_with(shift.hooks, hook_id, status))
 
 
+def give_up(shift: TrafficShift) -> TrafficShift:
+    """The shift of a deployment that is rolled back: the new revision gets nothing any more."""
+    return msgspec.structs.replace(shift, production=0.0, test=0.0)
+
+
+def changes(old: TrafficShift, new: TrafficShift) -> Iterator[str]:
+    """What happened between two moments of one shift, in words."""
+    before = {run.id: run.status for run in old.hooks}
+    for run in new.hooks:
+        if before.get(run.id) != run.status:
+            yield f"pause hook {run.id} at {run.stage} is {run.status}"
+    if new.stage != old.stage:
+        yield f"lifecycle stage {new.stage}"
+    if new.test != old.test:
+        yield f"{new.test:g} % of the test traffic goes to the new revision"
+    if new.production != old.production:
+        yield f"{new.production:g} % of the production traffic goes to the new revision"
+
+
+def waits_for(shift: TrafficShift) -> str:
+    """What a deployment does in its stage, or waits for, in words."""
+    paused = next((run for run in shift.hooks if run.status == "AWAITING_ACTION"), None)
+    if paused is not None:
+        return f"paused at {paused.stage} by the hook {paused.id} until ContinueServiceDeployment"
+    return _DOES[shift.stage]
+
+
 def steps(configuration: ecs.DeploymentConfiguration, *, has_blue: bool) -> tuple[float, ...]:
     """The percentages that production traffic passes through; the last one is 100."""
     if not has_blue or configuration.strategy not in ("LINEAR", "CANARY"):
@@ -122,10 +168,14 @@ def _stage(
         return held
     shift = held.shift
     stage = shift.stage
+    if stage == "RECONCILE_SERVICE" and not facts.reconciled:
+        return _waits(shift, shift.stage_started_at, "other revisions could not be stopped", now)
     if stage == "SCALE_UP" and not facts.scaled:
         return _waits(shift, shift.stage_started_at, "the new revision's tasks did not become healthy", now)
     if stage == "TEST_TRAFFIC_SHIFT" and facts.tests:
         if shift.test < 100.0:
+            if not facts.scaled:
+                return _waits(shift, shift.stage_started_at, _NOT_SCALED, now)
             # Looked at again when the load balancers have it.
             return Advanced(msgspec.structs.replace(shift, test=100.0), wake_at=shift.stage_started_at + DAY)
         if not facts.applied:
@@ -155,6 +205,9 @@ def _production(
         until = began + _bake(configuration) * 60.0
         if now < until:
             return Advanced(shift, wake_at=until)
+    if not facts.scaled:
+        # Tasks were lost since they all were healthy: traffic waits for those that take their place.
+        return _waits(shift, shift.step_at or shift.stage_started_at, _NOT_SCALED, now)
     percent = percents[shift.steps]
     stepped = msgspec.structs.replace(shift, production=percent, steps=shift.steps + 1, step_at=now)
     return Advanced(stepped, wake_at=now + DAY)

@@ -8,6 +8,7 @@ and ends with the last.  Configuration stays on disk, so an Envoy that crashed c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,25 +139,23 @@ class Envoy:
             return applied
 
     async def _apply(self, resources: Resources) -> Applied:
-        singles = [
-            *(single_file("secrets", name, found) for name, found in resources.secrets.items()),
-            *(single_file("endpoints", name, found) for name, found in resources.endpoints.items()),
-        ]
+        secrets = [single_file("secrets", name, found) for name, found in resources.secrets.items()]
+        endpoints = [single_file("endpoints", name, found) for name, found in resources.endpoints.items()]
         routes = [single_file("routes", name, found) for name, found in resources.routes.items()]
         listeners = list_file("listeners", resources.listeners)
         clusters = list_file("clusters", resources.clusters)
         # What a route leads to must be there before the route, and go after it.
         wider = list_file("clusters", {**self._files.resources("clusters.json"), **resources.clusters})
         if not self._process.alive():
-            self._files.write((*singles, clusters, *routes, listeners))
+            everything = (*secrets, *endpoints, clusters, *routes, listeners)
+            self._files.write(everything)
             await self._process.ensure(self._bootstrap)
-            return self._settle(
-                await confirm(self.admin, self._process.log_file, (*singles, *routes, clusters, listeners))
-            )
-        first = await self._offer((*singles, wider))
-        second = await self._offer((*routes, listeners))
+            return self._settle(await confirm(self.admin, self._process.log_file, everything))
+        first = await self._offer((*endpoints, wider))
+        # Envoy looks at a secret when a listener names it, so both are offered together, the secret's file first.
+        second = await self._offer((*secrets, *routes, listeners))
         third = await self._offer((clusters,))
-        self._files.prune(file.path for file in (*singles, *routes))
+        self._files.prune(file.path for file in (*secrets, *endpoints, *routes))
         return self._settle(first.joined(second).joined(third))
 
     async def _offer(self, files: tuple[XdsFile, ...]) -> Confirmation:
@@ -184,6 +183,11 @@ class Envoy:
                 key = (cluster["name"], f"{socket.get('address')}:{socket.get('port_value')}")
                 found[key] = sum(int(stat.get("value", 0)) for stat in host["stats"] if stat["name"] == gauge)
         return found
+
+    async def reopen_logs(self) -> None:
+        """Have it open the files that it writes to anew; one that does not run has none open."""
+        with contextlib.suppress(AdminError):
+            await self.admin.post("/reopen_logs")
 
     async def ready(self) -> bool:
         """Whether it answers."""

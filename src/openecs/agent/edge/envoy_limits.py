@@ -18,10 +18,7 @@ _GROUP = {
 
 def balancer_problems(balancer: BalancerDocument) -> list[str]:
     """What of a load balancer's attributes is not kept."""
-    found = ["Its access log has one JSON object per request, not AWS's line."] if _logged(balancer) else []
-    return found + [
-        _sentence(key, value) for key, value in sorted(balancer.attributes.items()) if _unkept(key, value, _BALANCER)
-    ]
+    return [_sentence(key, value) for key, value in sorted(balancer.attributes.items()) if _unkept(key, value, _BALANCER)]
 
 
 def group_problems(group: TargetGroupDocument, balancer: BalancerDocument) -> list[str]:
@@ -33,10 +30,6 @@ def group_problems(group: TargetGroupDocument, balancer: BalancerDocument) -> li
             "Proxy protocol (proxy_protocol_v2.enabled) tells them the client's."
         )
     return found
-
-
-def _logged(balancer: BalancerDocument) -> bool:
-    return balancer.attributes.get("access_logs.s3.enabled") == "true"
 
 
 def _unkept(key: str, value: str, kept: dict[str, set[str]]) -> bool:

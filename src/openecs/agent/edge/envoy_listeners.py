@@ -34,6 +34,15 @@ class Bind(NamedTuple):
     namespace: str | None = None
 
 
+class Log(NamedTuple):
+    """Where requests are written down."""
+
+    #: What Envoy writes to.
+    file: str
+    #: Where their lines are to be kept at last, relative to the folder of access logs.
+    folder: str
+
+
 def http_listener(
     name: str,
     binds: Sequence[Bind],
@@ -43,7 +52,7 @@ def http_listener(
     xds: Path,
     routes: str,
     filters: list[Resource],
-    log_file: str | None,
+    log: Log | None,
 ) -> Resource:
     """A listener of an application load balancer; ``routes`` is the name of its route table."""
     attributes = balancer.attributes
@@ -78,8 +87,8 @@ def http_listener(
     }
     if attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true":
         manager["early_header_mutation_extensions"] = [_drop_invalid_headers()]
-    if log_file is not None:
-        manager["access_log"] = [access_log(log_file, listener)]
+    if log is not None:
+        manager["access_log"] = [access_log(log.file, log.folder, listener)]
     chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}
     if secure:
         chain["transport_socket"] = _tls(listener, xds, ["h2", "http/1.1"] if http2 else ["http/1.1"])
@@ -94,7 +103,7 @@ def tcp_listener(
     *,
     xds: Path,
     sticky: bool,
-    log_file: str | None,
+    log: Log | None,
 ) -> Resource:
     """A TCP or TLS listener of a network load balancer; ``clusters`` with their weights."""
     proxy: dict[str, Any] = {
@@ -110,8 +119,8 @@ def tcp_listener(
         proxy["weighted_clusters"] = {"clusters": weighted}
     if sticky:
         proxy["hash_policy"] = [{"source_ip": {}}]
-    if log_file is not None:
-        proxy["access_log"] = [access_log(log_file, listener)]
+    if log is not None:
+        proxy["access_log"] = [access_log(log.file, log.folder, listener)]
     chain: dict[str, Any] = {"filters": [{"name": "tcp", "typed_config": proxy}]}
     if listener.protocol == "TLS":
         chain["transport_socket"] = _tls(listener, xds, _ALPN.get((*listener.alpn_policy, "None")[0], []))

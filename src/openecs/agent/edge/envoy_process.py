@@ -145,6 +145,7 @@ class EnvoyProcess:
             "--concurrency", str(self._concurrency),
             "--drain-time-s", str(self._drain_seconds),
             "--log-level", "warning",
+            "--file-flush-interval-msec", "1000",
         ]  # fmt: skip
         try:
             pid = _spawn(command, self.log_file)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
+from openecs.agent.edge.access_logs import AccessLogs
 from openecs.agent.edge.envoy import Envoy, EnvoyError
 from openecs.agent.edge.envoy_admin import AdminError
 from openecs.agent.edge.envoy_clusters import cluster_name
@@ -35,9 +37,10 @@ Renderer = Callable[[Serving, Path], Rendered]
 class EnvoyProxy:
     """The ``Proxy`` of real hosts."""
 
-    def __init__(self, envoy: Envoy, render: Renderer) -> None:
+    def __init__(self, envoy: Envoy, render: Renderer, logs: AccessLogs | None = None) -> None:
         self._envoy = envoy
         self._render = render
+        self._logs = logs
         #: Name of a cluster → ARN of its target group.
         self._groups: dict[str, str] = {}
 
@@ -48,6 +51,8 @@ class EnvoyProxy:
             raise ProxyError(str(error)) from None
 
     async def serve(self, serving: Serving) -> Mapping[str, Served]:
+        if self._logs is not None:
+            self._logs.know(serving.certificates)
         try:
             rendered = self._render(serving, self._envoy.xds)
         except (ValueError, KeyError, TypeError) as error:
@@ -88,7 +93,10 @@ class EnvoyProxy:
         return sums
 
     async def supervise(self) -> None:
-        await self._envoy.supervise()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._envoy.supervise())
+            if self._logs is not None:
+                tasks.create_task(self._logs.run())
 
     async def stop(self) -> None:
         await self._envoy.stop()

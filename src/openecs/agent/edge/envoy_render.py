@@ -20,7 +20,7 @@ from openecs.agent.edge.envoy_actions import forwarded_groups, routing_action
 from openecs.agent.edge.envoy_clusters import cluster_name, render_cluster, render_endpoints
 from openecs.agent.edge.envoy_filters import http_filters
 from openecs.agent.edge.envoy_limits import balancer_problems, group_problems
-from openecs.agent.edge.envoy_listeners import Bind, http_listener, secret_name, tcp_listener, udp_listener
+from openecs.agent.edge.envoy_listeners import Bind, Log, http_listener, secret_name, tcp_listener, udp_listener
 from openecs.agent.edge.envoy_match import needs_source
 from openecs.agent.edge.envoy_resources import Resource, Resources
 from openecs.agent.edge.envoy_routes import render_routes
@@ -36,8 +36,8 @@ class Place:
     namespace: str | None = None
     #: Listener ARN → address and port at which it is reached from outside its network.
     endpoints: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    #: File to which requests are logged; ``None``: they are not.
-    log_file: str | None = None
+    #: Where requests are written down; ``None``: they are not.
+    log: Log | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class _Balancer:
                 xds=self.found.xds,
                 routes=name,
                 filters=filters,
-                log_file=self.place.log_file,
+                log=self.place.log,
             ),
         )
 
@@ -227,7 +227,7 @@ class _Balancer:
                 clusters,
                 xds=self.found.xds,
                 sticky=sticky,
-                log_file=self.place.log_file if listener.protocol == "TLS" else None,
+                log=self.place.log if listener.protocol == "TLS" else None,
             )
             self._add(listener, resource)
         if listener.protocol in {"UDP", "TCP_UDP"}:

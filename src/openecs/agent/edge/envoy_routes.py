@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from openecs.acs.host_documents import BalancerDocument, BalancerListener, BalancerRule, TargetGroupDocument
+from openecs.agent.edge.envoy_access_format import ROUTE_SEPARATOR
 from openecs.agent.edge.envoy_actions import ActionContext, action_routes, routing_action
 from openecs.agent.edge.envoy_filters import REWRITE_FILTER, group_filters
 from openecs.agent.edge.envoy_match import match_conditions
@@ -98,9 +99,10 @@ _PREVIOUS_HOSTS = {
 
 def _rule_routes(rule: BalancerRule, context: ActionContext) -> list[Resource]:
     match = match_conditions(rule.conditions)
-    name = str(rule.priority)
+    chosen = routing_action(rule.actions)
+    name = f"{rule.priority}{ROUTE_SEPARATOR}{chosen.type}"
     routes = []
-    for extra, action in action_routes(routing_action(rule.actions), context):
+    for extra, action in action_routes(chosen, context):
         route: Resource = {"name": name, "match": _both(match, extra), **action}
         if rule.transforms and "route" in route:
             _transform(rule, route)
@@ -119,7 +121,7 @@ def _impossible(rule: BalancerRule) -> Resource:
     except ValueError:
         match = {"prefix": "/"}
     return {
-        "name": str(rule.priority),
+        "name": "-1",
         "match": match,
         "direct_response": {"status": 503, "body": {"inline_string": page(503)}},
     }

@@ -10,13 +10,24 @@ from openecs.agent.edge.envoy_resources import Resource
 _KIND = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
 _ROUTE_KIND = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 
-#: Every request gets X-Amzn-Trace-Id; one that has it gets a Self part, as on AWS.
+#: Every request gets X-Amzn-Trace-Id; one that has it gets a Self part, as on AWS.  This runs for
+#: each request: its random part is made once per second, and only counted on in between.
 _TRACE = """
 local seed = tonumber(string.match(tostring({}), "0x(%x+)") or "1", 16) or 1
 math.randomseed(os.time() + seed % 2147483647)
 local random, format, time = math.random, string.format, os.time
+local hex = {}
+for number = 0, 255 do hex[number] = format("%02x", number) end
+local prefix, second, high, low = "", 0, 0, 255
 local function id()
-  return format("1-%08x-%08x%08x%08x", time(), random(0, 4294967295), random(0, 4294967295), random(0, 4294967295))
+  low = low + 1
+  if low == 256 then low, high = 0, (high + 1) % 256 end
+  local now = time()
+  if now ~= second or (low == 0 and high == 0) then
+    second = now
+    prefix = format("1-%08x-%08x%08x%04x", now, random(0, 4294967295), random(0, 4294967295), random(0, 65535))
+  end
+  return prefix .. hex[high] .. hex[low]
 end
 function envoy_on_request(handle)
   local headers = handle:headers()
@@ -71,7 +82,10 @@ end
 _REWRITE_URL = """
 function envoy_on_request(handle)
   local found = handle:streamInfo():dynamicMetadata():get("openecs")
-  if found ~= nil and found["path"] ~= nil then handle:headers():replace(":path", found["path"]) end
+  if found == nil or found["path"] == nil then return end
+  local headers = handle:headers()
+  handle:streamInfo():dynamicMetadata():set("openecs", "original_path", headers:get(":path"))
+  headers:replace(":path", found["path"])
 end
 """
 

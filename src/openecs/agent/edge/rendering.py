@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path, PurePosixPath
 
 from openecs.acs.host_documents import BalancerDocument
 from openecs.agent.edge import envoy_render
 from openecs.agent.edge.envoy_clusters import cluster_name
+from openecs.agent.edge.envoy_listeners import Log
 from openecs.agent.edge.envoy_proxy import Rendered
 from openecs.agent.edge.proxy import Part, Serving
 
 
 class Renderer:
-    """``logs`` is the folder of access logs, one folder in it for what is a bucket on AWS."""
+    """``spool`` is the folder of the files to which Envoy writes what becomes access logs."""
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
 
     def __call__(self, serving: Serving, xds: Path) -> Rendered:
         """The resources, what they leave out, and whose they are."""
@@ -33,23 +35,25 @@ class Renderer:
             owner = clusters.get(name.partition("@")[0])
             if owner is not None:
                 owners[name] = owner
-        files = [self._log_file(part.document) for part in serving.parts]
-        folders = tuple(sorted({file.parent for file in files if file is not None}))
+        logged = any(_log_folder(part.document) is not None for part in serving.parts)
+        folders = (self._spool,) if logged else ()
         return Rendered(found.resources, found.problems, owners, folders)
 
     def _place(self, part: Part, edge_address: str) -> envoy_render.Place:
-        log_file = self._log_file(part.document)
+        folder = _log_folder(part.document)
+        file = self._spool / f"{hashlib.sha256(part.arn.encode()).hexdigest()[:24]}.json"
         return envoy_render.Place(
             namespace=str(part.namespace),
             endpoints={arn: (edge_address, port) for arn, port in part.ports.items()},
-            log_file=str(log_file) if log_file is not None else None,
+            log=Log(str(file), folder) if folder is not None else None,
         )
 
-    def _log_file(self, balancer: BalancerDocument) -> Path | None:
-        """Where requests are logged; names of users lead nowhere else."""
-        if balancer.attributes.get("access_logs.s3.enabled") != "true":
-            return None
-        bucket = balancer.attributes.get("access_logs.s3.bucket", "")
-        prefix = balancer.attributes.get("access_logs.s3.prefix", "")
-        parts = [part for part in PurePosixPath(f"{bucket}/{prefix}").parts if part not in ("/", "..")]
-        return self._logs.joinpath(*parts, f"{balancer.name}.log")
+
+def _log_folder(balancer: BalancerDocument) -> str | None:
+    """Where requests are logged: what is a bucket on AWS, and the prefix.  Names of users lead nowhere else."""
+    if balancer.attributes.get("access_logs.s3.enabled") != "true":
+        return None
+    bucket = balancer.attributes.get("access_logs.s3.bucket", "")
+    prefix = balancer.attributes.get("access_logs.s3.prefix", "")
+    parts = [part for part in PurePosixPath(f"{bucket}/{prefix}").parts if part not in ("/", "//", "..")]
+    return "/".join(parts)

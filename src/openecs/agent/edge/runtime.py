@@ -240,7 +240,10 @@ class Edge:
             }
             ready = complete and result.ready
             report = BalancerReport(
-                ready=ready, problem=" ".join(text for text in texts if text), endpoints=at_edge if ready else {}
+                ready=ready,
+                problem=" ".join(text for text in texts if text),
+                endpoints=at_edge if ready else {},
+                applied=balancer.revision if ready else "",
             )
             reports.put("balancer", arn, report)
         self._withdraw("balancer", set(balancers))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Protocol
 import structlog
 
 from openecs.acs.host_documents import BalancerReport
+from openecs.agent.edge.access_logs import AccessLogs
 from openecs.agent.edge.endpoints import Endpoints
 from openecs.agent.edge.envoy import Envoy
 from openecs.agent.edge.envoy_proxy import EnvoyProxy
@@ -89,12 +91,14 @@ def open_edge(
     if interfaces is None or envoy is None or os.geteuid() != 0:
         return NoEdge(_problem(network, interfaces, envoy), documents, reports)
     folder = edge_folder(run_dir, node_id)
-    render = Renderer(data_dir / "access-logs")
+    program = Envoy(envoy, folder / "envoy", node_id=node_id)
+    spool = data_dir / "edge" / "spool"
+    logs = AccessLogs(spool, data_dir / "access-logs", program.reopen_logs, clock, token=secrets.token_hex(4))
     return Edge(
         EdgeParts(
             documents=documents,
             reports=reports,
-            proxy=EnvoyProxy(Envoy(envoy, folder / "envoy", node_id=node_id), render),
+            proxy=EnvoyProxy(program, Renderer(spool), logs),
             namespaces=Namespaces(node_id, interfaces),
             endpoints=Endpoints(data_dir / "edge" / "endpoints.json", edge_address),
             memory=HealthMemory(folder / "health.json"),

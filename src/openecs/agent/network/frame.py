@@ -81,8 +81,10 @@ def base_chains(parts: Parts, around: Surroundings) -> None:
     bridges = [name.replace("+", "*") for name in DOCKER_BRIDGES]
     from_hosts = [f'iifname "{name}" oifname @mine accept' for name in bridges]
     to_hosts = [f'oifname "{name}" iifname @mine ct state established,related accept' for name in bridges]
-    from_hosts.append("ip saddr @speakers oifname @mine iifname != @mine accept")
-    to_hosts.append("ip daddr @speakers iifname @mine oifname != @mine ct state established,related accept")
+    if around.speakers:
+        from_hosts.append("ip saddr @speakers oifname @mine iifname != @mine accept")
+        to_hosts.append("ip daddr @speakers iifname @mine oifname != @mine ct state established,related accept")
+        to_hosts.append("ip daddr @speakers iifname @mine drop")
     tunnel: tuple[str, ...] = ()
     if around.device:
         # Nobody but the installation's hosts puts packets into its tunnel.
@@ -91,8 +93,9 @@ def base_chains(parts: Parts, around: Surroundings) -> None:
         "early": Chain(
             (
                 "meta nfproto ipv6 iifname @mine drop",
-                "iifname @checked iifname . ip saddr != @sources drop",
                 "ip daddr 127.0.0.0/8 iifname @mine drop",
+                "iifname . ip saddr @sources accept",
+                "iifname @checked drop",
             ),
             "type filter hook prerouting priority raw; policy accept;",
         ),
@@ -101,7 +104,6 @@ def base_chains(parts: Parts, around: Surroundings) -> None:
                 "iifname != @mine oifname != @mine accept",
                 *from_hosts,
                 *to_hosts,
-                "ip daddr @speakers iifname @mine drop",
                 "iifname vmap @acl_out",
                 "oifname vmap @acl_in",
                 "ct state established,related accept",

@@ -1,0 +1,134 @@
+"""A web service that keeps connections open and takes its time, behind a load balancer under load.
+
+Its program ends in the middle of everything when it is told to: requests that are in flight are
+protected by draining alone.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from balanced_front import Front, fronted
+from conformance_support import wait_for
+from deployed_service import DeployedService, deployed, waiting
+from docker_world import World
+from steady_load import SteadyLoad
+from web_tasks import web_task
+
+PORT = 8080
+
+
+@pytest.fixture(scope="module")
+def front(world: World) -> Iterator[Front]:
+    with fronted(world, 18082) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web(world: World, front: Front) -> Iterator[DeployedService]:
+    """One task behind the load balancer, up and steady by what the AWS CLI says."""
+    with deployed(world) as service:
+        service.create(
+            revision(service, "first"),
+            1,
+            networkConfiguration={"awsvpcConfiguration": {"subnets": front.subnets}},
+            loadBalancers=[{"targetGroupArn": front.target_group, "containerName": "main", "containerPort": PORT}],
+        )
+        with waiting(world, "services-stable", "--cluster", "default", "--services", service.name) as wait:
+            service.stable()
+            assert wait.wait(60) == 0
+        world.installation.aws("elbv2", "wait", "target-in-service", "--target-group-arn", front.target_group)
+        yield service
+
+
+def revision(service: DeployedService, version: str) -> str:
+    world = service.world
+    task = web_task(world.image, f"{version}={PORT}")
+    arn: str = world.ecs.register_task_definition(family=service.name, **task)["taskDefinition"]["taskDefinitionArn"]
+    return arn
+
+
+@contextmanager
+def loaded(front: Front) -> Iterator[tuple[SteadyLoad, SteadyLoad]]:
+    """Quick requests, and such that are in flight for longer than a task takes to end."""
+    with ExitStack() as stack:
+        quick = stack.enter_context(SteadyLoad(front.endpoint, path="/version"))
+        slow = stack.enter_context(SteadyLoad(front.endpoint, path="/slow?0.5"))
+        yield quick, slow
+
+
+def test_deploying_and_scaling_fail_no_request_not_even_slow_ones(web: DeployedService, front: Front) -> None:
+    with loaded(front) as (quick, slow):
+        wait_for(lambda: slow.answers["first"] > 4, seconds=20, what="answers of the first revision")
+        web.ends(web.update(taskDefinition=revision(web, "second")), "SUCCESSFUL")
+        web.nothing_stray()
+        wait_for(lambda: slow.answers["second"] > 4, seconds=20, what="answers of the second revision")
+        web.update(desiredCount=4)
+        web.until(lambda: len(front.healthy()) == 4, "four healthy targets")
+        web.update(desiredCount=2)
+        web.stable()
+        web.nothing_stray()
+        web.update(forceNewDeployment=True)
+        web.stable()
+        web.nothing_stray()
+    assert (quick.failures, slow.failures) == ([], [])
+    assert set(quick.answers) == set(slow.answers) == {"first", "second"}
+
+
+def test_a_task_whose_health_check_fails_is_replaced(web: DeployedService, front: Front) -> None:
+    front.elb.modify_target_group(
+        TargetGroupArn=front.target_group,
+        HealthCheckPath="/health",
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+        UnhealthyThresholdCount=2,
+    )
+    web.until(lambda: len(front.healthy()) == 2, "two healthy targets")
+    (task, other) = web.tasks()
+    with loaded(front) as (quick, slow):
+        ask(address_of(task), "/set-health?500")
+        stopped = web.world.reaches(task["taskArn"], "STOPPED")
+        web.until(lambda: len(front.healthy()) == 2, "two healthy targets")
+        web.stable()
+    assert (quick.failures, slow.failures) == ([], [])
+    name = front.target_group.rpartition(":")[2]
+    assert stopped["stoppedReason"] == f"Task failed ELB health checks in (target-group {front.target_group})"
+    arn = task["taskArn"].rpartition("/")[2]
+    assert any(
+        arn in message and name in message and "is unhealthy" in message and "[500]" in message
+        for message in web.messages()
+    ), web.messages()
+    assert other["taskArn"] in {left["taskArn"] for left in web.tasks()}
+
+
+def test_a_container_that_is_killed_fails_only_what_is_in_flight_to_it(web: DeployedService, front: Front) -> None:
+    web.until(lambda: len(front.healthy()) == 2, "two healthy targets")
+    (task, _) = web.tasks()
+    with loaded(front) as (quick, slow):
+        wait_for(lambda: slow.requests > 4, seconds=20, what="slow requests")
+        container = task["containers"][0]["runtimeId"]
+        assert web.world.engine.call("POST", f"/containers/{container}/kill?signal=KILL")[0] == 204
+        web.world.reaches(task["taskArn"], "STOPPED")
+        web.until(lambda: len(front.healthy()) == 2, "two healthy targets")
+        before = quick.requests
+        wait_for(lambda: quick.requests > before + 50, seconds=20, what="some more requests")
+    # Each client has one request in flight; nothing that was sent later may fail.
+    assert len(quick.failures) <= quick.clients
+    assert len(slow.failures) <= slow.clients
+    assert all(" 502 " in failure for failure in quick.failures + slow.failures), (quick.failures, slow.failures)
+
+
+def address_of(task: dict[str, Any]) -> str:
+    address: str = task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"]
+    return address
+
+
+def ask(address: str, path: str) -> None:
+    connection = http.client.HTTPConnection(address, PORT, timeout=5)
+    connection.request("GET", path)
+    assert connection.getresponse().status == 200
+    connection.close()
