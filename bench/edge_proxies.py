@@ -1,4 +1,4 @@
-"""Load balancers in front of the same two servers: ours, Envoy configured by hand, nginx, HAProxy.
+"""Load balancers in front of the same two servers: ours, Envoy configured by hand, nginx and HAProxy.
 
 Every one listens on the same address in the same network namespace, with two threads or
 processes, keeps connections to the servers, and writes no access log.  ``Started`` says at which port, and which
@@ -50,7 +50,7 @@ class Started(NamedTuple):
     processes: Callable[[], list[int]]
 
 
-async def ours(folder: Path, namespace: Path, port: int = 80) -> tuple[Started, Envoy]:
+async def ours(folder: Path, namespace: Path, port: int) -> tuple[Started, Envoy]:
     """The product's: documents of a load balancer with AWS's default settings, as agents get them."""
     envoy = Envoy(_binary(), folder / "ours", concurrency=THREADS)
     served = await EnvoyProxy(envoy, Renderer(folder / "logs")).serve(_serving(namespace, port))
@@ -97,26 +97,55 @@ def _serving(namespace: Path, port: int) -> Serving:
     return Serving((part,), {_GROUP: group}, {}, routes, "127.0.0.1")  # type: ignore[arg-type]
 
 
-def by_hand(lab: Lab, folder: Path, namespace: Path, port: int = 81) -> Started:
-    """The least that somebody writes who wants Envoy to spread requests over two servers."""
+def by_hand(lab: Lab, folder: Path, namespace: Path, port: int, *, alike: bool) -> Started:
+    """Envoy with a configuration that fits on a page.
+
+    ``alike``: targets get the headers that AWS's load balancers add, and its timeouts hold;
+    otherwise it is the least that spreads requests over two servers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "by-hand.json"
-    config.write_text(json.dumps(_by_hand(str(namespace), port)))
+    config = folder / f"by-hand-{port}.json"
+    config.write_text(json.dumps(_by_hand(str(namespace), port, alike=alike)))
     command = [str(_binary()), "--config-path", str(config), "--disable-hot-restart", "--log-level", "warning"]
     process = lab.start(None, *command, "--concurrency", str(THREADS))
     return Started(port, lambda: [process.pid])
 
 
-def _by_hand(namespace: str, port: int) -> dict[str, Any]:
+_TRACE = """
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local old = headers:get("x-amzn-trace-id")
+  local id = string.format("1-%08x-%08x%08x%08x", os.time(),
+    math.random(0, 4294967295), math.random(0, 4294967295), math.random(0, 4294967295))
+  if old == nil then
+    headers:add("x-amzn-trace-id", "Root=" .. id)
+  else
+    headers:replace("x-amzn-trace-id", "Self=" .. id .. ";" .. old)
+  end
+end
+"""
+
+
+def _by_hand(namespace: str, port: int, *, alike: bool) -> dict[str, Any]:
     router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_TYPE}.filters.http.router.v3.Router"}}
-    hosts = [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "web"}}]}]
-    manager = {
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "web"}}
+    hosts: list[dict[str, Any]] = [{"name": "all", "domains": ["*"], "routes": [route]}]
+    manager: dict[str, Any] = {
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "web",
         "route_config": {"virtual_hosts": hosts},
         "http_filters": [router],
         "use_remote_address": True,
     }
+    if alike:
+        script = {"@type": f"{_TYPE}.filters.http.lua.v3.Lua", "default_source_code": {"inline_string": _TRACE}}
+        manager["http_filters"] = [{"name": "trace", "typed_config": script}, router]
+        manager |= {"stream_idle_timeout": "60s", "common_http_protocol_options": {"idle_timeout": "60s"}}
+        added = {"header": {"key": "x-forwarded-port", "value": str(port)}}
+        hosts[0] |= {
+            "request_headers_to_add": [added],
+            "retry_policy": {"retry_on": "connect-failure,refused-stream", "num_retries": 2},
+        }
     listener = {
         "name": "web",
         "address": _socket(ADDRESS, port, namespace),
@@ -137,7 +166,7 @@ def _socket(address: str, port: int, namespace: str | None = None) -> dict[str, 
     return {"socket_address": {"address": address, "port_value": port, **place}}
 
 
-def nginx(lab: Lab, folder: Path, namespace: Path, port: int = 82) -> Started | None:
+def nginx(lab: Lab, folder: Path, namespace: Path, port: int) -> Started | None:
     """nginx, if there is one."""
     binary = find("nginx")
     if binary is None:
@@ -146,7 +175,9 @@ def nginx(lab: Lab, folder: Path, namespace: Path, port: int = 82) -> Started | 
     home.mkdir(parents=True, exist_ok=True)
     config = home / "nginx.conf"
     servers = " ".join(f"server {address}:{TARGET_PORT};" for address in TARGETS)
-    paths = " ".join(f"{kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    paths = " ".join(
+        f"{kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
     config.write_text(
         f"daemon off; user root; worker_processes {THREADS}; pid {home}/pid; error_log {home}/log;"
         f" events {{ worker_connections 4096; }} http {{ access_log off; {paths}"
@@ -158,7 +189,7 @@ def nginx(lab: Lab, folder: Path, namespace: Path, port: int = 82) -> Started | 
     return Started(port, lambda: _children(process.pid))
 
 
-def haproxy(lab: Lab, folder: Path, namespace: Path, port: int = 83) -> Started | None:
+def haproxy(lab: Lab, folder: Path, namespace: Path, port: int) -> Started | None:
     """HAProxy, if there is one."""
     binary = find("haproxy")
     if binary is None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Services behind load balancers are made and asked as in the tests on the real engine.
+sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
+sys.path.insert(1, str(Path(__file__).parent.parent / "docker"))
+
 from chaos_processes import Cell
 
 

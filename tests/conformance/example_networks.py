@@ -142,8 +142,11 @@ class Networks:
 
     @cached_property
     def template(self) -> str:
+        interface = {"DeviceIndex": 0, "AssociatePublicIpAddress": True, "DeleteOnTermination": True}
+        interfaces = [{**interface, "Groups": [self.group], "SubnetId": self.subnet}]
+        data = {"InstanceType": "t2.micro", "ImageId": "ami-8c1be5f6", "KeyName": "k", "UserData": "ZWNobw=="}
         made = self.ec2.create_launch_template(
-            LaunchTemplateName="page", LaunchTemplateData={"InstanceType": "t2.micro", "ImageId": "ami-8c1be5f6"}
+            LaunchTemplateName="page", LaunchTemplateData={**data, "NetworkInterfaces": interfaces}
         )
         return str(made["LaunchTemplate"]["LaunchTemplateId"])
 
@@ -152,8 +155,27 @@ class Networks:
         if kind == "Interface":
             more |= {"ServiceName": f"com.amazonaws.{self.region}.logs", "SubnetIds": [self.subnet]}
         else:
-            more["RouteTableIds"] = [self.other_table]
+            more["RouteTableIds"] = [self.ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"]]
         return str(self.ec2.create_vpc_endpoint(VpcId=self.vpc, **more)["VpcEndpoint"]["VpcEndpointId"])
+
+    def tag(self, *resources: str, **tags: str) -> None:
+        self.ec2.create_tags(Resources=resources, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+
+    def entry(self) -> None:
+        """The entry that the pages of network ACLs are about."""
+        self.ec2.create_network_acl_entry(
+            NetworkAclId=self.acl, RuleNumber=100, Egress=False, Protocol="17", RuleAction="allow",
+            CidrBlock=ANYWHERE, PortRange={"From": 53, "To": 53},
+        )  # fmt: skip
+
+    def everywhere(self, **target: str) -> None:
+        """The route of the page's table to everything else."""
+        target = {"RouteTableId": self.table, **target}
+        self.ec2.create_route(DestinationCidrBlock=ANYWHERE, **target)
+
+    def default_vpc(self) -> str:
+        (vpc,) = self.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+        return str(vpc["VpcId"])
 
     def machine(self, instance_id: str) -> str:
         """A container instance that says that it is this EC2 instance."""
@@ -173,14 +195,14 @@ class Networks:
 
     def without_default_vpc(self) -> None:
         """Take the region's default VPC away."""
-        (vpc,) = self.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
-        of_it = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+        vpc = self.default_vpc()
+        of_it = [{"Name": "vpc-id", "Values": [vpc]}]
         for subnet in self.ec2.describe_subnets(Filters=of_it)["Subnets"]:
             self.ec2.delete_subnet(SubnetId=subnet["SubnetId"])
         for gateway in self.ec2.describe_internet_gateways()["InternetGateways"]:
-            self.ec2.detach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=vpc["VpcId"])
+            self.ec2.detach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=vpc)
             self.ec2.delete_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"])
-        self.ec2.delete_vpc(VpcId=vpc["VpcId"])
+        self.ec2.delete_vpc(VpcId=vpc)
 
     # -- the command --
 
@@ -218,17 +240,15 @@ class Networks:
             ("pl", lambda _: str(self.ec2.describe_prefix_lists()["PrefixLists"][0]["PrefixListId"])),
             ("i", self.machine),
         )
-        # Things that others use come into being first: an interface, before its address is associated.
         for prefix, make in kinds:
-            pattern = rf"(?<![\w-]){prefix}-(?=[0-9a-fE])[\w]+(?!\w|-)"
+            pattern = rf"(?<![\w-]){prefix}-(?=\w*\d)\w+(?![\w-])"
             for found in dict.fromkeys(re.findall(pattern, text)):
                 made = self._known(prefix, found, make)
                 text = re.sub(rf"(?<![\w-]){found}(?![\w-])", made, text)
         text = re.sub(r"\b10\.0(?=\.\d)", lambda _: self.block, text)
         text = re.sub(r"\b10\.2(?=\.0)", lambda _: self.other_block, text)
         text = re.sub(r"198\.51\.100\.0|203\.0\.110\.25", lambda _: self.address["PublicIp"], text)
-        text = re.sub(r"us-(east|west)-\d(?=[abc]\b)", self.region, text)
-        return text.replace("com.amazonaws.us-east-1", f"com.amazonaws.{self.region}")
+        return re.sub(r"us-(east|west)-\d(?![\w-]*vpce)(?=[abc]?\b(?!-))", self.region, text)
 
     def _known(self, prefix: str, name: str, make: Callable[[str], str]) -> str:
         if name not in self._second:

@@ -11,6 +11,8 @@ import json
 import math
 from typing import Any
 
+from xml_reply_check import xml_differences, xml_error_differences
+
 #: JSON types by shape type; ``bool`` is checked first because it is an ``int`` in Python.
 _SCALARS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -29,16 +31,22 @@ class WrongReplyError(AssertionError):
 
 
 def watch(events: Any) -> None:
-    """Check every JSON reply that passes through a botocore event emitter."""
+    """Check every JSON and XML reply that passes through a botocore event emitter."""
     events.register("before-parse", _before_parse)
 
 
 def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: object) -> None:
-    if operation_model.service_model.protocol != "json" or operation_model.has_streaming_output:
+    protocol = operation_model.service_model.resolved_protocol
+    if protocol not in ("json", "ec2", "query") or operation_model.has_streaming_output:
         return
     body = response_dict["body"]
     wrong: list[str]
-    if response_dict["status_code"] >= 300:
+    if protocol != "json":
+        if response_dict["status_code"] >= 300:
+            wrong = xml_error_differences(operation_model, response_dict["status_code"], body)
+        else:
+            wrong = xml_differences(operation_model, body)
+    elif response_dict["status_code"] >= 300:
         wrong = error_differences(operation_model, response_dict["status_code"], body)
     else:
         wrong = reply_differences(operation_model, body)

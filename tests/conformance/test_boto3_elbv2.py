@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, WaiterError
 from conformance_support import Installation, wait_for
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from openecs.clock import SystemClock
@@ -172,9 +172,9 @@ def test_a_certificate_of_a_listener(fake: Installation, elb: Any, network: tupl
     acm.delete_certificate(CertificateArn=arn)
 
 
-def self_signed(host: str) -> tuple[bytes, bytes]:
-    """A certificate for a host and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def self_signed(host: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> tuple[bytes, bytes]:
+    """A certificate for a host and its key, of an elliptic curve unless another is given."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.fromtimestamp(SystemClock().now(), UTC)
     certificate = (

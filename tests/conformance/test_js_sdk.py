@@ -64,10 +64,12 @@ class Journeys:
         self._installation = installation
         self._node = node
 
-    def __call__(self, journey: str, name: str, region: str = "us-east-1") -> dict[str, Any]:
+    def __call__(
+        self, journey: str, name: str, region: str = "us-east-1", script: str = "journey.mjs"
+    ) -> dict[str, Any]:
         environ = {**self._installation.client_environ(), "AWS_REGION": region}
         done = subprocess.run(
-            [self._node, str(FOLDER / "journey.mjs"), journey, name],
+            [self._node, str(FOLDER / script), journey, name],
             env=environ,
             capture_output=True,
             text=True,
@@ -120,3 +122,31 @@ def test_errors_are_of_the_sdks_classes(journey: Journeys, name: str) -> None:
     assert "ExecuteCommand" in seen["notBuilt"]["message"]
     assert seen["notBuilt"]["ofService"]
     assert seen["signature"]["name"] == "InvalidSignatureException"
+
+
+def test_ec2_in_xml(journey: Journeys, name: str) -> None:
+    seen = journey("ec2", "172.31", region=name, script="networks.mjs")
+    assert (seen["waited"], seen["tags"], seen["isDefault"]) == ("SUCCESS", ["a & b <é>"], False)
+    assert seen["associations"] == ["associated"]
+    missing = seen["missing"]
+    assert (missing["name"], missing["status"]) == ("InvalidVpcID.NotFound", 400)
+    assert missing["message"].startswith("The vpc ID 'vpc-")
+    assert missing["requestId"]
+
+
+def test_load_balancing_in_xml(journey: Journeys, name: str) -> None:
+    seen = journey("elbv2", name, region=name, script="networks.mjs")
+    assert seen["createdAtIsDate"]
+    assert seen["pages"] == [["a", "b"], ["c"]]
+    assert seen["response"] == {"StatusCode": "404", "ContentType": "text/plain"}
+    assert seen["notFound"]
+
+
+@pytest.mark.parametrize(("kind", "body"), [("json", "application/x-amz-json-1.1"), ("cbor", "application/cbor")])
+def test_cloud_map_in_json_and_in_cbor(journey: Journeys, name: str, kind: str, body: str) -> None:
+    seen = journey("servicediscovery", kind, region=name, script="networks.mjs")
+    assert seen["bodies"] == [body]
+    assert seen["createdAtIsDate"]
+    attributes = seen["attributes"]
+    assert (attributes["AWS_INSTANCE_IPV4"], attributes["version"]) == ("10.0.0.7", "1 a")
+    assert seen["notFound"]

@@ -10,6 +10,7 @@ import pytest
 from reply_check import error_differences, reply_differences
 from reply_proxy import SERVICES
 from reply_proxy import differences as proxy_differences
+from xml_reply_check import xml_differences, xml_error_differences
 
 
 def model(operation: str) -> Any:
@@ -66,3 +67,43 @@ def test_the_proxy_knows_the_operation_by_its_target() -> None:
     assert proxy_differences(f"{ecs}.ListClusters", 200, b'{"clusterArns": []}') == ""
     assert proxy_differences(f"{ecs}.ListClusters", 200, b'{"clusters": []}') == "$.clusters is not in the model"
     assert proxy_differences(f"{ecs}.ListClusters", 400, b'{"__type": "Oops", "message": "m"}')
+
+
+def xml(service: str, operation: str, content: str) -> list[str]:
+    of_it = botocore.session.get_session().get_service_model(service).operation_model(operation)
+    body = f'<{operation}Response xmlns="http://x/">{content}</{operation}Response>'
+    return xml_differences(of_it, body.encode())
+
+
+@pytest.mark.parametrize(
+    ("vpc", "told"),
+    [
+        ("<vpcId>vpc-1</vpcId><isDefault>true</isDefault><tagSet><item><key>a</key></item></tagSet>", []),
+        ("<VpcId>vpc-1</VpcId>", ["$.vpcSet[0].VpcId is not in the model"]),
+        ("<isDefault>True</isDefault>", ["$.vpcSet[0].isDefault should be of the type boolean: 'True'"]),
+        ("<state>fine</state>", ["$.vpcSet[0].state is none of the model's values: 'fine'"]),
+        ("<vpcId><a/></vpcId>", ["$.vpcSet[0].vpcId should hold text only"]),
+        ("<tagSet><member/></tagSet>", ["$.vpcSet[0].tagSet.member: items of the list are named item"]),
+        ('<vpcId xmlns="">v</vpcId>', ["vpcId is of another namespace"]),
+    ],
+)
+def test_an_ec2_reply_is_looked_at(vpc: str, told: list[str]) -> None:
+    assert xml("ec2", "DescribeVpcs", f"<requestId>1</requestId><vpcSet><item>{vpc}</item></vpcSet>") == told
+    assert xml("ec2", "DescribeVpcs", "") == ["there is no requestId"]
+    assert xml("ec2", "DeleteVpc", "<requestId>1</requestId><return>true</return>") == []
+
+
+def test_a_query_reply_is_looked_at() -> None:
+    def told(content: str) -> list[str]:
+        more = "<ResponseMetadata><RequestId>1</RequestId></ResponseMetadata>"
+        return xml("elbv2", "DescribeRules", f"<DescribeRulesResult>{content}</DescribeRulesResult>{more}")
+
+    assert told("<Rules><member><Priority>1</Priority><IsDefault>false</IsDefault></member></Rules>") == []
+    assert told("<Rules><item/></Rules>") == ["$.Rules.item: items of the list are named member"]
+    assert told("<Rule/>") == ["$.Rule is not in the model"]
+    assert xml("elbv2", "DescribeRules", "<Other/>") == [
+        "Other is not of the protocol",
+        "there is no ResponseMetadata",
+    ]
+    error = b"<ErrorResponse><Error><Code>a</Code></Error></ErrorResponse>"
+    assert xml_error_differences(None, 500, error) == ["the error has no code or no message", "status 500"]

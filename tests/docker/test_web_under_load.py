@@ -95,13 +95,14 @@ def test_a_task_whose_health_check_fails_is_replaced(web: DeployedService, front
         web.until(lambda: len(front.healthy()) == 2, "two healthy targets")
         web.stable()
     assert (quick.failures, slow.failures) == ([], [])
-    name = front.target_group.rpartition(":")[2]
     assert stopped["stoppedReason"] == f"Task failed ELB health checks in (target-group {front.target_group})"
     arn = task["taskArn"].rpartition("/")[2]
-    assert any(
-        arn in message and name in message and "is unhealthy" in message and "[500]" in message
-        for message in web.messages()
-    ), web.messages()
+    messages = [event["message"] for event in web.describe()["events"]]
+    (said,) = [message for message in messages if " is unhealthy in " in message]
+    assert said == (
+        f"(service {web.name}) (task {arn}) (port {PORT}) is unhealthy in (target-group {front.target_group}) "
+        "due to (reason Health checks failed with these codes: [500])"
+    )
     assert other["taskArn"] in {left["taskArn"] for left in web.tasks()}
 
 

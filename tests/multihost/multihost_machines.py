@@ -133,14 +133,24 @@ class Machine(Tree):
         self.address = fabric.plug(self, self.port, number)
         self.engine = MachineEngine(self.socket)
         self._log = (folder / "dockerd.log").open("wb")
+        self.start_engine()
+
+    def start_engine(self) -> None:
+        """Start the engine, which finds containers again that outlived the one before."""
         self._daemon = subprocess.Popen(
             self.command(
-                "dockerd", "--host", f"unix://{self.socket}", "--data-root", str(folder / "data"),
-                "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "dockerd.pid"),
-                "--cgroup-parent", f"/{self.cgroup}",
+                "dockerd", "--host", f"unix://{self.socket}", "--data-root", str(self.folder / "data"),
+                "--exec-root", str(self.folder / "exec"), "--pidfile", str(self.folder / "dockerd.pid"),
+                "--cgroup-parent", f"/{self.cgroup}", "--live-restore",
             ),
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
         )  # fmt: skip
+
+    def stop_engine(self) -> None:
+        """Ask the engine to end; its containers go on."""
+        for pid in children(self._daemon.pid):
+            os.kill(pid, signal.SIGTERM)
+        self._daemon.wait(timeout=60)
 
     def wait_for_engine(self) -> None:
         wait_for(self.engine.answers, seconds=40, what=f"the engine of {self.name}")

@@ -215,7 +215,7 @@ def test_every_deployment_ends_and_never_goes_back(
 ) -> None:
     walk = Walk(config, READY._replace(has_blue=has_blue))
     before: TrafficShift = walk.shift
-    for scaled, applied in [*facts, *[(True, True)] * 200]:
+    for scaled, applied in [*facts, *[(True, True)] * 400]:
         if before.stage in STAGES[: STAGES.index("POST_SCALE_UP")]:
             assert walk.shift.production == 0.0
         outcome = walk.later(400.0, scaled=scaled, applied=applied)

@@ -277,6 +277,28 @@ class CertificateDocument(Document, frozen=True, kw_only=True):
         return f"CertificateDocument(names={self.names!r})"
 
 
+# --- Service Connect --------------------------------------------------------------------------
+
+
+class ConnectTarget(Document, frozen=True, kw_only=True):
+    """A task behind an endpoint."""
+
+    address: str
+    port: int
+    availability_zone: str = ""
+    #: It gets nothing new.
+    draining: bool = False
+
+
+class ConnectDocument(Document, frozen=True, kw_only=True):
+    """Kind ``connect``, key: ``namespace id/discovery name``.  Only for hosts with tasks in the namespace."""
+
+    targets: tuple[ConnectTarget, ...] = ()
+    #: Seconds; ``None`` for the default of the protocol, 0 for none.
+    idle_timeout: int | None = None
+    request_timeout: int | None = None
+
+
 #: Kind → structure, for everything that goes to hosts.
 DOCUMENTS: dict[str, type[Document]] = {
     "peer": PeerDocument,
@@ -290,6 +312,7 @@ DOCUMENTS: dict[str, type[Document]] = {
     "balancer": BalancerDocument,
     "target-group": TargetGroupDocument,
     "certificate": CertificateDocument,
+    "connect": ConnectDocument,
 }
 
 
@@ -336,8 +359,16 @@ class TargetsReport(Document, frozen=True, kw_only=True):
     targets: tuple[TargetView, ...]
 
 
+class ConnectReport(Document, frozen=True, kw_only=True):
+    """Kind ``connect``, key: ``namespace id/discovery name``.  An endpoint as this host sees it."""
+
+    #: ``address:port`` of those that drain, and to which nothing of this host is in flight any more.
+    drained: tuple[str, ...] = ()
+
+
 REPORTS: dict[str, type[Document]] = {
     "host": HostReport,
     "balancer": BalancerReport,
     "targets": TargetsReport,
+    "connect": ConnectReport,
 }

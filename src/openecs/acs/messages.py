@@ -180,6 +180,31 @@ class Association(Message, frozen=True):
     type: str = "gpu"
 
 
+class ConnectAlias(Message, frozen=True):
+    """A name that the task may call, and where its proxy listens for it in the task's network."""
+
+    name: str
+    address: str
+    port: int
+    #: ``namespace id/discovery name``.
+    endpoint: str
+    protocol: str = "tcp"
+
+
+class ConnectIngress(Message, frozen=True):
+    """A port of the task's address that leads to another one of its own."""
+
+    port: int
+    container_port: int
+
+
+class ConnectPayload(Message, frozen=True):
+    """The task's part in Service Connect: an extension of ours, for agents of ours."""
+
+    aliases: tuple[ConnectAlias, ...] = ()
+    ingress: tuple[ConnectIngress, ...] = ()
+
+
 class TaskPayload(Message, frozen=True):
     """One task as an agent gets it; with ``desired_status`` STOPPED only ``arn`` counts."""
 
@@ -207,6 +232,7 @@ class TaskPayload(Message, frozen=True):
     execution_role_credentials: RoleCredentials | None = None
     elastic_network_interfaces: tuple[ElasticNetworkInterface, ...] = ()
     associations: tuple[Association, ...] = ()
+    openecs_connect: ConnectPayload | None = None
 
 
 class PayloadMessage(Message, frozen=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from openecs import arn as arns
+from openecs.acs import payload_connect
 from openecs.acs.messages import (
     Association,
     DockerVolume,
@@ -83,6 +84,7 @@ def render_task(task: Task, definition: ecs.TaskDefinition, around: Surroundings
             for container in task.containers
             for gpu in container.gpu_ids
         ),
+        openecs_connect=payload_connect.render(task.connect) if task.connect is not None else None,
     )
 
 

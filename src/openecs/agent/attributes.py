@@ -32,6 +32,7 @@ def attributes(
     task_limits: bool,
     metadata: bool,
     gpu_driver: str = "",
+    service_connect: bool = False,
 ) -> tuple[ecs.Attribute, ...]:
     """Everything placement may ask of this node.
 
@@ -59,6 +60,8 @@ def attributes(
         names += ["ecs.capability.task-cpu-mem-limit", "ecs.capability.increased-task-cpu-limit"]
     if task_eni:
         names += ["ecs.capability.task-eni"]
+    if service_connect:
+        names.append("openecs.service-connect")
     if gpu_driver:
         names.append(f"ecs.capability.nvidia-driver-version.{gpu_driver}")
     if config.external:

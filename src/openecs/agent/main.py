@@ -24,6 +24,7 @@ from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
 from openecs.agent.credentials import CredentialStore
 from openecs.agent.dns.resolver import HostResolver
+from openecs.agent.edge.connect_tasks import ConnectTasks
 from openecs.agent.edge.select import open_edge
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.engine.evidence import EvidenceGatherer
@@ -122,6 +123,9 @@ async def _run(
     resolver = None if fake else HostResolver(documents, node_id, Path(config.run_dir))
     if resolver is not None and isinstance(network, RoutedNetwork):
         network.name_servers = resolver.servers
+    connect = ConnectTasks(node_id)
+    if isinstance(network, RoutedNetwork):
+        network.connect = connect
     limits = NoLimits() if fake else _limits(info)
     keys = CredentialStore()
     reporter = Reporter(api)
@@ -166,6 +170,7 @@ async def _run(
             data_dir=Path(config.data_dir),
             run_dir=Path(config.run_dir),
             edge_address=config.edge_address,
+            connect=connect,
         )
         address = config.host_address or underlay.host_address(config.endpoint)
         reports.put(
@@ -193,6 +198,7 @@ async def _run(
             network.resume(payload for payload, state in store.tasks() if state.status != "STOPPED")
             if network.interfaces is not None and network.interfaces.plane is not None:
                 group.create_task(network.interfaces.plane.run())
+            group.create_task(connect.tidy())
             group.create_task(edge.run())
             # An agent that was killed may have left something that no task uses.
             group.create_task(network.tidy())
@@ -205,6 +211,7 @@ async def _run(
                     task_limits=fake or isinstance(limits, CgroupLimits),
                     metadata=fake or endpoint.url is not None,
                     gpu_driver=host_gpus.driver,
+                    service_connect=fake or not edge.problem,
                 ),
                 info,
                 host_gpus.ids,

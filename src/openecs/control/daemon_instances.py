@@ -22,7 +22,7 @@ from openecs.model.node import ContainerInstance, Node
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 from openecs.planning import cluster_query
-from openecs.planning.launch_requirements import launch_types, required_attributes
+from openecs.planning.launch_requirements import SERVICE_CONNECT, launch_types, required_attributes
 from openecs.planning.service_places import DaemonInstance
 from openecs.state.state import State
 from openecs.state.store import Notice
@@ -263,7 +263,7 @@ class DaemonInstances:
         return _Needs(
             deployment.id,
             deployment.launch_type,
-            required_attributes(shape, None),
+            required_attributes(shape, None) | (frozenset({SERVICE_CONNECT}) if deployment.connect else frozenset()),
             architecture.lower() if architecture else None,
             tuple(cluster_query.parse(text or "") for kind, text in constraints if kind == "memberOf"),
         )

@@ -6,6 +6,7 @@ Nothing is written here.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from openecs.control.launch_spec import LaunchSpec
@@ -15,6 +16,7 @@ from openecs.ids import Ids
 from openecs.model.resources import Resources
 from openecs.model.task import NetworkInterface
 from openecs.model.vpc import VpcSubnet
+from openecs.planning.launch_requirements import SERVICE_CONNECT
 from openecs.planning.new_task import new_interface
 from openecs.planning.placement import Candidate, Demand, Scope
 from openecs.shapes import ecs
@@ -30,6 +32,12 @@ class LaunchPlaces:
 
     def demand(self, spec: LaunchSpec, reservation: Resources) -> Demand:
         """What each task of the launch asks of a node."""
+        demand = self._demand(spec, reservation)
+        if spec.connect is None:
+            return demand
+        return dataclasses.replace(demand, required_attributes=demand.required_attributes | {SERVICE_CONNECT})
+
+    def _demand(self, spec: LaunchSpec, reservation: Resources) -> Demand:
         shape = spec.definition.definition
         if spec.launch_type != "FARGATE":
             constraints, strategies = spec.placement_constraints, spec.placement_strategy

@@ -34,6 +34,7 @@ def unplaced(spec: LaunchSpec, reservation: Resources, now: float, ids: Ids) -> 
         task,
         enable_execute_command=spec.enable_execute_command,
         capacity_provider_name=spec.capacity_provider,
+        connect=spec.connect,
     )
 
 

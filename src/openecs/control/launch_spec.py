@@ -10,6 +10,7 @@ import msgspec
 from openecs.model.cluster import Cluster
 from openecs.model.node import ContainerInstance
 from openecs.model.service import ImagePin
+from openecs.model.service_connect import ServiceConnect
 from openecs.model.task import Task
 from openecs.model.task_definition import TaskDefinition
 from openecs.planning.placement import Rejection
@@ -44,6 +45,8 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     waits: bool = True
     #: StartTask: exactly these container instances, one task each, no placement.
     container_instances: tuple[ContainerInstance, ...] = ()
+    #: Their part in Service Connect.
+    connect: ServiceConnect | None = None
 
 
 class Launched(NamedTuple):

@@ -1,4 +1,4 @@
-"""Makes tasks of services with ``serviceRegistries`` instances of Cloud Map services.
+"""Makes tasks of services with ``serviceRegistries`` or Service Connect instances of Cloud Map services.
 
 A task is registered when it is RUNNING, under its id, and from that commit on it ``drains``: when
 it is to stop, its agent hears nothing of it before it is deregistered.  Container health becomes
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from openecs.clock import Clock
-from openecs.control import discovery
+from openecs.control import connect_lookup, discovery
 from openecs.control.loop import Done, Loop, Result
 from openecs.control.registry_instance import NotYetError, wanted_instance
 from openecs.control.service_speech import say
@@ -61,16 +61,23 @@ class RegistryController:
         if task is None or _leaves(task):
             if known:
                 with self._state.transaction() as tx:
+                    if task is not None and not task.stopped and self._has_clients(known):
+                        # Requests that Service Connect has sent to it may go on.
+                        tx.put(msgspec.structs.replace(task, connect_draining_since=self._clock.now()))
                     for instance in known:
                         discovery.remove_instance(self._state, tx, instance)
             return Done()
         service, deployment = self._deployment(task)
         if service is None or deployment is None or task.last_status != "RUNNING":
             return Done()
-        if known or deployment.service_registries:
+        registries = (*deployment.service_registries, *connect_lookup.registries(self._state, deployment))
+        if known or registries:
             with self._state.transaction() as tx:
-                self._register(tx, task, service, deployment.service_registries, known)
+                self._register(tx, task, service, registries, known)
         return Done()
+
+    def _has_clients(self, instances: tuple[DiscoveryInstance, ...]) -> bool:
+        return any(connect_lookup.is_endpoint(self._state, instance) for instance in instances)
 
     def _register(
         self,
@@ -111,7 +118,7 @@ class RegistryController:
             return ()
         if not task.drains:
             _, deployment = self._deployment(task)
-            if deployment is None or not deployment.service_registries:
+            if deployment is None or not _registers(deployment):
                 return ()
         return (notice.key,)
 
@@ -126,9 +133,13 @@ class RegistryController:
     def _all(self) -> Iterable[str]:
         keys = dict.fromkeys(i.task_arn for i in self._state.discovery_instances if i.task_arn is not None)
         for service in self._state.services:
-            if any(deployment.service_registries for deployment in service.deployments):
+            if any(_registers(deployment) for deployment in service.deployments):
                 keys |= dict.fromkeys(task.arn for task in self._state.tasks.by("service", service.arn))
         return keys
+
+
+def _registers(deployment: Deployment) -> bool:
+    return bool(deployment.service_registries) or (deployment.connect is not None and bool(deployment.connect.ports))
 
 
 def _leaves(task: Task) -> bool:

@@ -169,6 +169,7 @@ class ServiceLaunches:
             enable_execute_command=service.enable_execute_command,
             container_instances=tuple(instance for instance in instances if instance is not None),
             pins=deployment.pins,
+            connect=deployment.connect,
         )
         return self._zones.within(spec, start.rebalance_zone) if start.rebalance_zone else spec
 

@@ -12,6 +12,7 @@ import msgspec
 
 from openecs.model.service import Service
 from openecs.model.service_deployment import ServiceDeployment
+from openecs.model.traffic_shift import TrafficShift
 from openecs.planning import service_deployments
 from openecs.state.state import State
 from openecs.state.store import Transaction
@@ -31,8 +32,13 @@ class ServiceRollouts:
             return None
         return record.stop_requested
 
-    def due(self, service: Service, *, now: float, in_alarm: frozenset[str]) -> list[ServiceDeployment]:
-        """The service deployments that are to be written for the service to be as it is now."""
+    def due(
+        self, service: Service, *, now: float, in_alarm: frozenset[str], shift: TrafficShift | None = None
+    ) -> list[ServiceDeployment]:
+        """The service deployments that are to be written for the service to be as it is now.
+
+        ``shift`` is where the newest one is with its traffic, if it shifts any.
+        """
         current = self._current(service)
         if current is None or current.finished:
             return []
@@ -43,6 +49,8 @@ class ServiceRollouts:
         moved = []
         for record in records:
             after = service_deployments.advance(record, service, now=now, in_alarm=in_alarm)
+            if shift is not None and record is current and shift != after.shift:
+                after = msgspec.structs.replace(after, shift=shift, updated_at=now)
             if after is not record:
                 moved.append(after)
         return moved

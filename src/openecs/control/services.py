@@ -23,6 +23,7 @@ from openecs.control.service_launches import Launches, ServiceLaunches, looks_ag
 from openecs.control.service_rollouts import ServiceRollouts
 from openecs.control.service_speech import say
 from openecs.control.service_targets import ServiceTargets
+from openecs.control.service_traffic import ServiceTraffic
 from openecs.control.service_zones import ServiceZones
 from openecs.control.waiting_services import Shortage, WaitingServices
 from openecs.ids import Ids
@@ -65,6 +66,7 @@ class ServiceController:
         self._zones = ServiceZones(state, launcher.networks)
         self._targets = ServiceTargets(state)
         self._rollouts = ServiceRollouts(state)
+        self._traffic = ServiceTraffic(state, ids)
         self._launches = ServiceLaunches(state, launcher, ids, daemons=self._daemons, zones=self._zones)
         self._waiting = WaitingServices(state)
         #: Has a service looked at soon; before there is a loop every service will be anyway.
@@ -124,10 +126,11 @@ class ServiceController:
             alarms_in_alarm=in_alarm,
             lost_after=self._lost_after,
             targets=self._targets.of(service),
+            traffic=self._traffic.view(service),
         )
         step = plan(snapshot, now)
-        due = self._rollouts.due(step.service, now=now, in_alarm=in_alarm)
-        if step.actions or due or step.service is not service:
+        due = self._rollouts.due(step.service, now=now, in_alarm=in_alarm, shift=step.shift)
+        if step.actions or due or step.service is not service or self._traffic.due(service, step.shift):
             self._apply(service, step, due, now)
         if not step.starts:
             self._waiting.discard(key)
@@ -161,6 +164,7 @@ class ServiceController:
             texts += self._launches.stop(tx, service, stops, now)
             if service is not before:
                 tx.put(service)
+            texts += self._traffic.write(tx, service, step.shift)
             self._rollouts.write(tx, before, service, due)
             say(self._state, tx, service.arn, texts, now=now, ids=self._ids)
         self._waiting.put(service, tuple(shortages))
@@ -212,11 +216,12 @@ class ServiceController:
 
 
 def _stop_requested(notice: Notice) -> Iterable[str]:
-    """The service of a service deployment that somebody asked to stop."""
+    """The service of a service deployment that somebody asked to stop, or continued."""
     record: ServiceDeployment | None = notice.new
-    if record is None or record.stop_requested is None or record.finished:
+    if record is None or record.finished:
         return ()
-    return (record.service_arn,)
+    moved = record.shift is not None and (notice.old is None or notice.old.shift != record.shift)
+    return (record.service_arn,) if moved or record.stop_requested is not None else ()
 
 
 def _matters(old: Task | None, new: Task | None) -> bool:

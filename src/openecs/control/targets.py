@@ -220,6 +220,8 @@ class _Turn:
             return
         if not task.stopped and self._state.discovery_instances.by("task", task.arn):
             return
+        if not task.stopped and task.connect_draining_since is not None:
+            return
         tx.put(msgspec.structs.replace(task, drains=False))
 
 
@@ -229,6 +231,7 @@ def _matters(old: Task, new: Task) -> bool:
         old.last_status != new.last_status
         or old.desired_status != new.desired_status
         or old.drains != new.drains
+        or old.connect_draining_since != new.connect_draining_since
         or (old.containers is not new.containers and _bindings(old) != _bindings(new))
     )
 

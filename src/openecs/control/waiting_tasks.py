@@ -52,6 +52,7 @@ def launch_again(state: State, task: Task, count: int) -> LaunchSpec:
         placement_constraints=wanted.placement_constraints,
         placement_strategy=wanted.placement_strategy,
         capacity_provider=task.capacity_provider_name,
+        connect=task.connect,
     )
 
 

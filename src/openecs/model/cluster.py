@@ -25,6 +25,8 @@ class Cluster(Record, frozen=True, kw_only=True):
     configuration: ecs.ClusterConfiguration | None = None
     capacity_providers: tuple[str, ...] = ()
     default_capacity_provider_strategy: tuple[ecs.CapacityProviderStrategyItem, ...] = ()
+    #: ARN of the Cloud Map namespace of services with Service Connect that name none.
+    connect_namespace_arn: str | None = None
     #: Set when the cluster became INACTIVE; the reaper forgets it later.
     deleted_at: float | None = None
 

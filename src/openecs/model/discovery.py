@@ -55,6 +55,8 @@ class DiscoveryService(Record, frozen=True, kw_only=True):
     health_check_config: sd.HealthCheckConfig | None = None
     health_check_custom_config: sd.HealthCheckCustomConfig | None = None
     attributes: dict[str, str] = {}
+    #: The ECS service that Service Connect made it for.
+    owner_arn: str | None = None
     #: +1 at each change of what DiscoverInstances would answer.
     revision: int = 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from openecs.model.record import Record
+from openecs.model.service_connect import ServiceConnect
 from openecs.shapes import ecs
 
 
@@ -95,6 +96,8 @@ class Deployment(Record, frozen=True, kw_only=True):
     alternate: bool = False
     service_registries: tuple[ecs.ServiceRegistry, ...] = ()
     service_connect: ecs.ServiceConnectConfiguration | None = None
+    #: What ``service_connect`` came to when the deployment began.
+    connect: ServiceConnect | None = None
 
 
 class Service(Record, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Literal
 
 from openecs.model.record import Record
 from openecs.model.resources import Resources
+from openecs.model.service_connect import ServiceConnect
 from openecs.shapes import ecs
 
 TaskStatus = Literal[
@@ -147,6 +148,10 @@ class Task(Record, frozen=True, kw_only=True):
     #: Its service's load balancers, registries or Service Connect know it: a task that is to stop
     #: is DEACTIVATING, and its agent hears nothing yet, until ``control`` has taken it out of all.
     drains: bool = False
+    #: Its part in Service Connect, as its deployment has settled it.
+    connect: ServiceConnect | None = None
+    #: Since when it gets no new requests through Service Connect, while some may be in flight.
+    connect_draining_since: float | None = None
     #: +1 at each change that AWS would send an event for.
     version: int = 1
 

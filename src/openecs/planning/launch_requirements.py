@@ -17,6 +17,8 @@ LAUNCH_TYPES = "openecs.launch-types"
 EXTERNAL = "ecs.capability.external"
 TASK_SIZE = "ecs.capability.task-cpu-mem-limit"
 TASK_ROLE = "com.amazonaws.ecs.capability.task-iam-role"
+#: Attribute of agents that serve Service Connect to tasks.
+SERVICE_CONNECT = "openecs.service-connect"
 TASK_ROLE_HOST = "com.amazonaws.ecs.capability.task-iam-role-network-host"
 
 

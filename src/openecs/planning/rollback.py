@@ -26,6 +26,9 @@ def target(service: Service, census: Census, desired: int) -> Deployment | None:
 
     ``desired`` is how many tasks the service is to run.
     """
+    in_production = _in_production(service, census)
+    if in_production is not None:
+        return in_production
     completed = service.last_completed
     if completed is not None:
         # Its tasks may still run: then what is known of it now is newer than what was remembered.
@@ -83,6 +86,15 @@ def give_up(
         service, deployments=(restored, loser, *others), last_completed=None, steady=False
     )
     return changed, said
+
+
+def _in_production(service: Service, census: Census) -> Deployment | None:
+    """While traffic is shifted, the older deployment that the shift leaves in production."""
+    failing = census.primary
+    if service.production_id is None or failing is None or failing.deployment.rolls_back is not None:
+        return None
+    older = (d for d in service.deployments if d.id != failing.deployment.id)
+    return next((d for d in older if d.id == service.production_id), None)
 
 
 def _counted_up_to(census: Census, deployment: Deployment, now: float) -> FailureCount:

@@ -76,8 +76,11 @@ def begin(snapshot: ServiceSnapshot, census: Census, desired: int, now: float) -
     return Rollout(service, census, tuple(actions), resting)
 
 
-def conclude(rollout: Rollout, todo: Step, desired: int, now: float) -> Plan:
+def conclude(rollout: Rollout, todo: Step, desired: int, now: float, *, ready: bool | None = None) -> Plan:
     """The plan that carries ``todo`` out, with what it means for the deployments.
+
+    ``ready`` says of a deployment that shifts traffic whether it is complete; others are when
+    their tasks are, and baked.
 
     That a deployment failed is there to be seen, by callers and records, before anything that
     follows from it is complete.
@@ -91,8 +94,11 @@ def conclude(rollout: Rollout, todo: Step, desired: int, now: float) -> Plan:
     actions: list[Action] = [*rollout.actions, *todo.starts, *todo.stops]
     actions += _obstacles(service, todo)
     current = primary.deployment
-    ready = todo.settled or _early_success(service, primary, todo, desired)
-    completed, bakes_until = _completed(service, current, ready=ready, now=now)
+    bake = 0.0
+    if ready is None:
+        ready = todo.settled or _early_success(service, primary, todo, desired)
+        bake = (service.deployment_configuration.bake_time_in_minutes or 0) * 60.0
+    completed, bakes_until = _completed(current, bake, ready=ready, now=now)
     last_completed = service.last_completed
     if completed.rollout_state != current.rollout_state:
         last_completed = completed
@@ -170,11 +176,10 @@ def _with_digests(completed: Deployment | None, census: Census) -> Deployment | 
     return changed(completed, pins=pins)
 
 
-def _completed(service: Service, deployment: Deployment, *, ready: bool, now: float) -> tuple[Deployment, float | None]:
-    """The deployment COMPLETED if it is time for that, and until when it bakes otherwise."""
+def _completed(deployment: Deployment, bake: float, *, ready: bool, now: float) -> tuple[Deployment, float | None]:
+    """The deployment COMPLETED if it is time for that, and until when it bakes (``bake`` seconds) otherwise."""
     if deployment.rollout_state != "IN_PROGRESS":
         return deployment, None
-    bake = (service.deployment_configuration.bake_time_in_minutes or 0) * 60.0
     if not ready:
         return changed(deployment, ready_at=None), None
     if bake:

@@ -11,13 +11,14 @@ from openecs.model.service import Deployment, Service
 from openecs.planning import circuit_breaker
 from openecs.planning.service_snapshot import ServiceSnapshot
 
-Cause = Literal["circuit breaker", "alarm", "request"]
+Cause = Literal["circuit breaker", "alarm", "request", "lifecycle"]
 
 #: How ``rolloutStateReason`` begins.
 _PREFIXES: dict[Cause, str] = {
     "circuit breaker": "ECS deployment circuit breaker:",
     "alarm": "ECS deployment alarm:",
     "request": "ECS deployment stop request:",
+    "lifecycle": "ECS deployment lifecycle:",
 }
 
 
@@ -45,6 +46,10 @@ class Failure(NamedTuple):
 def failure_of(snapshot: ServiceSnapshot, deployment: Deployment, desired: int) -> Failure | None:
     """What ends the PRIMARY deployment now, if anything does."""
     if deployment.rollout_state != "IN_PROGRESS":
+        return None
+    traffic = snapshot.traffic
+    if traffic is not None and traffic.shift.stage == "CLEAN_UP" and deployment.rolls_back is None:
+        # What it replaced is on its way down: there is no way back.
         return None
     service = snapshot.service
     if snapshot.stop_requested is not None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from openecs.model.service import Service
 from openecs.model.task import Task
+from openecs.model.traffic_shift import TrafficShift
 from openecs.planning.target_verdict import TargetFailure
 from openecs.shapes import ecs
 
@@ -89,6 +90,8 @@ class Plan(NamedTuple):
     actions: tuple[Action, ...]
     #: When to plan again even if nothing changes (epoch seconds).
     wake_at: float | None = None
+    #: Of a service whose newest deployment shifts traffic: where that is to be now.
+    shift: TrafficShift | None = None
 
     @property
     def starts(self) -> tuple[Start, ...]:

@@ -23,11 +23,13 @@ _ROLLBACK_REASONS: dict[str | None, str] = {
     "circuit breaker": "Service deployment rolled back because the circuit breaker threshold was exceeded.",
     "alarm": "Service deployment rolled back because of the alarms that were triggered.",
     "request": "Service deployment rolled back because of a StopServiceDeployment request.",
+    "lifecycle": "Service deployment rolled back because a lifecycle stage or hook failed.",
 }
 _STOP_REASONS: dict[str | None, str] = {
     "circuit breaker": "Service deployment stopped because the circuit breaker threshold was exceeded.",
     "alarm": "Service deployment stopped because of the alarms that were triggered.",
     "request": "Service deployment stopped because of a StopServiceDeployment request.",
+    "lifecycle": "Service deployment stopped because a lifecycle stage or hook failed.",
 }
 SUPERSEDED = "Service deployment stopped because a new service deployment was started."
 DELETED = "Service deployment stopped because the service was deleted."

@@ -114,6 +114,11 @@ def registration_failed(service: str, target_group_arn: str, why: str) -> str:
     )
 
 
+def traffic_not_shifted(service: str, rule_arn: str, why: str) -> str:
+    """A listener rule cannot be given weights; ``why`` is a clause."""
+    return f"(service {service}) was unable to shift traffic in (listener-rule {rule_arn}) because {why}."
+
+
 def balancer_not_active(service: str, load_balancer_arn: str, why: str) -> str:
     """Nothing probes the targets yet; ``why`` is what the load balancer waits for, if it says."""
     said = f" (reason {why})" if why else ""

@@ -1,7 +1,8 @@
 """What to do next for one service: ``plan(snapshot, now) -> Plan``.  Pure.
 
 This module only chooses the planner: rolling replicas here, one task per container instance in
-``daemon_plan``, task sets in ``task_set_plan``.  What deployments share is in ``rollout``.
+``daemon_plan``, task sets in ``task_set_plan``, deployments that shift traffic in ``shift_plan``.
+What deployments share is in ``rollout``.
 
 A deployment is COMPLETED, and the service steady, when the PRIMARY deployment has exactly the
 desired number of healthy tasks and every task of other deployments was told to stop.  A
@@ -17,7 +18,7 @@ import msgspec
 
 from openecs.model.service import Service
 from openecs.model.task import STATUS_ORDER
-from openecs.planning import daemon_plan, rollout, task_set_plan, zone_rebalancing
+from openecs.planning import daemon_plan, rollout, shift_plan, task_set_plan, zone_rebalancing
 from openecs.planning.deployment_bounds import bounds
 from openecs.planning.deployment_rolling import step
 from openecs.planning.service_actions import Plan, scale_in
@@ -37,6 +38,8 @@ def plan(snapshot: ServiceSnapshot, now: float) -> Plan:
         return task_set_plan.plan_task_sets(snapshot, census, now)
     if service.scheduling_strategy == "DAEMON":
         return daemon_plan.plan_daemon(snapshot, census, now)
+    if shift_plan.shifts(snapshot):
+        return shift_plan.plan_shift(snapshot, census, now)
     return _replicate(snapshot, census, now)
 
 

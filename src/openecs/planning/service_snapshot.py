@@ -17,14 +17,31 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from openecs.ids import Ids
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
+from openecs.model.traffic_shift import TrafficShift
 from openecs.planning import circuit_breaker
 from openecs.planning.service_places import DaemonInstance, Zones
 from openecs.planning.target_verdict import NOT_REGISTERED, TargetFailure, TargetVerdict
+from openecs.shapes import ecs
 
 _GOING_DOWN = frozenset({"DEACTIVATING", "STOPPING", "DEPROVISIONING"})
 _DOWN = frozenset({"STOPPED", "DELETED"})
+
+
+class TrafficView(NamedTuple):
+    """A service deployment that shifts traffic, and how far the load balancers are."""
+
+    shift: TrafficShift
+    #: As the deployment began with it.
+    configuration: ecs.DeploymentConfiguration
+    #: For the pause hooks that are reached.
+    ids: Ids
+    #: All load balancers route as the shift says.
+    applied: bool = True
+    #: There is a rule for test traffic.
+    tests: bool = False
 
 
 class ServiceSnapshot(NamedTuple):
@@ -51,6 +68,8 @@ class ServiceSnapshot(NamedTuple):
     #: Task ARN → what its load balancers say of it; filled in for services with load balancers only.
     #: A task of such a deployment that is not in it is not registered everywhere yet.
     targets: Mapping[str, TargetVerdict] = MappingProxyType({})
+    #: Set when the newest service deployment shifts traffic, or did so until it was over.
+    traffic: TrafficView | None = None
 
 
 @dataclass(slots=True)

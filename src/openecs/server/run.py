@@ -23,11 +23,13 @@ from openecs.acs.host_board import HostBoard
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
-from openecs.control import network_documents
-from openecs.control.discovery_documents import DiscoveryDocuments
+from openecs.control import connect_documents, network_documents
 from openecs.control.balancer_documents import BalancerDocuments, attach
 from openecs.control.balancer_reports import BalancerReports
 from openecs.control.balancers import BalancerController
+from openecs.control.connect_draining import ConnectDraining
+from openecs.control.connect_endpoints import ConnectEndpoints
+from openecs.control.discovery_documents import DiscoveryDocuments
 from openecs.control.draining_targets import DrainingTargets
 from openecs.control.historian import Historian
 from openecs.control.hosts import HostReports
@@ -154,6 +156,10 @@ class _Parts:
         BalancerReports(self.state, clock).attach(self.board)
         self.balancers = BalancerController(self.state, clock)
         self.draining_targets = DrainingTargets(self.state, clock)
+        connect_documents.attach(self.board, self.state)
+        self.connect_draining = ConnectDraining(self.state, clock)
+        self.connect_draining.attach(self.board)
+        self.connect_endpoints = ConnectEndpoints(self.state)
         self.agents = AgentGateway(
             self.state,
             authenticate=self._authenticate,
@@ -256,6 +262,8 @@ class _Parts:
             self._provisioning_loop,
             self.balancers.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.draining_targets.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+            self.connect_draining.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
+            self.connect_endpoints.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.registries.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
             self.targets.loop(time=time, sleep=asyncio.sleep, jitter=jitter),

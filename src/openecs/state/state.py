@@ -76,6 +76,8 @@ class State:
             live_on_node=lambda t: None if t.stopped else t.node_id,
             stopped=lambda t: "stopped" if t.stopped else None,
             task_definition=lambda t: t.task_definition_arn,
+            #: Tasks that have a part in Service Connect, by namespace.
+            connect=lambda t: None if t.connect is None or t.stopped else t.connect.namespace_id,
         )
         self.usage = Usage()
         self.fleet = Fleet(self.nodes, self.container_instances, self.usage)

@@ -79,10 +79,15 @@ class FakeNamespaces:
 
     def __init__(self) -> None:
         self.there: dict[Path, tuple[str, ...]] = {}
+        self.number: tuple[int, int] | None = (1, 1)
+        self.made = 0
         self.broken = ""
 
     def path(self, arn: str) -> Path:
         return Path("/proc/self/ns") / "net"
+
+    def identity(self, arn: str) -> tuple[int, int] | None:
+        return self.number
 
     async def present(self, arn: str) -> frozenset[str]:
         return frozenset(self.there.get(self.path(arn), ()))
@@ -92,6 +97,8 @@ class FakeNamespaces:
     ) -> Path:
         if self.broken:
             raise NetworkError(self.broken)
+        self.made += 1
+        self.number = self.number or (1, self.made)
         self.there[self.path(arn)] = tuple(interface.address for interface in interfaces)
         return self.path(arn)
 

@@ -41,6 +41,8 @@ def group_arn(name: str) -> str:
 
 class _Target(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    #: Head and body leave in one packet.
+    wbufsize = 65536
 
     def do_GET(self) -> None:
         body = f"{self.server.name} {self.command} {self.path}\n{self.headers}".encode()  # type: ignore[attr-defined]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 from edge_kit import LB, LISTENER, TG, Host, Web, balancer, group, target, until
 
-from openecs.agent.edge.proxy import Served
+from openecs.agent.edge.proxy import Served, Serving
 from openecs.agent.edge.select import ENVOY, NoEdge, find_envoy
 
 
@@ -196,6 +197,26 @@ def test_envoy_comes_with_the_package() -> None:
     path = find_envoy({})
     assert path is not None
     assert path.is_file()
+
+
+async def test_a_namespace_that_somebody_removes_is_made_anew(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openecs.agent.edge.connections.LOOK_PAUSE", 0.01)
+    seen = []
+    serve = host.proxy.serve
+
+    async def noted(serving: Serving) -> Mapping[str, Served]:
+        seen.append([part.arn for part in serving.parts])
+        return await serve(serving)
+
+    host.proxy.serve = noted  # type: ignore[method-assign]
+    async with host.edge():
+        host.put("balancer", LB, balancer())
+        await until(lambda: host.balancer() is not None and host.balancer().ready)  # type: ignore[union-attr]
+        seen.clear()
+        host.namespaces.number = None
+        await until(lambda: host.namespaces.made == 2 and len(seen) == 2)
+    # The proxy lets go of the old one before it gets the new one.
+    assert seen == [[], [LB]]
 
 
 async def test_a_host_without_load_balancers_writes_nothing(host: Host) -> None:

@@ -80,18 +80,19 @@ def test_https_waits_for_its_certificate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bucket", "prefix", "file"),
+    ("bucket", "prefix", "folder"),
     [
-        ("logs", "", "/logs/logs/web.log"),
-        ("logs", "a/b", "/logs/logs/a/b/web.log"),
-        ("..", "../../etc", "/logs/etc/web.log"),
-        ("/etc", "", "/logs/etc/web.log"),
+        ("logs", "", "logs"),
+        ("logs", "a/b", "logs/a/b"),
+        ("..", "../../etc", "etc"),
+        ("/etc", "", "etc"),
+        ("a%b", "", "a%%b"),
     ],
 )
-def test_access_logs_stay_in_their_folder(bucket: str, prefix: str, file: str) -> None:
+def test_access_logs_stay_in_their_folder(bucket: str, prefix: str, folder: str) -> None:
     attributes = {
         "access_logs.s3.enabled": "true", "access_logs.s3.bucket": bucket, "access_logs.s3.prefix": prefix
     }  # fmt: skip
     made = rendered(balancer(80, attributes=attributes))
-    assert f'"{file}"' in msgspec.json.encode(made.resources.listeners).decode()
-    assert made.folders == (Path(file).parent,)
+    assert f'"folder":"{folder}"' in msgspec.json.encode(made.resources.listeners).decode()
+    assert made.folders == (Path("/logs"),)

@@ -128,7 +128,7 @@ class AccessLogs:
 
 async def _appears(path: Path) -> bool:
     for _ in range(200):
-        if path.exists():
+        if await asyncio.to_thread(path.exists):
             return True
         await asyncio.sleep(0.01)
     return False

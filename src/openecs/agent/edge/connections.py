@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import structlog
 
 from openecs.acs.host_documents import BalancerDocument, BalancerInterface, SubnetDocument
 from openecs.agent.edge.namespaces import Namespaces
@@ -15,6 +16,9 @@ from openecs.agent.network.driver import NetworkError
 
 #: Seconds until a connection that failed is tried again: first, and at most.
 _FIRST_PAUSE, _LAST_PAUSE = 0.5, 10.0
+#: Seconds between looks at whether a namespace is still there.
+LOOK_PAUSE = 2.0
+_log = structlog.get_logger("openecs.agent")
 #: What a namespace is made from; another wish means to connect again.
 _Wish = tuple[tuple[BalancerInterface, ...], tuple[str, ...]]
 
@@ -35,6 +39,8 @@ class Connections:
         self._changed = changed
         self._tasks: dict[str, tuple[_Wish, asyncio.Task[None]]] = {}
         self._state: dict[str, Connected] = {}
+        #: Set when the proxy does not serve the load balancer any more.
+        self._leaving: dict[str, asyncio.Event] = {}
 
     def want(
         self, balancers: Mapping[str, BalancerDocument], subnets: Mapping[str, SubnetDocument], tasks: asyncio.TaskGroup
@@ -57,6 +63,12 @@ class Connections:
     def state(self, arn: str) -> Connected | None:
         """``None`` until it is there for the first time."""
         return self._state.get(arn)
+
+    def confirm(self, arns: Collection[str]) -> None:
+        """The proxy serves exactly these."""
+        for arn, left in self._leaving.items():
+            if arn not in arns:
+                left.set()
 
     def running(self, arn: str) -> bool:
         """Whether something is being done with its namespace."""
@@ -86,8 +98,27 @@ class Connections:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LAST_PAUSE)
             else:
+                kept, pause = wanted, _FIRST_PAUSE
                 self._tell(arn, Connected(path, wanted, ""))
-                return
+                await self._until_lost(arn)
+                await self._leave(arn)
+                kept = frozenset()
+
+    async def _until_lost(self, arn: str) -> None:
+        """Watch a namespace that somebody may remove by hand."""
+        known = self._namespaces.identity(arn)
+        while self._namespaces.identity(arn) == known:
+            await asyncio.sleep(LOOK_PAUSE)
+
+    async def _leave(self, arn: str) -> None:
+        """Have the proxy let go of it: it would go on listening in a namespace that has no name any more."""
+        _log.warning("the namespace of a load balancer is gone and is made anew", load_balancer=arn)
+        left = self._leaving[arn] = asyncio.Event()
+        self._tell(arn, Connected(self._namespaces.path(arn), frozenset(), "Its network is being made anew."))
+        try:
+            await left.wait()
+        finally:
+            self._leaving.pop(arn, None)
 
     async def _kept(self, arn: str) -> frozenset[str]:
         before = self._state.get(arn)

@@ -18,9 +18,10 @@ import structlog
 from openecs.agent.edge.envoy_admin import AdminError
 from openecs.agent.edge.envoy_bootstrap import render_bootstrap
 from openecs.agent.edge.envoy_confirm import Confirmation, confirm
+from openecs.agent.edge.envoy_farewell import Farewell, end_connections, farewells
 from openecs.agent.edge.envoy_files import XdsFolder
 from openecs.agent.edge.envoy_process import EnvoyError, EnvoyProcess
-from openecs.agent.edge.envoy_resources import Resources, XdsFile, list_file, single_file
+from openecs.agent.edge.envoy_resources import Resources, XdsFile, file_name, list_file, single_file
 
 log = structlog.get_logger()
 
@@ -151,12 +152,22 @@ class Envoy:
             self._files.write(everything)
             await self._process.ensure(self._bootstrap)
             return self._settle(await confirm(self.admin, self._process.log_file, everything))
+        leaving = self._farewells(resources)
         first = await self._offer((*endpoints, wider))
         # Envoy looks at a secret when a listener names it, so both are offered together, the secret's file first.
         second = await self._offer((*secrets, *routes, listeners))
         third = await self._offer((clusters,))
+        await end_connections(leaving)
         self._files.prune(file.path for file in (*secrets, *endpoints, *routes))
         return self._settle(first.joined(second).joined(third))
+
+    def _farewells(self, resources: Resources) -> list[Farewell]:
+        """Whose connections end with the change from what is on disk to these."""
+        found: list[Farewell] = []
+        for name, endpoints in resources.endpoints.items():
+            old = self._files.resources(file_name("endpoints", name)).get(name, {})
+            found += farewells(resources.clusters.get(name, {}), old, endpoints)
+        return found
 
     async def _offer(self, files: tuple[XdsFile, ...]) -> Confirmation:
         mark = _size(self._process.log_file)

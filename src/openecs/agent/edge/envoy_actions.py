@@ -29,6 +29,8 @@ class ActionContext:
     #: ARN of a target group → settings of filters for requests to it.
     filters: Callable[[str], dict[str, Resource]]
     server: bool = True
+    #: Whether the Host header comes with the port that the client gave.
+    with_port: bool = False
 
 
 def routing_action(actions: Iterable[elbv2.Action]) -> elbv2.Action:
@@ -144,6 +146,22 @@ def _answer(status: int, body: str, content_type: str, context: ActionContext, *
     return {"direct_response": answer, "response_headers_to_add": headers}
 
 
+#: Name of the filter that takes hosts and URLs apart; a route brings the expressions.
+REWRITE_FILTER = "openecs.rewrite"
+REWRITE_KIND = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
+_HOST_WITHOUT_PORT: Resource = {
+    "@type": REWRITE_KIND,
+    "request_rules": [
+        {
+            "header": ":authority",
+            "on_header_present": {
+                "metadata_namespace": "openecs",
+                "key": "plain_host",
+                "regex_value_rewrite": {"pattern": {"regex": "^(.*?)(?::[0-9]+)?$"}, "substitution": "\\1"},
+            },
+        }
+    ],
+}
 _PLACEHOLDER = re.compile(r"/?#\{path\}|#\{(?:protocol|host|port|query)\}")
 
 
@@ -160,7 +178,10 @@ def _redirect(action: elbv2.Action, context: ActionContext) -> list[tuple[Resour
 
     def answer(template: str) -> Resource:
         location = _fill(template, context, protocol)
-        return _answer(status, page(status), "text/html", context, _header("location", location))
+        answered = _answer(status, page(status), "text/html", context, _header("location", location))
+        if context.with_port and "#{host}" in template:
+            answered["typed_per_filter_config"] = {REWRITE_FILTER: _HOST_WITHOUT_PORT}
+        return answered
 
     if "#{query}" not in query:
         return [({}, answer(start + path + (f"?{query}" if query else "")))]
@@ -177,7 +198,7 @@ def _fill(template: str, context: ActionContext, protocol: str) -> str:
     """A header's format for a template; text of users is no format."""
     values = {
         "#{protocol}": protocol.lower(),
-        "#{host}": "%REQUESTED_SERVER_NAME(HOST_FIRST:HOST)%",
+        "#{host}": "%DYNAMIC_METADATA(openecs:plain_host)%" if context.with_port else "%REQ(:AUTHORITY)%",
         "#{port}": str(context.outer_port(context.port)),
         "/#{path}": "%PATH(NQ:PATH)%",
         "#{query}": "%QUERY_PARAMS(ORIG)%",

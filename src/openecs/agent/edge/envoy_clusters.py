@@ -12,6 +12,7 @@ from pathlib import Path
 
 from openecs.acs.host_documents import TargetEntry, TargetGroupDocument
 from openecs.agent.edge.envoy_bootstrap import file_source
+from openecs.agent.edge.envoy_farewell import ends_connections
 from openecs.agent.edge.envoy_resources import Resource, file_name
 from openecs.agent.edge.routing import Route
 
@@ -65,7 +66,8 @@ def render_cluster(
         cluster["upstream_bind_config"] = {"source_address": address}
     if network:
         terminate = group.attributes.get("target_health_state.unhealthy.connection_termination.enabled", "true")
-        cluster["close_connections_on_host_health_failure"] = terminate == "true"
+        gone = group.attributes.get("deregistration_delay.connection_termination.enabled") == "true"
+        cluster["metadata"] = ends_connections(gone=gone, unhealthy=terminate == "true")
     else:
         cluster["typed_extension_protocol_options"] = {_HTTP_OPTIONS: _http(group, idle_seconds)}
     return cluster

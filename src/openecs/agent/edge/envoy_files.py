@@ -48,7 +48,10 @@ class XdsFolder:
             found = msgspec.json.decode(content)["resources"]
         except (msgspec.DecodeError, KeyError):
             return {}
-        return {resource["name"]: {k: v for k, v in resource.items() if k != "@type"} for resource in found}
+        return {
+            resource.get("name") or resource["cluster_name"]: {k: v for k, v in resource.items() if k != "@type"}
+            for resource in found
+        }
 
     def prune(self, keep: Iterable[str]) -> None:
         """Remove every file of a single resource that is not among ``keep``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from openecs.acs.host_documents import TargetGroupDocument
+from openecs.agent.edge.envoy_actions import REWRITE_FILTER, REWRITE_KIND
 from openecs.agent.edge.envoy_match import SOURCE_KEY
 from openecs.agent.edge.envoy_resources import Resource
 from openecs.agent.edge.envoy_scripts import (
@@ -25,22 +26,18 @@ _LB_COOKIES = ("AWSALB", "AWSALBCORS")
 _APP_COOKIE = "AWSALBAPP-0"
 
 
-#: Name of the filter that rewrites hosts and URLs; a route brings the expressions.
-REWRITE_FILTER = "openecs.rewrite"
-
-
 def http_filters(groups: Iterable[TargetGroupDocument], *, by_source: bool, rewrites: bool) -> list[Resource]:
     """The filters of a listener that forwards to these target groups.
 
-    ``by_source``: a rule asks for the client's address; ``rewrites``: a rule has transforms.
+    ``by_source``: a rule asks for the client's address; ``rewrites``: a rule has transforms, or needs the
+    host without its port.
     """
     kinds = {_stickiness(group) for group in groups}
     filters: list[Resource] = []
     if by_source:
         filters.append(_source_filter())
     if rewrites:
-        kind = f"{_TYPE}.filters.http.header_to_metadata.v3.Config"
-        filters += [{"name": REWRITE_FILTER, "typed_config": {"@type": kind}}, rewrite_url_filter()]
+        filters += [{"name": REWRITE_FILTER, "typed_config": {"@type": REWRITE_KIND}}, rewrite_url_filter()]
     filters.append(trace_filter())
     if "app_cookie" in kinds:
         filters += [app_cookie_filter(), _session_filter(_APP_COOKIE)]

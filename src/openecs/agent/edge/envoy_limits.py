@@ -18,7 +18,8 @@ _GROUP = {
 
 def balancer_problems(balancer: BalancerDocument) -> list[str]:
     """What of a load balancer's attributes is not kept."""
-    return [_sentence(key, value) for key, value in sorted(balancer.attributes.items()) if _unkept(key, value, _BALANCER)]
+    attributes = sorted(balancer.attributes.items())
+    return [_sentence(key, value) for key, value in attributes if _unkept(key, value, _BALANCER)]
 
 
 def group_problems(group: TargetGroupDocument, balancer: BalancerDocument) -> list[str]:

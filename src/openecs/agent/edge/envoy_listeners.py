@@ -85,6 +85,9 @@ def http_listener(
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "local_reply_config": local_replies(server=server),
     }
+    if attributes.get("routing.http.preserve_host_header.enabled") != "true":
+        # Routes put back the one by which the client came; redirects want the name alone.
+        manager["strip_any_host_port"] = True
     if attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true":
         manager["early_header_mutation_extensions"] = [_drop_invalid_headers()]
     if log is not None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import structlog
 
 from openecs.agent.edge.access_logs import AccessLogs
+from openecs.agent.edge.connect_render import cluster_base
 from openecs.agent.edge.envoy import Envoy, EnvoyError
 from openecs.agent.edge.envoy_admin import AdminError
 from openecs.agent.edge.envoy_clusters import cluster_name
@@ -68,14 +69,13 @@ class EnvoyProxy:
         except OSError as error:
             raise ProxyError(f"The files of Envoy cannot be written: {error}") from None
         self._groups |= {cluster_name(arn): arn for arn in serving.groups}
+        self._groups |= {cluster_base(endpoint): endpoint for endpoint in serving.connect_endpoints}
         results = {}
-        for part in serving.parts:
+        for arn in (*(part.arn for part in serving.parts), *(part.task_arn for part in serving.connect)):
             # What belongs to nobody in particular concerns everybody.
-            refused = {
-                text for name, text in applied.rejected.items() if rendered.owners.get(name, part.arn) == part.arn
-            }
-            texts = [*rendered.problems.get(part.arn, ()), *(f"Envoy refused: {text}" for text in sorted(refused))]
-            results[part.arn] = Served(ready=not refused, problem=" ".join(texts))
+            refused = {text for name, text in applied.rejected.items() if rendered.owners.get(name, arn) == arn}
+            texts = [*rendered.problems.get(arn, ()), *(f"Envoy refused: {text}" for text in sorted(refused))]
+            results[arn] = Served(ready=not refused, problem=" ".join(texts))
         return results
 
     async def in_flight(self) -> Mapping[tuple[str, str], int]:

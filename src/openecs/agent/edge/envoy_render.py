@@ -23,7 +23,7 @@ from openecs.agent.edge.envoy_limits import balancer_problems, group_problems
 from openecs.agent.edge.envoy_listeners import Bind, Log, http_listener, secret_name, tcp_listener, udp_listener
 from openecs.agent.edge.envoy_match import needs_source
 from openecs.agent.edge.envoy_resources import Resource, Resources
-from openecs.agent.edge.envoy_routes import render_routes
+from openecs.agent.edge.envoy_routes import keeps_host, render_routes
 from openecs.agent.edge.routing import Route, Target
 from openecs.model.tls_policy import DEFAULT_POLICY, TLS_POLICIES
 
@@ -183,14 +183,13 @@ class _Balancer:
             self.groups,
             cluster=lambda arn: self._cluster_name(arn, variant.zone),
             outer_port=lambda port: ports.get(port, port),
-            outside=variant.outside,
         )
         self.found.problems[self.arn] += problems
         self.found.routes[name] = table
         filters = http_filters(
             (self.groups[arn] for arn in groups if arn in self.groups),
             by_source=any(needs_source(rule.conditions) for rule in listener.rules),
-            rewrites=any(rule.transforms for rule in listener.rules),
+            rewrites=keeps_host(self.document) or any(rule.transforms for rule in listener.rules),
         )
         self._add(
             listener,

@@ -35,6 +35,20 @@ class Resources:
     def __bool__(self) -> bool:
         return bool(self.listeners or self.clusters)
 
+    def joined(self, other: Resources) -> Resources:
+        """Both together."""
+        return Resources(
+            {**self.clusters, **other.clusters},
+            {**self.endpoints, **other.endpoints},
+            {**self.routes, **other.routes},
+            {**self.listeners, **other.listeners},
+            {**self.secrets, **other.secrets},
+        )
+
+    def names(self) -> frozenset[str]:
+        """The names of all resources."""
+        return frozenset().union(self.clusters, self.endpoints, self.routes, self.listeners, self.secrets)
+
 
 class XdsFile(NamedTuple):
     """One file that Envoy watches."""

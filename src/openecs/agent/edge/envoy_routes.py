@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 from openecs.acs.host_documents import BalancerDocument, BalancerListener, BalancerRule, TargetGroupDocument
 from openecs.agent.edge.envoy_access_format import ROUTE_SEPARATOR
-from openecs.agent.edge.envoy_actions import ActionContext, action_routes, routing_action
-from openecs.agent.edge.envoy_filters import REWRITE_FILTER, group_filters
+from openecs.agent.edge.envoy_actions import REWRITE_FILTER, REWRITE_KIND, ActionContext, action_routes, routing_action
+from openecs.agent.edge.envoy_filters import group_filters
 from openecs.agent.edge.envoy_match import match_conditions
 from openecs.agent.edge.envoy_pages import page
 from openecs.agent.edge.envoy_resources import Resource
@@ -21,7 +21,6 @@ from openecs.agent.edge.envoy_resources import Resource
 _RETRIES = 2
 _HEADER_VALUES = "routing.http.response."
 _DEFAULT_PORTS = {"HTTP": 80, "HTTPS": 443}
-_REWRITE = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
 
 
 def render_routes(
@@ -32,12 +31,10 @@ def render_routes(
     *,
     cluster: Callable[[str], str],
     outer_port: Callable[[int], int],
-    outside: bool = False,
 ) -> tuple[Resource, tuple[str, ...]]:
     """The route table of a listener, and sentences for what it cannot do.
 
-    ``outer_port`` gives the port at which clients of this table reach a listener by its own;
-    ``outside`` is the table for clients that come by another address than the load balancer's.
+    ``outer_port`` gives the port at which clients of this table reach a listener by its own.
     """
     context = ActionContext(
         protocol=listener.protocol,
@@ -46,6 +43,7 @@ def render_routes(
         cluster=cluster,
         filters=lambda arn: group_filters(groups[arn]) if arn in groups else {},
         server=listener.attributes.get("routing.http.response.server.enabled", "true") == "true",
+        with_port=keeps_host(balancer),
     )
     problems: list[str] = []
     routes: list[Resource] = []
@@ -69,7 +67,7 @@ def render_routes(
     }
     added, removed = _request_headers(balancer, listener)
     answered, dropped = _response_headers(listener)
-    rewritten = None if outside else _host_header(balancer, listener)
+    rewritten = None if keeps_host(balancer) else _host_header(listener, outer_port(listener.port))
     for route in routes:
         if "route" in route:
             route["route"]["timeout"] = "0s"
@@ -152,7 +150,7 @@ def _transform(rule: BalancerRule, route: Resource) -> None:
                 route["route"]["host_rewrite"] = "%DYNAMIC_METADATA(openecs:host)%"
     if rewrites:
         filters = route.setdefault("typed_per_filter_config", {})
-        filters[REWRITE_FILTER] = {"@type": _REWRITE, "request_rules": rewrites}
+        filters[REWRITE_FILTER] = {"@type": REWRITE_KIND, "request_rules": rewrites}
 
 
 def _substitution(text: str) -> str:
@@ -171,13 +169,17 @@ def _substitution(text: str) -> str:
     return "".join(parts)
 
 
-def _host_header(balancer: BalancerDocument, listener: BalancerListener) -> str | None:
-    """The Host header for targets: AWS adds the listener's port unless it is the usual one."""
-    if balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true":
-        return None
-    if listener.port == _DEFAULT_PORTS.get(listener.protocol):
-        return None
-    return f"%REQUESTED_SERVER_NAME(HOST_FIRST:HOST)%:{listener.port}"
+def keeps_host(balancer: BalancerDocument) -> bool:
+    """Whether targets get the Host header as the client gave it."""
+    return balancer.attributes.get("routing.http.preserve_host_header.enabled") == "true"
+
+
+def _host_header(listener: BalancerListener, port: int) -> str | None:
+    """The Host header for targets: with the port at which the client came, unless it is the usual one.
+
+    The listener has taken away the port that the client gave.
+    """
+    return None if port == _DEFAULT_PORTS.get(listener.protocol) else f"%REQ(:AUTHORITY)%:{port}"
 
 
 def _request_headers(balancer: BalancerDocument, listener: BalancerListener) -> tuple[list[Resource], list[str]]:

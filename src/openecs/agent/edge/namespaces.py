@@ -100,6 +100,14 @@ class Namespaces:
         if _named(path):
             await run(("ip", "netns", "delete", path.name), "")
 
+    def identity(self, arn: str) -> tuple[int, int] | None:
+        """Which namespace it is, whatever its name; ``None`` when there is none of that name."""
+        try:
+            status = self.path(arn).stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     def found(self) -> list[Path]:
         """All namespaces of this node's load balancers, those of earlier agents too."""
         return sorted(FOLDER.glob(f"{self._prefix}*"))

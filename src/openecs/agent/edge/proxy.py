@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from openecs.acs.host_documents import BalancerDocument, CertificateDocument, TargetGroupDocument
+from openecs.acs.host_documents import (
+    BalancerDocument,
+    CertificateDocument,
+    ConnectDocument,
+    TargetGroupDocument,
+)
+from openecs.agent.edge.connect_render import ConnectPart
 from openecs.agent.edge.routing import Route, Target
 
 
@@ -34,6 +40,9 @@ class Serving(NamedTuple):
     #: Target group ARN → target → what becomes of it.
     routes: Mapping[str, Mapping[Target, Route]]
     edge_address: str
+    #: Tasks with a part in Service Connect, and the endpoints that they may call.
+    connect: tuple[ConnectPart, ...] = ()
+    connect_endpoints: Mapping[str, ConnectDocument] = {}
 
 
 class Served(NamedTuple):
@@ -51,14 +60,14 @@ class Proxy(Protocol):
         ...
 
     async def serve(self, serving: Serving) -> Mapping[str, Served]:
-        """Serve exactly this, without losing a request; load balancer ARN → what came of it.
+        """Serve exactly this, without losing a request; load balancer or task ARN → what came of it.
 
         Returns when it is in force.  Raises ``ProxyError`` when nothing can be served.
         """
         ...
 
     async def in_flight(self) -> Mapping[tuple[str, str], int]:
-        """Target group ARN and ``address:port`` → requests (connections for TCP) that are going on.
+        """Target group ARN, or endpoint, and ``address:port`` → requests (connections for TCP) that are going on.
 
         Raises ``ProxyError``.
         """

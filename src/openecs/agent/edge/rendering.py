@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path, PurePosixPath
 
 from openecs.acs.host_documents import BalancerDocument
-from openecs.agent.edge import envoy_render
+from openecs.agent.edge import connect_render, envoy_render
 from openecs.agent.edge.envoy_clusters import cluster_name
 from openecs.agent.edge.envoy_listeners import Log
 from openecs.agent.edge.envoy_proxy import Rendered
@@ -35,9 +35,12 @@ class Renderer:
             owner = clusters.get(name.partition("@")[0])
             if owner is not None:
                 owners[name] = owner
+        connect = connect_render.render(serving.connect, serving.connect_endpoints, xds)
+        tasks = {connect_render.short(part.task_arn): part.task_arn for part in serving.connect}
+        owners |= {name: tasks[connect_render.owner(name)] for name in connect.names()}
         logged = any(_log_folder(part.document) is not None for part in serving.parts)
         folders = (self._spool,) if logged else ()
-        return Rendered(found.resources, found.problems, owners, folders)
+        return Rendered(found.resources.joined(connect), found.problems, owners, folders)
 
     def _place(self, part: Part, edge_address: str) -> envoy_render.Place:
         folder = _log_folder(part.document)

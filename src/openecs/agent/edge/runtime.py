@@ -15,7 +15,16 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from openecs.acs.host_documents import BalancerDocument, BalancerReport, TargetGroupDocument, TargetsReport, TargetView
+from openecs.acs.host_documents import (
+    BalancerDocument,
+    BalancerReport,
+    ConnectDocument,
+    ConnectReport,
+    TargetGroupDocument,
+    TargetView,
+    TargetsReport,
+)
+from openecs.agent.edge.connect_tasks import ConnectTasks
 from openecs.agent.edge.connections import Connections, served
 from openecs.agent.edge.draining import Draining, Leaving
 from openecs.agent.edge.endpoints import Endpoints, wishes
@@ -31,7 +40,7 @@ from openecs.agent.network.driver import NetworkError
 from openecs.clock import Clock
 
 _log = structlog.get_logger("openecs.agent")
-KINDS = ("balancer", "target-group", "certificate", "subnet")
+KINDS = ("balancer", "target-group", "certificate", "subnet", "connect")
 #: Seconds between looks at what is in flight while something drains, and until a failure is tried again.
 LOOK_PAUSE, RETRY_PAUSE = 0.1, 2.0
 
@@ -51,6 +60,8 @@ class EdgeParts(NamedTuple):
     random: Callable[[], float]
     #: This host; documents name the interfaces of all hosts.  Empty: they name this host's only.
     node_id: str = ""
+    #: Tasks with a part in Service Connect; ``None``: there are none.
+    connect: ConnectTasks | None = None
 
 
 class Edge:
@@ -81,6 +92,8 @@ class Edge:
         """Keep everything as documents say, until cancelled."""
         parts = self._parts
         parts.documents.watch(KINDS, lambda _: self._wake.set())
+        if parts.connect is not None:
+            parts.connect.watch(self._wake.set)
         self._prober.remember(parts.memory.read())
         try:
             self._used = await parts.proxy.adopt()
@@ -133,6 +146,8 @@ class Edge:
                 for arn, group in groups.items()
             },
             edge_address=parts.endpoints.edge_address,
+            connect=parts.connect.parts() if parts.connect is not None else (),
+            connect_endpoints=dict(parts.documents.all("connect")),
         )
         if not self._begun and any(self._connections.state(arn) is None for arn in balancers):
             # What an earlier agent left must be seen first: it is not to be taken away.
@@ -140,8 +155,15 @@ class Edge:
         self._begun = True
         results = await self._serve(serving)
         if results is not None:
+            self._connections.confirm({part.arn for part in serving.parts})
             self._held = frozenset(port for part in serving.parts for port in part.ports.values())
-            self._confirm_draining(groups)
+            self._confirm_draining(groups, serving.connect_endpoints)
+            self._report_connect(serving.connect_endpoints)
+        if parts.connect is not None:
+            failed = self._failed()
+            outcome = {part.task_arn: (results or {}).get(part.task_arn, failed) for part in serving.connect}
+            troubles = {arn: trouble_of(one) for arn, one in outcome.items()}
+            await parts.connect.settle(serving.connect_endpoints, troubles)
         # Not what probes have found since: a target that is reported healthy gets requests already.
         self._report_targets(views)
         parts.memory.write(self._prober.book())
@@ -171,7 +193,7 @@ class Edge:
         """What came of it, ``None`` when nothing can be served."""
         if self._last is not None and self._last[0] == serving:
             return self._last[1]
-        if not serving.parts and not self._used:
+        if not serving.parts and not serving.connect and not self._used:
             # Most hosts run no load balancer: there is nothing to stop, and nothing to leave behind.
             return {}
         self._used = True
@@ -185,7 +207,9 @@ class Edge:
         self._last = (serving, results)
         return results
 
-    def _confirm_draining(self, groups: Mapping[str, TargetGroupDocument]) -> None:
+    def _confirm_draining(
+        self, groups: Mapping[str, TargetGroupDocument], endpoints: Mapping[str, ConnectDocument]
+    ) -> None:
         self._draining.confirm(
             frozenset(
                 Leaving(arn, (entry.id, entry.port), f"{entry.address}:{entry.port}")
@@ -193,6 +217,12 @@ class Edge:
                 if group.fast_drain
                 for entry in group.targets
                 if entry.draining_since is not None
+            )
+            | frozenset(
+                Leaving(key, (target.address, target.port), f"{target.address}:{target.port}")
+                for key, endpoint in endpoints.items()
+                for target in endpoint.targets
+                if target.draining
             )
         )
         if self._draining.waiting:
@@ -248,6 +278,12 @@ class Edge:
             reports.put("balancer", arn, report)
         self._withdraw("balancer", set(balancers))
 
+    def _report_connect(self, endpoints: Mapping[str, ConnectDocument]) -> None:
+        for key in endpoints:
+            drained = tuple(sorted(f"{address}:{port}" for address, port in self._draining.drained(key)))
+            self._parts.reports.put("connect", key, ConnectReport(drained=drained))
+        self._withdraw("connect", set(endpoints))
+
     def _failed(self) -> Served:
         return Served(ready=False, problem=self._failure)
 
@@ -274,6 +310,11 @@ class Edge:
             _log.warning("the namespace of a load balancer was left behind", reason=str(error))
             return False
         return True
+
+
+def trouble_of(served: Served) -> str:
+    """What is wrong; empty when nothing is."""
+    return "" if served.ready else served.problem or "it is not served yet"
 
 
 def own(balancer: BalancerDocument, node_id: str) -> BalancerDocument:

@@ -18,6 +18,7 @@ import structlog
 
 from openecs.acs.host_documents import BalancerReport
 from openecs.agent.edge.access_logs import AccessLogs
+from openecs.agent.edge.connect_tasks import ConnectTasks
 from openecs.agent.edge.endpoints import Endpoints
 from openecs.agent.edge.envoy import Envoy
 from openecs.agent.edge.envoy_proxy import EnvoyProxy
@@ -83,12 +84,15 @@ def open_edge(
     data_dir: Path,
     run_dir: Path,
     edge_address: str,
+    connect: ConnectTasks | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> HostEdge:
     """The edge of this host."""
     envoy = find_envoy(environment)
     interfaces = network.interfaces
     if interfaces is None or envoy is None or os.geteuid() != 0:
+        if connect is not None:
+            connect.problem = _problem(network, interfaces, envoy)
         return NoEdge(_problem(network, interfaces, envoy), documents, reports)
     folder = edge_folder(run_dir, node_id)
     program = Envoy(envoy, folder / "envoy", node_id=node_id)
@@ -106,6 +110,7 @@ def open_edge(
             clock=clock,
             random=random.random,
             node_id=node_id,
+            connect=connect,
         )
     )
 

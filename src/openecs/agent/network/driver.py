@@ -32,6 +32,22 @@ class AddressInUseError(NetworkError):
     """The task's address belongs to something else on this host; another task may get another."""
 
 
+class TaskConnector(Protocol):
+    """Serves Service Connect to tasks in networks of their own."""
+
+    async def attach(self, task: TaskPayload, pid: int) -> None:
+        """Serve the task whose network the process is in.  Raises ``NetworkError``."""
+        ...
+
+    async def detach(self, task_arn: str) -> None:
+        """Serve it no more; no error when it is not served."""
+        ...
+
+    def resume(self, tasks: Iterable[TaskPayload]) -> None:
+        """Go on with the tasks that run already; called once at the agent's start."""
+        ...
+
+
 class NetworkDriver(Protocol):
     """Gives awsvpc tasks their own network namespace and address."""
 

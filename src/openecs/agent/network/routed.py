@@ -23,7 +23,7 @@ from openecs.agent.engine import names
 from openecs.agent.network import pause_image, published, wiring
 from openecs.agent.network.commands import sysctl
 from openecs.agent.network.dataplane import DataPlane
-from openecs.agent.network.driver import AddressInUseError, NameServers, NetworkError, host_name_servers
+from openecs.agent.network.driver import AddressInUseError, NameServers, NetworkError, TaskConnector, host_name_servers
 from openecs.agent.network.host import HostNetwork, remove_interface
 from openecs.agent.network.interfaces import Interfaces
 from openecs.agent.network.pause_image import ImageImporter
@@ -65,6 +65,8 @@ class RoutedNetwork:
         self._plane = plane
         #: Who knows the name servers of tasks: the host's resolver, where it runs.
         self.name_servers: NameServers = host_name_servers
+        #: Serves Service Connect to tasks, where the agent does.
+        self.connect: TaskConnector | None = None
         self._image = asyncio.Lock()
         self._have_image = False
 
@@ -80,6 +82,8 @@ class RoutedNetwork:
         try:
             await self.interfaces.attach(plan, pid, task.arn)
             self._publish(task, plan)
+            if self.connect is not None:
+                await self.connect.attach(task, pid)
         except AddressInUseError:
             raise
         except NetworkError as error:
@@ -87,6 +91,8 @@ class RoutedNetwork:
         return f"container:{container_id}"
 
     async def detach(self, task: TaskPayload) -> None:
+        if self.connect is not None:
+            await self.connect.detach(task.arn)
         marks = [f"{names.LABEL_TASK_ARN}={task.arn}", f"{names.LABEL_CONTAINER}={names.PAUSE}"]
         for container_id in await self._runtime.list(marks):
             try:
@@ -107,7 +113,10 @@ class RoutedNetwork:
         await self.tidy()
 
     def resume(self, tasks: Iterable[TaskPayload]) -> None:
-        """Publish the ports of tasks that run already."""
+        """Publish the ports of tasks that run already, and serve them as before."""
+        tasks = list(tasks)
+        if self.connect is not None:
+            self.connect.resume(tasks)
         for task in tasks:
             try:
                 self._publish(task, wiring.plan(task))
@@ -149,6 +158,8 @@ class RoutedNetwork:
         """The running pause container's id and process id."""
         servers = plan.dns or await self.name_servers(plan.address) or await asyncio.to_thread(_host_resolvers)
         hosts = [f"{plan.hostname}:{plan.address}"] if plan.hostname else []
+        if task.openecs_connect is not None:
+            hosts += dict.fromkeys(f"{alias.name}:{alias.address}" for alias in task.openecs_connect.aliases)
         body = {
             "Image": pause_image.REFERENCE,
             "Hostname": plan.hostname.split(".", 1)[0][:63] if plan.hostname else "",

@@ -36,6 +36,9 @@ def view(state: State, cluster: Cluster, include: Iterable[str]) -> ecs.Cluster:
         configuration=cluster.configuration if "CONFIGURATIONS" in include else None,
         capacity_providers=cluster.capacity_providers,
         default_capacity_provider_strategy=cluster.default_capacity_provider_strategy,
+        service_connect_defaults=ecs.ClusterServiceConnectDefaults(namespace=cluster.connect_namespace_arn)
+        if cluster.connect_namespace_arn
+        else None,
         attachments=() if attachments else None,
         attachments_status="UPDATE_COMPLETE" if attachments and cluster.capacity_providers else None,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from openecs import arn as arns
-from openecs.api.ecs import cluster_providers, cluster_view, lookup, provider_strategy
+from openecs.api.ecs import cluster_providers, cluster_view, connect_namespaces, lookup, provider_strategy
 from openecs.api.ecs.container_instances import lend_to_cluster
-from openecs.errors import AWSError, client_error, invalid_parameter, not_supported
+from openecs.errors import AWSError, invalid_parameter, not_supported
 from openecs.model import tag_rules
 from openecs.model.cluster import NAME, Cluster
+from openecs.model.discovery import Namespace
 from openecs.model.tags import ResourceTags
 from openecs.shapes import ecs
 from openecs.state.state import State
@@ -48,7 +49,7 @@ class Clusters:
                 "underscores."
             )
         settings = _settings(request.settings)
-        _refuse_unserved(request.configuration, request.service_connect_defaults)
+        _refuse_unserved(request.configuration)
         tags = request.tags or ()
         tag_rules.check(tags)
         arn = arns.ecs(call.region, call.account, f"cluster/{name}")
@@ -60,8 +61,11 @@ class Clusters:
             arn=arn, name=name, region=call.region, status="ACTIVE", created_at=call.now, settings=settings
         )
         cluster = self._with_providers(cluster, request)
+        cluster, made = self._connected(call, cluster, request.service_connect_defaults)
         with self._state.transaction() as tx:
             tx.put(cluster)
+            if made is not None:
+                tx.put(made)
             tx.put(ResourceTags(arn=arn, tags=tag_rules.merge((), tags)))
             lend_to_cluster(self._state, tx, cluster, now=call.now, ids=call.ids)
         return ecs.CreateClusterResponse(cluster=cluster_view.view(self._state, cluster, CREATED))
@@ -101,9 +105,16 @@ class Clusters:
     def update_cluster(self, call: Call, request: ecs.UpdateClusterRequest) -> ecs.UpdateClusterResponse:
         """Change settings; what is not given stays."""
         cluster = lookup.cluster(self._state, call, request.cluster)
-        _refuse_unserved(request.configuration, request.service_connect_defaults)
-        if request.settings:
-            cluster = self._change(cluster, _settings(request.settings))
+        _refuse_unserved(request.configuration)
+        settings = _settings(request.settings) if request.settings else cluster.settings
+        changed, made = self._connected(call, cluster, request.service_connect_defaults)
+        changed = msgspec.structs.replace(changed, settings=settings)
+        if changed != cluster:
+            with self._state.transaction() as tx:
+                tx.put(changed)
+                if made is not None:
+                    tx.put(made)
+            cluster = changed
         return ecs.UpdateClusterResponse(cluster=cluster_view.view(self._state, cluster, {"SETTINGS", "TAGS"}))
 
     def update_cluster_settings(
@@ -142,6 +153,17 @@ class Clusters:
         names, default = request.capacity_providers or (), request.default_capacity_provider_strategy or ()
         return cluster_providers.attached(self._state, cluster, names, default)
 
+    def _connected(
+        self, call: Call, cluster: Cluster, defaults: ecs.ClusterServiceConnectDefaultsRequest | None
+    ) -> tuple[Cluster, Namespace | None]:
+        """The cluster with the namespace that its services use when they name none, and it if it is to be made."""
+        if defaults is None:
+            return cluster, None
+        if not defaults.namespace:
+            return msgspec.structs.replace(cluster, connect_namespace_arn=None), None
+        namespace, new = connect_namespaces.of_cluster(self._state, call, defaults.namespace)
+        return msgspec.structs.replace(cluster, connect_namespace_arn=namespace.arn), namespace if new else None
+
     def _change(self, cluster: Cluster, settings: tuple[ecs.ClusterSetting, ...]) -> Cluster:
         changed = msgspec.structs.replace(cluster, settings=settings)
         with self._state.transaction() as tx:
@@ -172,15 +194,9 @@ def _settings(settings: tuple[ecs.ClusterSetting, ...] | None) -> tuple[ecs.Clus
     return settings or DEFAULT_SETTINGS
 
 
-def _refuse_unserved(
-    configuration: ecs.ClusterConfiguration | None, defaults: ecs.ClusterServiceConnectDefaultsRequest | None
-) -> None:
+def _refuse_unserved(configuration: ecs.ClusterConfiguration | None) -> None:
     if configuration is not None:
         if configuration.execute_command_configuration is not None:
             raise not_supported("configuration.executeCommandConfiguration")
         if configuration.managed_storage_configuration is not None:
             raise not_supported("configuration.managedStorageConfiguration")
-    if defaults is not None:
-        if not defaults.namespace:
-            raise client_error("serviceConnectDefaults.namespace can not be empty.")
-        raise not_supported("serviceConnectDefaults")

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from openecs.api.ecs import shift_configuration
 from openecs.errors import invalid_parameter, not_supported
 from openecs.planning.deployment_bounds import DEFAULT_MAXIMUM_PERCENT, DEFAULT_MINIMUM_HEALTHY_PERCENT
 from openecs.shapes import ecs
@@ -54,10 +55,11 @@ def resolve(
         maximum_percent=maximum,
         minimum_healthy_percent=minimum,
         alarms=given.alarms or base.alarms,
-        strategy="ROLLING",
-        bake_time_in_minutes=0,
         early_success_criteria=early,
+        **shift_configuration.settings(given, base),
     )
+    if merged.strategy != "ROLLING":
+        _check_shifting(merged, daemon=daemon, controller=controller)
     if controller == "EXTERNAL":
         _check_external(merged)
     return merged
@@ -131,14 +133,21 @@ def _check_external(merged: ecs.DeploymentConfiguration) -> None:
 
 
 def _refuse_unserved(given: ecs.DeploymentConfiguration) -> None:
-    refused = {
-        "alarms.enable": given.alarms is not None and given.alarms.enable,
-        f"strategy {given.strategy}": given.strategy not in (None, "ROLLING"),
-        "bakeTimeInMinutes": bool(given.bake_time_in_minutes),
-        "lifecycleHooks": bool(given.lifecycle_hooks),
-        "linearConfiguration": given.linear_configuration is not None,
-        "canaryConfiguration": given.canary_configuration is not None,
-    }
-    for member, wanted in refused.items():
-        if wanted:
-            raise not_supported(f"deploymentConfiguration.{member}")
+    if given.alarms is not None and given.alarms.enable:
+        raise not_supported("deploymentConfiguration.alarms.enable")
+
+
+def _check_shifting(merged: ecs.DeploymentConfiguration, *, daemon: bool, controller: str) -> None:
+    if daemon:
+        raise invalid_parameter(
+            f"The {merged.strategy} deployment strategy is not supported with the DAEMON scheduling strategy."
+        )
+    if controller != "ECS":
+        raise invalid_parameter(
+            f"The {merged.strategy} deployment strategy is only supported with the ECS deployment controller."
+        )
+    early = merged.early_success_criteria
+    if early is not None and early.enable:
+        raise invalid_parameter(
+            f"earlySuccessCriteria is not supported with the {merged.strategy} deployment strategy."
+        )

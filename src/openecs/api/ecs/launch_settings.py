@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from openecs.api.ecs import network_configuration, run_validation
 from openecs.api.ecs import service_validation as validation
 from openecs.control.region_networks import RegionNetworks
+from openecs.model.service_connect import ServiceConnect
 from openecs.model.task_definition import TaskDefinition
 from openecs.shapes import ecs
 from openecs.wire.call import Call
@@ -30,6 +31,8 @@ class LaunchSettings(NamedTuple):
     network_configuration: ecs.NetworkConfiguration | None
     load_balancers: tuple[ecs.LoadBalancer, ...] = ()
     service_registries: tuple[ecs.ServiceRegistry, ...] = ()
+    service_connect: ecs.ServiceConnectConfiguration | None = None
+    connect: ServiceConnect | None = None
 
 
 def check(

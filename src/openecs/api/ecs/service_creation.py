@@ -11,10 +11,12 @@ from openecs.api.ecs import (
     launch_settings,
     provider_strategy,
     run_validation,
+    service_connect,
     service_load_balancers,
     service_lookup,
     service_registries,
     service_scheduling,
+    service_traffic,
 )
 from openecs.api.ecs import service_records as records
 from openecs.api.ecs import service_update as updates
@@ -74,6 +76,10 @@ class ServiceCreation:
         checked = check_request(request, default_strategy=bool(cluster.default_capacity_provider_strategy))
         controller = checked.deployment_controller
         deployment = None if controller == "EXTERNAL" else self._deployment(call, cluster, request)
+        if deployment is not None:
+            service_traffic.check_strategy(
+                checked.configuration.strategy, deployment.load_balancers, deployment.service_connect
+            )
         constraints = request.placement_constraints or ()
         strategy = validation.placement_strategy(request.placement_strategy)
         run_validation.check_placement(constraints, strategy, deployment.launch_type if deployment else "EC2")
@@ -127,8 +133,22 @@ class ServiceCreation:
         registries = service_registries.check(
             self._state, call.region, request.service_registries, definition.definition, launch_type=launch_type
         )
-        settings = settings._replace(load_balancers=balancers, service_registries=registries)
         arn = service_lookup.service_arn(cluster, request.service_name)
+        connect = service_connect.settle(
+            self._state,
+            call,
+            cluster,
+            arn,
+            request.service_connect_configuration,
+            definition.definition,
+            launch_type=launch_type,
+        )
+        settings = settings._replace(
+            load_balancers=balancers,
+            service_registries=registries,
+            service_connect=connect.configuration,
+            connect=connect.connect,
+        )
         return records.deployment(arn, settings, now=call.now, ids=call.ids)
 
 

@@ -6,12 +6,15 @@ The counts of a revision's tasks are those of now, also for a deployment that ha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from openecs.api.ecs.service_view import requested_tasks
 from openecs.api.ecs.task_set_view import TaskCount
 from openecs.model.fargate import LATEST_PLATFORM_VERSION
 from openecs.model.service import Service
 from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
+from openecs.model.traffic_shift import TrafficShift
+from openecs.planning import target_slots
 from openecs.shapes import ecs
 
 
@@ -45,10 +48,16 @@ def full(
         finished_at=deployment.finished_at,
         stopped_at=deployment.stopped_at,
         updated_at=deployment.updated_at,
-        source_service_revisions=tuple(_summary(arn, service, counts) for arn in deployment.source_revision_arns),
-        target_service_revision=_summary(deployment.target_revision_arn, service, counts),
+        source_service_revisions=tuple(
+            _summary(arn, service, counts, _share(deployment, service, arn)) for arn in deployment.source_revision_arns
+        ),
+        target_service_revision=_summary(
+            deployment.target_revision_arn, service, counts, _share(deployment, service, deployment.target_revision_arn)
+        ),
         status=deployment.status,
         status_reason=deployment.status_reason,
+        lifecycle_stage=deployment.shift.stage if deployment.shift is not None else None,
+        lifecycle_hook_details=_hooks(deployment.shift),
         deployment_configuration=deployment.deployment_configuration,
         rollback=ecs.Rollback(
             reason=deployment.rollback_reason,
@@ -92,10 +101,16 @@ def revision(record: ServiceRevision, images: Mapping[str, str]) -> ecs.ServiceR
         network_configuration=record.network_configuration,
         load_balancers=record.load_balancers or None,
         service_registries=record.service_registries or None,
+        service_connect_configuration=record.service_connect,
         resolved_configuration=ecs.ResolvedConfiguration(
             load_balancers=tuple(
-                ecs.ServiceRevisionLoadBalancer(target_group_arn=balancer.target_group_arn)
-                for balancer in record.load_balancers
+                ecs.ServiceRevisionLoadBalancer(
+                    target_group_arn=balancer.target_group_arn,
+                    production_listener_rule=balancer.advanced_configuration.production_listener_rule
+                    if balancer.advanced_configuration is not None
+                    else None,
+                )
+                for balancer in target_slots.in_use(record.load_balancers, alternate=record.alternate)
             )
         )
         if record.load_balancers
@@ -109,8 +124,45 @@ def revision(record: ServiceRevision, images: Mapping[str, str]) -> ecs.ServiceR
     )
 
 
+def _hooks(shift: TrafficShift | None) -> tuple[ecs.DeploymentLifecycleHookDetail, ...] | None:
+    if shift is None or not shift.hooks:
+        return None
+    return tuple(
+        ecs.DeploymentLifecycleHookDetail(
+            hook_id=run.id,
+            target_type="PAUSE",
+            status=run.status,
+            expires_at=run.expires_at,
+            timeout_action=run.timeout_action,
+        )
+        for run in shift.hooks
+    )
+
+
+class _Share(NamedTuple):
+    """Percent of the traffic that a revision is to get; ``None`` where none is shifted."""
+
+    test: float | None = None
+    production: float | None = None
+
+
+def _share(deployment: ServiceDeployment, service: Service | None, revision_arn: str) -> _Share:
+    """What the target revision does not get, the one that was in production has."""
+    shift = deployment.shift
+    if shift is None:
+        return _Share()
+    if revision_arn == deployment.target_revision_arn:
+        return _Share(shift.test, shift.production)
+    number = revision_arn.rsplit("/", 1)[-1]
+    sources = deployment.source_revision_arns
+    in_production = service.production_id if service is not None else None
+    if len(sources) == 1 or in_production == f"ecs-svc/{number}":
+        return _Share(100.0 - shift.test, 100.0 - shift.production)
+    return _Share(0.0, 0.0)
+
+
 def _summary(
-    revision_arn: str, service: Service | None, counts: Mapping[str | None, TaskCount]
+    revision_arn: str, service: Service | None, counts: Mapping[str | None, TaskCount], share: _Share
 ) -> ecs.ServiceRevisionSummary:
     deployment_id = f"ecs-svc/{revision_arn.rsplit('/', 1)[-1]}"
     count = counts.get(deployment_id, TaskCount())
@@ -121,4 +173,6 @@ def _summary(
         requested_task_count=requested,
         running_task_count=count.running,
         pending_task_count=count.pending,
+        requested_test_traffic_weight=share.test,
+        requested_production_traffic_weight=share.production,
     )

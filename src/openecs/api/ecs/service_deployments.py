@@ -18,7 +18,7 @@ from openecs.errors import AWSError, invalid_parameter
 from openecs.model.cluster import Cluster
 from openecs.model.service import Service
 from openecs.model.service_deployment import ServiceDeployment
-from openecs.planning import rollback
+from openecs.planning import rollback, traffic_shift
 from openecs.planning.service_snapshot import ServiceSnapshot, take_census
 from openecs.shapes import ecs
 from openecs.state.state import State
@@ -107,6 +107,8 @@ class ServiceDeployments:
             raise _conflict(deployment, "because its service is not ACTIVE")
         if service.service_deployment_arn != deployment.arn or deployment.status not in ("PENDING", "IN_PROGRESS"):
             raise _conflict(deployment, f"in the status {deployment.status}")
+        if deployment.shift is not None and deployment.shift.stage == "CLEAN_UP":
+            raise _conflict(deployment, "in the lifecycle stage CLEAN_UP")
         if stop_type == "ROLLBACK" and self._nothing_to_go_back_to(service, call.now):
             raise invalid_parameter(
                 "The service deployment cannot be rolled back because the service has no service revision that was "
@@ -125,11 +127,18 @@ class ServiceDeployments:
     def continue_paused(
         self, call: Call, request: ecs.ContinueServiceDeploymentRequest
     ) -> ecs.ContinueServiceDeploymentResponse:
-        """Rolling deployments have no lifecycle hooks, so none is ever paused at one."""
-        self._existing(call, request.service_deployment_arn)
-        raise invalid_parameter(
-            f"The service deployment is not paused at a lifecycle hook with the ID '{request.hook_id}'."
-        )
+        """Let a deployment go on that is paused at a lifecycle hook, or have it rolled back."""
+        deployment = self._existing(call, request.service_deployment_arn)
+        shift = None
+        if deployment.shift is not None and deployment.status == "IN_PROGRESS":
+            shift = traffic_shift.keep(deployment.shift, request.hook_id, request.action or "CONTINUE")
+        if shift is None:
+            raise invalid_parameter(
+                f"The service deployment is not paused at a lifecycle hook with the ID '{request.hook_id}'."
+            )
+        with self._state.transaction() as tx:
+            tx.put(msgspec.structs.replace(deployment, shift=shift, updated_at=call.now))
+        return ecs.ContinueServiceDeploymentResponse(service_deployment_arn=deployment.arn)
 
     def _nothing_to_go_back_to(self, service: Service, now: float) -> bool:
         """Whether a rollback would only stall; the scheduler asks the same when it carries it out."""

@@ -5,6 +5,7 @@ Reads state, writes nothing.  Messages are AWS's where AWS's are known.
 
 from __future__ import annotations
 
+from openecs.api.ecs import service_traffic
 from openecs.control.target_lookup import TargetLookup
 from openecs.errors import invalid_parameter, not_supported
 from openecs.shapes import ecs
@@ -21,12 +22,15 @@ def check(
     definition: ecs.TaskDefinition,
     *,
     launch_type: str,
+    of_task_set: bool = False,
 ) -> tuple[ecs.LoadBalancer, ...]:
     """The load balancers as the deployment keeps them; raises AWS's errors for what cannot be."""
     given = given or ()
     if not given:
         return ()
     refuse(given)
+    if of_task_set and any(one.advanced_configuration is not None for one in given):
+        raise invalid_parameter("advancedConfiguration is not supported for task sets.")
     if len(given) > MAX_TARGET_GROUPS:
         raise invalid_parameter(f"load balancers can have at most {MAX_TARGET_GROUPS} items.")
     if launch_type == "EXTERNAL":
@@ -36,6 +40,7 @@ def check(
         _check_members(load_balancer)
         _check_target_group(state, region, load_balancer, definition)
         _check_container(load_balancer, definition)
+        service_traffic.check_advanced(state, load_balancer)
         entry = (load_balancer.target_group_arn, load_balancer.container_name, load_balancer.container_port)
         if entry in seen:
             raise invalid_parameter(
@@ -50,8 +55,6 @@ def refuse(given: tuple[ecs.LoadBalancer, ...] | None) -> None:
     for load_balancer in given or ():
         if load_balancer.load_balancer_name:
             raise not_supported("loadBalancerName (a Classic Load Balancer; use targetGroupArn)")
-        if load_balancer.advanced_configuration is not None:
-            raise not_supported("loadBalancers.advancedConfiguration")
 
 
 def _check_members(given: ecs.LoadBalancer) -> None:
@@ -76,7 +79,8 @@ def _check_target_group(state: State, region: str, given: ecs.LoadBalancer, defi
             f"The provided target group {arn} has target type {group.target_type}, which is incompatible with the "
             f"{mode} network mode specified in the task definition."
         )
-    if TargetLookup(state).load_balancer(arn) is None:
+    # A rule that is named stands for the load balancer: its weights are the service's to set.
+    if given.advanced_configuration is None and TargetLookup(state).load_balancer(arn) is None:
         raise invalid_parameter(
             f"The target group with targetGroupArn {arn} does not have an associated load balancer."
         )

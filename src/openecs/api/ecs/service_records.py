@@ -12,7 +12,9 @@ from openecs.api.ecs.launch_settings import LaunchSettings
 from openecs.ids import Ids
 from openecs.model.service import Deployment, Service
 from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
+from openecs.model.traffic_shift import TrafficShift
 from openecs.planning import circuit_breaker, rollout
+from openecs.shapes import ecs
 
 #: As many characters as in the ARNs of AWS.
 _ID_LENGTH = 21
@@ -36,6 +38,8 @@ def deployment(service_arn: str, settings: LaunchSettings, *, now: float, ids: I
         network_configuration=settings.network_configuration,
         load_balancers=settings.load_balancers,
         service_registries=settings.service_registries,
+        service_connect=settings.service_connect,
+        connect=settings.connect,
         revision_arn=f"{_of_service(service_arn, 'service-revision')}/{number}",
     )
 
@@ -54,7 +58,9 @@ def revision(service: Service, begun: Deployment) -> ServiceRevision:
         platform_family=begun.platform_family,
         network_configuration=begun.network_configuration,
         load_balancers=begun.load_balancers,
+        alternate=begun.alternate,
         service_registries=begun.service_registries,
+        service_connect=begun.service_connect,
     )
 
 
@@ -83,7 +89,18 @@ def service_deployment(
         source_revision_arns=source_revision_arns,
         circuit_breaker_status="MONITORING" if breaker is not None and breaker.enable else "DISABLED",
         threshold=circuit_breaker.threshold(configuration, service.desired_count),
+        shift=_shift(configuration, begun, source_revision_arns),
     )
+
+
+def _shift(
+    configuration: ecs.DeploymentConfiguration, begun: Deployment, sources: tuple[str, ...]
+) -> TrafficShift | None:
+    """Where a deployment that shifts traffic begins: with several active revisions these come first."""
+    if configuration.strategy in (None, "ROLLING"):
+        return None
+    stage: ecs.ServiceDeploymentLifecycleStage = "RECONCILE_SERVICE" if len(sources) > 1 else "PRE_SCALE_UP"
+    return TrafficShift(stage=stage, stage_started_at=begun.created_at)
 
 
 def task_set_arn(service_arn: str, deployment_id: str) -> str:

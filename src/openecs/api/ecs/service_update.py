@@ -24,6 +24,7 @@ _SETTINGS = (
     "network_configuration",
     "load_balancers",
     "service_registries",
+    "service_connect",
 )
 
 
@@ -37,6 +38,12 @@ def differs(first: Deployment, second: Deployment) -> bool:
     return any(getattr(first, name) != getattr(second, name) for name in _SETTINGS)
 
 
+def strategy(service: Service, request: ecs.UpdateServiceRequest) -> str | None:
+    """The deployment strategy of the service after ``request``."""
+    given = request.deployment_configuration
+    return (given.strategy if given is not None else None) or service.deployment_configuration.strategy
+
+
 def apply(
     service: Service,
     request: ecs.UpdateServiceRequest,
@@ -46,9 +53,9 @@ def apply(
 ) -> Service:
     """The service after ``request``; ``wanted`` is the deployment that starts, if one does."""
     deployments = tuple(msgspec.structs.replace(d, failed_tasks=0, updated_at=now) for d in service.deployments)
-    strategy = service.placement_strategy
+    placement = service.placement_strategy
     if request.placement_strategy is not None:
-        strategy = validation.placement_strategy(request.placement_strategy)
+        placement = validation.placement_strategy(request.placement_strategy)
     changes: dict[str, Any] = {
         "deployments": deployments,
         "deployment_configuration": deployment_configuration.resolve(
@@ -57,7 +64,7 @@ def apply(
             scheduling_strategy=service.scheduling_strategy,
             controller=service.deployment_controller,
         ),
-        "placement_strategy": strategy,
+        "placement_strategy": placement,
     }
     if wanted is not None:
         older = tuple(msgspec.structs.replace(d, status="ACTIVE") for d in deployments)

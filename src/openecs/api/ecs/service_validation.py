@@ -69,9 +69,7 @@ def refuse_for_update(request: ecs.UpdateServiceRequest, controller: str) -> Non
 
 def _refuse_for_both(request: ecs.CreateServiceRequest | ecs.UpdateServiceRequest) -> None:
     service_load_balancers.refuse(request.load_balancers)
-    connect = request.service_connect_configuration
     refused = {
-        "serviceConnectConfiguration": connect is not None and connect.enabled,
         "volumeConfigurations": bool(request.volume_configurations),
         "vpcLatticeConfigurations": bool(request.vpc_lattice_configurations),
         "gatewayConnectors": bool(request.gateway_connectors),

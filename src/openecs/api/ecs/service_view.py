@@ -129,6 +129,7 @@ def _deployment(deployment: Deployment, service: Service, count: TaskCount) -> e
         platform_version=LATEST_PLATFORM_VERSION if fargate and version == "LATEST" else version,
         platform_family=deployment.platform_family,
         network_configuration=deployment.network_configuration,
+        service_connect_configuration=deployment.service_connect,
         rollout_state=deployment.rollout_state,
         rollout_state_reason=deployment.rollout_state_reason,
     )

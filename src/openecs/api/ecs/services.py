@@ -11,13 +11,16 @@ from typing import Any
 import msgspec
 
 from openecs.api.ecs import (
+    connect_namespaces,
     launch_settings,
     lookup,
     provider_strategy,
     run_validation,
+    service_connect,
     service_load_balancers,
     service_lookup,
     service_registries,
+    service_traffic,
 )
 from openecs.api.ecs import service_records as records
 from openecs.api.ecs import service_scheduling as scheduling
@@ -27,12 +30,14 @@ from openecs.api.ecs import service_validation as validation
 from openecs.api.ecs.definition.lookup import resolve
 from openecs.api.ecs.service_creation import ServiceCreation, same
 from openecs.api.ecs.service_views import ServiceViews
+from openecs.control import connect_lookup
 from openecs.control.region_networks import RegionNetworks
-from openecs.errors import AWSError, invalid_parameter
+from openecs.errors import invalid_parameter
 from openecs.model import tag_rules
 from openecs.model.cluster import Cluster
 from openecs.model.service import Deployment, Service, ServiceEvents
 from openecs.model.tags import ResourceTags
+from openecs.planning import target_slots
 from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.state.store import Transaction
@@ -114,15 +119,23 @@ class Services:
         begun: Deployment | None = None
         if current is not None and service.deployment_controller == "ECS":
             wanted = self._wanted_deployment(call, cluster, service, request, current)
-            begun = wanted if updates.starts_deployment(request, current, wanted) else None
+            if updates.starts_deployment(request, current, wanted):
+                strategy = updates.strategy(service, request)
+                alternate = service_traffic.takes_alternate(service, wanted, strategy)
+                begun = msgspec.structs.replace(wanted, alternate=alternate)
         runs = begun or current
         changed = updates.apply(service, request, begun, now=call.now)
+        if runs is not None:
+            strategy = changed.deployment_configuration.strategy
+            service_traffic.check_strategy(strategy, runs.load_balancers, runs.service_connect)
+            service_traffic.check_change(self._state, service, strategy)
         run_validation.check_placement(
             changed.placement_constraints, changed.placement_strategy, runs.launch_type if runs else "EC2"
         )
         with self._state.transaction() as tx:
             if begun is not None:
-                changed = self._begin(tx, call, changed, begun, _deployed_revisions(service))
+                base = target_slots.base(service)
+                changed = self._begin(tx, call, changed, begun, _deployed_revisions(service), base)
             tx.put(changed)
         return ecs.UpdateServiceResponse(service=self._views.view(changed, with_tags=False))
 
@@ -181,11 +194,23 @@ class Services:
 
     def list_by_namespace(
         self,
-        call: Call,  # noqa: ARG002 -- every handler takes the call
+        call: Call,
         request: ecs.ListServicesByNamespaceRequest,
     ) -> ecs.ListServicesByNamespaceResponse:
-        """There are no Cloud Map namespaces yet, so none can be found."""
-        raise AWSError("NamespaceNotFoundException", f"The specified namespace {request.namespace} was not found.")
+        """ARNs of the services of all clusters that are in a namespace through Service Connect."""
+        namespace = connect_namespaces.find(self._state, call, request.namespace)
+        if namespace is None:
+            raise connect_namespaces.not_found(request.namespace)
+        connected = connect_lookup.connected(self._state, namespace.id)
+        page, token = self._pagination.paginate(
+            sorted(service.arn for service, _ in connected if service.status == "ACTIVE"),
+            max_results=request.max_results,
+            next_token=request.next_token,
+            default=LIST_DEFAULT,
+            limit=LIST_LIMIT,
+            scope=f"ListServicesByNamespace:{namespace.id}",
+        )
+        return ecs.ListServicesByNamespaceResponse(service_arns=tuple(page), next_token=token)
 
     def _wanted_deployment(
         self, call: Call, cluster: Cluster, service: Service, request: ecs.UpdateServiceRequest, current: Deployment
@@ -224,7 +249,7 @@ class Services:
                 network=network,
             )
         balancers = current.load_balancers
-        if request.load_balancers is not None or (balancers and request.task_definition):
+        if request.load_balancers is not None or (balancers and (request.task_definition or _shifts(request))):
             given = balancers if request.load_balancers is None else request.load_balancers
             balancers = service_load_balancers.check(
                 self._state, call.region, given, definition.definition, launch_type=launch_type
@@ -235,17 +260,48 @@ class Services:
             registries = service_registries.check(
                 self._state, call.region, wanted, definition.definition, launch_type=launch_type
             )
-        settings = settings._replace(load_balancers=balancers, service_registries=registries)
+        configuration = request.service_connect_configuration
+        connect = service_connect.settle(
+            self._state,
+            call,
+            cluster,
+            service.arn,
+            current.service_connect if configuration is None else configuration,
+            definition.definition,
+            launch_type=launch_type,
+            before=current,
+        )
+        settings = settings._replace(
+            load_balancers=balancers,
+            service_registries=registries,
+            service_connect=connect.configuration,
+            connect=connect.connect,
+        )
         return records.deployment(service.arn, settings, now=call.now, ids=call.ids)
 
     def _begin(
-        self, tx: Transaction, call: Call, service: Service, begun: Deployment, sources: tuple[str, ...]
+        self,
+        tx: Transaction,
+        call: Call,
+        service: Service,
+        begun: Deployment,
+        sources: tuple[str, ...],
+        base: Deployment | None = None,
     ) -> Service:
-        """Write the records of a deployment that starts; returns the service that points at them."""
+        """Write the records of a deployment that starts; returns the service that points at them.
+
+        ``base`` has the production traffic until now.
+        """
         arn = records.service_deployment_arn(service.arn, call.ids)
+        service_connect.make_endpoints(self._state, tx, call, service.arn, begun)
         tx.put(records.revision(service, begun))
-        tx.put(records.service_deployment(service, begun, arn, sources))
-        return msgspec.structs.replace(service, service_deployment_arn=arn)
+        attempt = records.service_deployment(service, begun, arn, sources)
+        tx.put(attempt)
+        return msgspec.structs.replace(
+            service,
+            service_deployment_arn=arn,
+            production_id=base.id if base is not None and attempt.shift is not None else None,
+        )
 
     def _forget_history(self, tx: Transaction, service_arn: str) -> None:
         history: tuple[Any, ...] = (
@@ -259,6 +315,12 @@ class Services:
 def _deployed_revisions(service: Service) -> tuple[str, ...]:
     """The revisions that are deployed now, newest first."""
     return tuple(d.revision_arn for d in service.deployments if d.revision_arn and d.status != "INACTIVE")
+
+
+def _shifts(request: ecs.UpdateServiceRequest) -> bool:
+    """Whether the request asks for a strategy: what its load balancers need may be gone since."""
+    given = request.deployment_configuration
+    return given is not None and given.strategy not in (None, "ROLLING")
 
 
 def _matches(service: Service, request: ecs.ListServicesRequest) -> bool:

@@ -89,7 +89,12 @@ class TaskSetCreation:
             network=request.network_configuration,
         )
         balancers = service_load_balancers.check(
-            self._state, call.region, request.load_balancers, definition.definition, launch_type=launch_type
+            self._state,
+            call.region,
+            request.load_balancers,
+            definition.definition,
+            launch_type=launch_type,
+            of_task_set=True,
         )
         registries = service_registries.check(
             self._state, call.region, request.service_registries, definition.definition, launch_type=launch_type

@@ -1,0 +1,140 @@
+"""What hosts are told of Service Connect: kind ``connect``, one document for each endpoint.
+
+It says which tasks are behind a discovery name, and goes to the hosts with tasks that are in the
+namespace.  What a task itself has to listen on is part of its payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from openecs.acs.host_board import HostBoard, Placed
+from openecs.acs.host_documents import ConnectDocument, ConnectTarget
+from openecs.control import connect_lookup
+from openecs.model.discovery import DiscoveryService
+from openecs.model.service import Service
+from openecs.model.service_connect import ConnectPort, endpoint_key
+from openecs.model.task import Task
+from openecs.state.state import State
+from openecs.state.store import Notice
+
+
+class ConnectDocuments:
+    """A source of documents."""
+
+    kinds = frozenset({"connect"})
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def keys(self, kind: str) -> Iterable[str]:  # noqa: ARG002 -- there is one kind
+        """The keys of all endpoints."""
+        return [endpoint_key(s.namespace_id, s.name) for s in self._state.discovery_services if s.owner_arn is not None]
+
+    def render(self, kind: str, key: str) -> Placed | None:  # noqa: ARG002
+        """The endpoint as it should be now."""
+        namespace_id, _, name = key.partition("/")
+        endpoint = connect_lookup.owned_service(self._state, namespace_id, name)
+        if endpoint is None:
+            return None
+        port = connect_lookup.offered_port(self._state, endpoint)
+        document = ConnectDocument(
+            targets=(*self._serving(endpoint), *self._draining(endpoint)),
+            idle_timeout=port.idle_timeout if port is not None else None,
+            request_timeout=port.request_timeout if port is not None else None,
+        )
+        return Placed(document, connect_lookup.client_hosts(self._state, namespace_id))
+
+    def _serving(self, endpoint: DiscoveryService) -> list[ConnectTarget]:
+        instances = self._state.discovery_instances.by("service", endpoint.id)
+        healthy = [i for i in instances if i.health != "UNHEALTHY"]
+        return [
+            ConnectTarget(
+                address=instance.attributes.get("AWS_INSTANCE_IPV4", ""),
+                port=int(instance.attributes.get("AWS_INSTANCE_PORT", "0")),
+                availability_zone=instance.attributes.get("AVAILABILITY_ZONE", ""),
+            )
+            # All of them when none is healthy: one may answer all the same.
+            for instance in sorted(healthy or instances, key=lambda i: i.instance_id)
+            if instance.task_arn is not None
+        ]
+
+    def _draining(self, endpoint: DiscoveryService) -> list[ConnectTarget]:
+        """Tasks that get nothing new, and may have requests in flight."""
+        found = []
+        for task in self._state.tasks.by("connect", endpoint.namespace_id):
+            for port in draining_ports(task):
+                if port.discovery_name == endpoint.name and task.service_arn == endpoint.owner_arn:
+                    address = task.eni.private_ipv4_address if task.eni is not None else ""
+                    found.append(ConnectTarget(address=address, port=port.ingress_port, draining=True))
+        return found
+
+
+class ConnectChanges:
+    """Tells the host board which documents to look at again.  Subscribes at construction."""
+
+    def __init__(self, state: State, changed: Callable[[str, str], None]) -> None:
+        self._state = state
+        self._changed = changed
+        state.store.subscribe("discovery_service", self._endpoint)
+        state.store.subscribe("discovery_instance", self._instance)
+        state.store.subscribe("service", self._service)
+        state.store.subscribe("task", self._task)
+
+    def _endpoint(self, notice: Notice) -> None:
+        endpoint: DiscoveryService = notice.new or notice.old
+        if endpoint.owner_arn is not None:
+            self._changed("connect", endpoint_key(endpoint.namespace_id, endpoint.name))
+
+    def _instance(self, notice: Notice) -> None:
+        endpoint = self._state.discovery_services.get((notice.new or notice.old).service_id)
+        if endpoint is not None and endpoint.owner_arn is not None:
+            self._changed("connect", endpoint_key(endpoint.namespace_id, endpoint.name))
+
+    def _service(self, notice: Notice) -> None:
+        old: Service | None = notice.old
+        new: Service | None = notice.new
+        if old is not None and new is not None and _offers(old) == _offers(new):
+            return
+        for service in (old, new):
+            for deployment in service.deployments if service is not None else ():
+                if deployment.connect is not None:
+                    for port in deployment.connect.ports:
+                        key = endpoint_key(deployment.connect.namespace_id, port.discovery_name)
+                        self._changed("connect", key)
+
+    def _task(self, notice: Notice) -> None:
+        old: Task | None = notice.old
+        new: Task | None = notice.new
+        task = new or old
+        if task is None or task.connect is None:
+            return
+        if _where(old) != _where(new):
+            # Another host may have to know all names of the namespace, or none of them any more.
+            for endpoint in self._state.discovery_services.by("namespace", task.connect.namespace_id):
+                if endpoint.owner_arn is not None:
+                    self._changed("connect", endpoint_key(endpoint.namespace_id, endpoint.name))
+        elif (old and old.connect_draining_since) != (new and new.connect_draining_since):
+            for port in task.connect.ports:
+                self._changed("connect", endpoint_key(task.connect.namespace_id, port.discovery_name))
+
+
+def draining_ports(task: Task) -> tuple[ConnectPort, ...]:
+    """The ports at which a task that leaves may have requests in flight."""
+    if task.connect is None or task.connect_draining_since is None or task.stopped:
+        return ()
+    return task.connect.ports
+
+
+def attach(board: HostBoard, state: State) -> None:
+    """Have the board serve the documents and hear of what changes them."""
+    board.add_source(ConnectDocuments(state))
+    ConnectChanges(state, board.changed)
+
+
+def _where(task: Task | None) -> str | None:
+    return None if task is None or task.stopped else task.node_id
+
+
+def _offers(service: Service) -> list[tuple[ConnectPort, ...]]:
+    return [d.connect.ports if d.connect is not None else () for d in service.deployments]

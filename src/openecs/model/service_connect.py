@@ -1,0 +1,51 @@
+"""What Service Connect gives the tasks of a deployment: names that they may call, ports that they offer.
+
+Settled when the deployment begins and the same for all its tasks, those that come later too:
+a task knows the endpoints that its namespace had then.  Which tasks are behind a name is not
+said here: that always follows the tasks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from openecs.model.record import Record
+
+AppProtocol = Literal["http", "http2", "grpc", "tcp"]
+
+
+class ConnectName(Record, frozen=True, kw_only=True):
+    """A name and port under which a task reaches the tasks of another service."""
+
+    #: As clients write it, lower case.
+    dns_name: str
+    port: int
+    #: The Cloud Map service, unique in its namespace.
+    discovery_name: str
+    protocol: AppProtocol = "tcp"
+
+
+class ConnectPort(Record, frozen=True, kw_only=True):
+    """A port that the task offers under a discovery name."""
+
+    discovery_name: str
+    container_port: int
+    #: Where others reach it: the container's own port, unless the configuration overrides it.
+    ingress_port: int
+    protocol: AppProtocol = "tcp"
+    #: Seconds; ``None`` for the default, 0 for none.
+    idle_timeout: int | None = None
+    request_timeout: int | None = None
+
+
+class ServiceConnect(Record, frozen=True, kw_only=True):
+    """The part that tasks of one deployment have in a namespace."""
+
+    namespace_id: str
+    names: tuple[ConnectName, ...] = ()
+    ports: tuple[ConnectPort, ...] = ()
+
+
+def endpoint_key(namespace_id: str, discovery_name: str) -> str:
+    """What hosts know an endpoint by."""
+    return f"{namespace_id}/{discovery_name}"
