@@ -7,8 +7,10 @@ program: namespaces that are connected in the product's own way.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,14 +64,21 @@ class Lab:
     def start(self, namespace: Path | None, *command: str, **environment: str) -> subprocess.Popen[str]:
         """A process of that namespace (``None``: the host's); it is ended by ``close``."""
         whole = inside(namespace, *command) if namespace else command
+        # In a session of its own, as services are: the kernel shares its time out among sessions.
         process = subprocess.Popen(
-            whole, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment
+            whole,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | environment,
+            start_new_session=True,
         )
         self._processes.append(process)
         return process
 
     def close(self) -> None:
-        """End what was started here."""
+        """End what was started here, with its children."""
         for process in self._processes:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -118,7 +118,7 @@ def _ratio(pairs: list[tuple[float, float]]) -> float:
 
 
 def _median(slices: list[Slice], field: str) -> float:
-    return statistics.median(getattr(one, field) for one in slices)
+    return float(statistics.median(getattr(one, field) for one in slices))
 
 
 async def _figures(folder: Path) -> dict[str, list[Slice]]:
@@ -183,6 +183,7 @@ def _slice(client: Path, proxy: proxies.Started) -> Slice:
         capture_output=True,
         text=True,
         env={**proxies.LIBRARIES},
+        start_new_session=True,
     )
     used = sum(map(cpu_seconds, proxy.processes())) - before
     said = done.stdout

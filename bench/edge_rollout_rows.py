@@ -42,10 +42,8 @@ def measure(folder: Path) -> list[Row]:
         _create(ours, group)
         try:
             _wait_for(lambda: _done(ours), "the service to be steady")
-            taken: list[float] = []
             with visitors(address) as seen:
-                for number in range(1, ROUNDS + 1):
-                    taken.append(_deploy(ours, number, seen))
+                taken = [_deploy(ours, number, seen) for number in range(1, ROUNDS + 1)]
                 _wait_for(lambda: seen.pages[f"v{ROUNDS}"] > 20, "some more visits")
         finally:
             ours.call("DeleteService", service=SERVICE, force=True)
@@ -69,7 +67,8 @@ def measure(folder: Path) -> list[Row]:
     ]
 
 
-def _client(ours: Installation, service: str) -> Any:
+def client(ours: Installation, service: str) -> Any:
+    """A boto3 client of the installation."""
     credentials: Credentials = ours.endpoint.credentials
     return boto3.client(
         service,
@@ -83,7 +82,7 @@ def _client(ours: Installation, service: str) -> Any:
 @contextmanager
 def _load_balancer(ours: Installation) -> Iterator[tuple[str, str]]:
     """Its target group, and where it is reached from this machine."""
-    elb, subnets = _client(ours, "elbv2"), _subnets(ours)
+    elb, subnets = client(ours, "elbv2"), _subnets(ours)
     ids = [subnet["SubnetId"] for subnet in subnets]
     (balancer,) = elb.create_load_balancer(Name="edge-rollout", Subnets=ids)["LoadBalancers"]
     arn = balancer["LoadBalancerArn"]
@@ -114,7 +113,7 @@ def _load_balancer(ours: Installation) -> Iterator[tuple[str, str]]:
 
 def _subnets(ours: Installation) -> list[dict[str, Any]]:
     wanted = [{"Name": "default-for-az", "Values": ["true"]}]
-    subnets: list[dict[str, Any]] = _client(ours, "ec2").describe_subnets(Filters=wanted)["Subnets"]
+    subnets: list[dict[str, Any]] = client(ours, "ec2").describe_subnets(Filters=wanted)["Subnets"]
     return subnets
 
 
@@ -167,7 +166,7 @@ def _done(ours: Installation) -> bool:
 
 
 def _targets(ours: Installation, group: str) -> list[Any]:
-    found: list[Any] = _client(ours, "elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    found: list[Any] = client(ours, "elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
     return found
 
 

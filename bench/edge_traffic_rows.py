@@ -11,6 +11,7 @@ follow connections either, so that work is part of ours.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import socket
 import statistics
@@ -48,7 +49,7 @@ def measure(folder: Path) -> list[Row]:
 
 def _rows(what: str, slices: Slices) -> list[Row]:
     bare = slices["none"]
-    apart = statistics.median(abs(b / a - 1) for a, b in zip(bare, bare[1:], strict=False))
+    apart = statistics.median(abs(b / a - 1) for a, b in itertools.pairwise(bare))
     band = max(BAND, apart)
     return [_row(what, peer, slices[name], slices["all"], band) for name, peer in _PEERS.items()]
 

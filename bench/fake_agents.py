@@ -5,6 +5,8 @@ own) around an engine that starts a task by saying so.  Nothing of what goes ove
 left out: a payload is acknowledged, and a task that came up or ended is reported, just as with
 a real engine.  ``python fake_agents.py ENDPOINT REGION CLUSTER FIRST COUNT CPU MEMORY``, the keys
 in the environment; it prints ``ready`` when every agent is connected and ends with its stdin.
+With ``BENCH_DOCUMENTS`` the agents take documents, and write into that file when they were told of which
+network interface: the monotonic clock's seconds, the agent's number, the key.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import structlog
 import uvloop
 
-from openecs.acs.messages import RoleCredentials, TaskPayload
+from openecs.acs.messages import HostDocumentsMessage, HostReportsMessage, RoleCredentials, TaskPayload
 from openecs.agent.attributes import attributes
 from openecs.agent.config import ACCESS_KEY_ID, SECRET_KEY, AgentConfig
 from openecs.agent.control_plane import ControlPlane
@@ -36,6 +38,7 @@ from openecs.shapes import ecs
 from openecs.wire.sigv4 import Credentials
 
 ZONES = 3
+DOCUMENTS = "BENCH_DOCUMENTS"
 
 
 class _Store:
@@ -130,7 +133,26 @@ class _Connected(Reporter):
         self.connected.set()
 
 
-async def _agent(config: AgentConfig, up: asyncio.Event) -> None:
+class _Told:
+    """A host that notes what it was told, and has nothing to report."""
+
+    def __init__(self, file: int, number: int) -> None:
+        self._file = file
+        self._number = number
+
+    def take(self, message: HostDocumentsMessage) -> None:
+        now = time.monotonic()
+        keys = [entry.key for entry in message.entries if entry.kind == "interface"]
+        os.write(self._file, "".join(f"{now} {self._number} {key}\n" for key in keys).encode())
+
+    def connected(self) -> None: ...
+
+    async def next(self) -> HostReportsMessage:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+
+async def _agent(config: AgentConfig, up: asyncio.Event, told: _Told | None) -> None:
     """One agent, for ever."""
     clock, ids = SystemClock(), RandomIds()
     runtime = FakeRuntime(clock, ids)
@@ -144,7 +166,7 @@ async def _agent(config: AgentConfig, up: asyncio.Event) -> None:
     membership = Membership(config, api, store)  # type: ignore[arg-type]
     named = attributes(config, info, node_id=ids.hex32(), task_eni=True, task_limits=True, metadata=True)
     membership.describe(named, info)
-    sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids)
+    sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids, host=told)
     async with asyncio.TaskGroup() as group:
         await membership.register()
         engine = _Engine(reporter, config.cluster, group, ids)
@@ -155,6 +177,8 @@ async def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> None
     endpoint, region, cluster, *numbers = arguments
     first, count, cpu, memory = map(int, numbers)
     ups = [asyncio.Event() for _ in range(count)]
+    path = environment.get(DOCUMENTS)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if path else None
     async with asyncio.TaskGroup() as group:
         agents = []
         for number, up in enumerate(ups, first):
@@ -172,7 +196,8 @@ async def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> None
                 availability_zone=f"{region}{'abc'[number % ZONES]}",
                 metadata_bind=None,
             )
-            agents.append(group.create_task(_agent(config, up)))
+            told = _Told(file, number) if file is not None else None
+            agents.append(group.create_task(_agent(config, up, told)))
         for up in ups:
             await up.wait()
         print("ready", flush=True)

@@ -19,11 +19,18 @@ CPU, MEMORY = 10_000_000, 10_000_000
 
 
 @contextmanager
-def machines(ours: Installation, count: int, *, processes: int = 2, cluster: str = "default") -> Iterator[list[int]]:
-    """``count`` connected container instances; the process ids of their agents."""
+def machines(
+    ours: Installation, count: int, *, processes: int = 2, cluster: str = "default", documents: Path | None = None
+) -> Iterator[list[int]]:
+    """``count`` connected container instances; the process ids of their agents.
+
+    ``documents``: the file in which they note what they were told; see ``fake_agents``.
+    """
     ours.call("CreateCluster", clusterName=cluster)
     endpoint = ours.endpoint
     keys = {ACCESS_KEY_ID: endpoint.credentials.access_key_id, SECRET_KEY: endpoint.credentials.secret_key}
+    if documents is not None:
+        keys["BENCH_DOCUMENTS"] = str(documents)
     program = str(Path(__file__).with_name("fake_agents.py"))
     share = count // processes
     started: list[subprocess.Popen[str]] = []

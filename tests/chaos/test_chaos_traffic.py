@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from balanced_front import Front, fronted
 from conformance_support import Installation, wait_for
+from connected_pair import connected_pair
 from deployed_service import DeployedService, deployed
 from docker_world import World
 from steady_load import SteadyLoad
@@ -179,3 +180,15 @@ def test_an_envoy_that_is_killed_comes_back_with_all_it_served(web: DeployedServ
     # Nobody answers while there is no Envoy; afterwards everybody is answered.
     assert 0 < failed == len(load.failures)
     assert Path(f"/proc/{envoy(web.world)}").exists()
+
+
+def test_killing_control_plane_and_agent_fails_no_call_through_service_connect(world: World) -> None:
+    with connected_pair(world) as pair:
+        pair.answered("first", 20)
+        for victim in ("agent", "server"):
+            send(world, victim, signal.SIGKILL)
+        pair.answered("first")
+        wait_for(lambda: connected(world), what="the agent to be connected")
+        pair.deploy("second")
+        pair.answered("second")
+        assert not [line for line in pair.answers() if line.startswith("failed")], pair.answers()

@@ -57,7 +57,6 @@ REFUSED: dict[str, tuple[Callable[[World], None], str, str]] = {
     # The page writes two keys as one with a comma, which the model does not allow in a key.
     "ecs/untag-resource#1": (_a_cluster("MyCluster"), "InvalidParameterException", "tagKeys"),
     "ecs/update-cluster#1": (_a_cluster("ECS-project-update-cluster"), CLIENT, "containerInsights"),
-    "ecs/update-cluster#2": (_a_cluster("ECS-project-update-cluster"), CLIENT, "serviceConnectDefaults"),
     "ecs/update-cluster-settings#1": (_a_cluster("MyCluster"), CLIENT, "containerInsights"),
     "ecs/update-container-agent#1": (_an_instance, CLIENT, "UpdateContainerAgent"),
     "ecs/update-service#3": (_a_service, CLIENT, "volumeConfigurations"),

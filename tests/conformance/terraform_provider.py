@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from typing import Any
 
@@ -191,7 +192,7 @@ class Provider:
             "enable_execute_command": service["enableExecuteCommand"],
             "health_check_grace_period_seconds": service.get("healthCheckGracePeriodSeconds", 0),
             "launch_type": service.get("launchType", ""),
-            "load_balancer": service["loadBalancers"],
+            "load_balancer": [_snaked(item) for item in service["loadBalancers"]],
             "network_configuration": _read_network(service),
             "ordered_placement_strategy": service["placementStrategy"],
             "placement_constraints": service["placementConstraints"],
@@ -199,7 +200,7 @@ class Provider:
             "propagate_tags": service["propagateTags"],
             "scheduling_strategy": service["schedulingStrategy"],
             "service_connect_configuration": [primary[n] for n in ("serviceConnectConfiguration",) if n in primary],
-            "service_registries": service["serviceRegistries"],
+            "service_registries": [_snaked(item) for item in service["serviceRegistries"]],
             "tags": {tag["key"]: tag["value"] for tag in service.get("tags", [])},
             "task_definition": definition if by_arn else definition.rpartition("/")[2],
             "volume_configuration": primary.get("volumeConfigurations", []),
@@ -353,6 +354,9 @@ def _settings(config: Config) -> Config:
         awsvpc = {"subnets": item["subnets"], "assignPublicIp": public}
         groups = {"securityGroups": item["security_groups"]} if item.get("security_groups") else {}
         found["networkConfiguration"] = {"awsvpcConfiguration": awsvpc | groups}
+    for name, member in (("load_balancer", "loadBalancers"), ("service_registries", "serviceRegistries")):
+        if name in config:
+            found[member] = [{_camel(key): value for key, value in item.items()} for item in config[name]]
     renamed: tuple[tuple[str, str], ...] = (
         ("ordered_placement_strategy", "placementStrategy"),
         ("placement_constraints", "placementConstraints"),
@@ -363,3 +367,8 @@ def _settings(config: Config) -> Config:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.title() for part in rest)
+
+
+def _snaked(shown: Config) -> Config:
+    """The members of a structure under Terraform's names."""
+    return {re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name): value for name, value in shown.items()}

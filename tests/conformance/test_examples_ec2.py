@@ -20,7 +20,31 @@ from example_pages import Example, examples
 
 from openecs.wire.generated import ec2
 
-ALL = [e for e in examples("ec2") if "".join(w.title() for w in e.operation.split("-")) in ec2.SERVICE.operations]
+#: Waiters of what is served; the pages of the others are about machines, images and volumes.
+WAITERS = {
+    "instance-exists",
+    "instance-running",
+    "instance-status-ok",
+    "internet-gateway-exists",
+    "nat-gateway-available",
+    "nat-gateway-deleted",
+    "network-interface-available",
+    "security-group-exists",
+    "subnet-available",
+    "vpc-available",
+    "vpc-exists",
+    "vpc-peering-connection-deleted",
+}
+
+
+def _served(example: Example) -> bool:
+    kind, _, waiter = example.operation.partition(" ")
+    if kind == "wait":
+        return waiter in WAITERS
+    return "".join(word.title() for word in kind.split("-")) in ec2.SERVICE.operations
+
+
+ALL = [example for example in examples("ec2") if _served(example)]
 UNSUPPORTED = "UnsupportedOperation"
 #: Example → code and words.
 REFUSED = {
@@ -157,6 +181,7 @@ PREPARE: dict[str, Callable[[Networks], object]] = {
     "describe-vpcs": lambda world: world.tag(world.vpc, Name="Shared VPC"),
     "describe-stale-security-groups": _peers,
     "disassociate-address": lambda world: world.address_association,
+    "wait nat-gateway-deleted": lambda world: world.ec2.delete_nat_gateway(NatGatewayId=world.nat),
     "ec2/revoke-security-group-ingress#1": lambda world: world.named_group("mySecurityGroup"),
 }
 #: Operation → the one whose command with the same options makes what it is about.

@@ -1,113 +1,38 @@
-"""Service Connect on the real engine: calls by name, deployments without a failed request, restarts."""
+"""Service Connect on the real engine: calls by name, deployments without a failed request, its log."""
 
 from __future__ import annotations
 
-import uuid
-from collections import Counter
+import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from connected_pair import Pair, connected_pair
 from conformance_support import wait_for
-from deployed_service import DeployedService, deployed
 from docker_world import World
-
-#: Serves its revision on ports 80 and 81, and something slow; ends at once when it is asked to.
-SERVE = (
-    "mkdir -p /tmp/www/cgi-bin; echo {} > /tmp/www/index.html; "
-    'printf \'#!/bin/sh\\nsleep 4\\nprintf "Content-Type: text/plain\\r\\n\\r\\nslow"\\n\' > /tmp/www/cgi-bin/slow; '
-    "chmod +x /tmp/www/cgi-bin/slow; "
-    "httpd -f -p 80 -h /tmp/www & httpd -f -p 81 -h /tmp/www & trap 'exit 0' TERM; wait"
-)
-#: Calls by name for ever: one line for each answer.
-CALL = (
-    "trap 'exit 0' TERM; echo slow=$(wget -T 10 -SO /dev/null http://web:8080/cgi-bin/slow 2>&1 | grep -c ' 504 '); "
-    "while :; do wget -T 5 -qO- http://web:8080/ || echo failed-http; "
-    "wget -T 5 -qO- http://raw:8080/ || echo failed-tcp; done"
-)
-PORTS = [
-    {"containerPort": 80, "name": "web", "appProtocol": "http"},
-    {"containerPort": 81, "name": "raw"},
-]
-
-
-class Pair:
-    """A server and a client in a namespace of their own."""
-
-    def __init__(self, world: World, server: DeployedService, client: DeployedService) -> None:
-        self.server, self.client = server, client
-        self.world = world
-        self.subnet = world.installation.subnet()
-        self.namespace = f"n{uuid.uuid4().hex[:8]}"
-        cloud_map: Any = world.installation.client("servicediscovery", inject_host_prefix=False)
-        cloud_map.create_http_namespace(Name=self.namespace)
-        self.network = {"awsvpcConfiguration": {"subnets": [self.subnet]}}
-
-    def definition(self, service: DeployedService, script: str, **members: Any) -> str:
-        container = self.world.container(script=script, **members)
-        return self.world.register(container, family=service.name, networkMode="awsvpc")
-
-    def start(self) -> None:
-        connect = {
-            "enabled": True,
-            "namespace": self.namespace,
-            "services": [
-                {
-                    "portName": "web",
-                    "clientAliases": [{"port": 8080, "dnsName": "web"}],
-                    "timeout": {"perRequestTimeoutSeconds": 2},
-                },
-                {"portName": "raw", "clientAliases": [{"port": 8080, "dnsName": "raw"}], "ingressPortOverride": 8181},
-            ],
-        }
-        self.server.create(
-            self.definition(self.server, SERVE.format("first"), portMappings=PORTS),
-            2,
-            networkConfiguration=self.network,
-            serviceConnectConfiguration=connect,
-        )
-        self.server.stable()
-        self.client.create(
-            self.definition(self.client, CALL),
-            1,
-            networkConfiguration=self.network,
-            serviceConnectConfiguration={"enabled": True, "namespace": self.namespace},
-        )
-        self.client.stable()
-        (task,) = self.client.tasks()
-        self.container = self.world.runtime_id(task["taskArn"])
-
-    def answers(self) -> Counter[str]:
-        return Counter(self.world.engine.output(self.container).splitlines())
-
-    def answered(self, line: str, more: int = 50) -> None:
-        """Wait for some more of these answers."""
-        before = self.answers()[line]
-        try:
-            wait_for(lambda: self.answers()[line] >= before + more, seconds=30, what=f"{more} answers {line!r}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.answers().most_common(20)}") from None
 
 
 @pytest.fixture(scope="module")
 def pair(world: World) -> Iterator[Pair]:
-    with deployed(world) as client, deployed(world) as server:
-        made = Pair(world, server, client)
-        made.start()
+    with connected_pair(world) as made:
         yield made
 
 
 def test_names_lead_to_the_servers_over_http_and_tcp(pair: Pair) -> None:
     pair.answered("first")
     found = pair.answers()
-    assert found["slow=1"] == 1, "the request timeout of the endpoint did not hold"
+    assert found["slow=504"] == 1, "the request timeout of the endpoint did not hold"
     assert not [line for line in found if line.startswith("failed")], found
 
 
+def test_what_could_not_be_delivered_is_in_the_log_of_the_proxy(pair: Pair) -> None:
+    (pause,) = (c for c in pair.world.engine.containers_of(pair.task) if c["Id"] != pair.container)
+    text = wait_for(lambda: pair.world.engine.output(pause["Id"]), seconds=15, what="a line of the proxy")
+    (line,) = (json.loads(line) for line in text.splitlines())
+    assert (line["endpoint"], line["status"], line["flags"]) == ("web:8080", 504, "UT")
+
+
 def test_a_rolling_deployment_of_the_server_fails_no_request(pair: Pair) -> None:
-    definition = pair.definition(pair.server, SERVE.format("second"), portMappings=PORTS)
-    pair.server.ends(pair.server.update(taskDefinition=definition), "SUCCESSFUL")
-    pair.server.nothing_stray()
+    pair.deploy("second")
     pair.answered("second")
     found = pair.answers()
-    assert set(found) == {"slow=1", "first", "second"}, found
+    assert set(found) == {"slow=504", "first", "second"}, found

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from balanced_front import Front, fronted
+from balanced_front import Front, endpoint_of, fronted
 from conformance_support import wait_for
 from deployed_service import DeployedService, deployed, waiting
 from docker_world import World
@@ -104,6 +104,34 @@ def test_a_task_whose_health_check_fails_is_replaced(web: DeployedService, front
         "due to (reason Health checks failed with these codes: [500])"
     )
     assert other["taskArn"] in {left["taskArn"] for left in web.tasks()}
+
+
+def test_a_network_load_balancer_passes_new_connections_on_through_a_deployment(
+    web: DeployedService, front: Front
+) -> None:
+    elb, name = front.elb, web.name
+    (balancer,) = elb.create_load_balancer(Name=name, Type="network", Subnets=front.subnets)["LoadBalancers"]
+    (group,) = elb.create_target_group(Name=name, Protocol="TCP", Port=PORT, VpcId=front.vpc, TargetType="ip")[
+        "TargetGroups"
+    ]
+    (listener,) = elb.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="TCP",
+        Port=18083,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+    )["Listeners"]
+    # A service has several target groups; its tasks are registered in all of them.
+    both = [front.target_group, group["TargetGroupArn"]]
+    place = {"containerName": "main", "containerPort": PORT}
+    web.ends(web.update(loadBalancers=[{"targetGroupArn": arn, **place} for arn in both]), "SUCCESSFUL")
+    with SteadyLoad(endpoint_of(elb, listener["ListenerArn"]), path="/version", keeping=0, connecting=4) as load:
+        wait_for(lambda: load.requests > 50, seconds=20, what="answers through the network load balancer")
+        web.ends(web.update(taskDefinition=revision(web, "third")), "SUCCESSFUL")
+        web.nothing_stray()
+        wait_for(lambda: load.answers["third"] > 50, seconds=20, what="answers of the third revision")
+    assert load.failures == []
+    web.ends(web.update(loadBalancers=[{"targetGroupArn": front.target_group, **place}]), "SUCCESSFUL")
+    elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
 
 
 def test_a_container_that_is_killed_fails_only_what_is_in_flight_to_it(web: DeployedService, front: Front) -> None:

@@ -157,7 +157,7 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "DescribeServiceDeployments": {"serviceDeploymentArns": [world.deployment]},
         "DescribeServiceRevisions": {"serviceRevisionArns": [world.revision]},
         "StopServiceDeployment": {"serviceDeploymentArn": world.deployment, "stopType": "ROLLBACK"},
-        "ContinueServiceDeployment": {"serviceDeploymentArn": world.deployment, "hookId": "h", "action": "CONTINUE"},
+        "ContinueServiceDeployment": {"serviceDeploymentArn": world.paused, "hookId": world.hook, "action": "CONTINUE"},
         "CreateTaskSet": {
             **of_ext,
             "taskDefinition": "web:1",

@@ -82,6 +82,13 @@ def machine(number: int, **more: Any) -> dict[str, Any]:
         **more,
     }
 
+#: A blue/green deployment that waits at once to be continued.
+PAUSED: dict[str, Any] = {
+    "strategy": "BLUE_GREEN",
+    "bakeTimeInMinutes": 5,
+    "lifecycleHooks": [{"targetType": "PAUSE", "lifecycleStages": ["PRE_SCALE_UP"]}],
+}
+
 
 class World:
     """What exists, by the names under which requests can speak of it."""
@@ -121,6 +128,7 @@ class World:
         for name, members in (
             ("svc", {"taskDefinition": "web", "desiredCount": 1}),
             ("idle", {"taskDefinition": "web", "desiredCount": 0}),
+            ("paused", {"taskDefinition": "web", "desiredCount": 0, "deploymentConfiguration": PAUSED}),
         ):
             plane.must("ecs", "CreateService", serviceName=name, **members)
         plane.must("ecs", "CreateService", serviceName="ext", desiredCount=1, deploymentController={"type": "EXTERNAL"})
@@ -129,6 +137,12 @@ class World:
         moved = plane.must("ecs", "UpdateService", service="idle", desiredCount=1, forceNewDeployment=True)["service"]
         self.deployment = moved["currentServiceDeployment"]
         self.revision = moved["currentServiceRevisions"][0]["arn"]
+        (paused,) = plane.must("ecs", "DescribeServices", services=["paused"])["services"]
+        self.paused = paused["currentServiceDeployment"]
+        (shown,) = plane.must("ecs", "DescribeServiceDeployments", serviceDeploymentArns=[self.paused])[
+            "serviceDeployments"
+        ]
+        self.hook = shown["lifecycleHookDetails"][0]["hookId"]
         sets = [
             plane.must("ecs", "CreateTaskSet", cluster="default", service="ext", taskDefinition="web:1")["taskSet"]
             for _ in range(2)
@@ -184,7 +198,7 @@ class World:
             "",
             services[0],
         ]
-        deployments = [self.deployment, f"{BASE}service-deployment/default/svc/x", self.revision, "x", ""]
+        deployments = [self.deployment, self.paused, f"{BASE}service-deployment/default/svc/x", self.revision, "x", ""]
         resources += [
             self.task_sets[1],
             f"{BASE}task-definition/web:1",

@@ -32,7 +32,7 @@ FRONT = {"SerializationException", "ValidationException", "AccessDeniedException
 #: ECS and CloudWatch Logs answer these for most operations, with or without listing them.
 COMMON = {"ClientException", "InvalidParameterException", "ClusterNotFoundException"}
 #: Served to say that it cannot be done, in clearer words than an operation that nobody built.
-ALWAYS_REFUSED = {"UpdateContainerAgent", "ListServicesByNamespace", "ContinueServiceDeployment"}
+ALWAYS_REFUSED = {"UpdateContainerAgent", "ListServicesByNamespace"}
 #: The operations with the largest shapes get more requests.
 LARGE = {"RegisterTaskDefinition", "RunTask", "CreateService", "UpdateService", "RegisterContainerInstance"}
 

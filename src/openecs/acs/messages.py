@@ -203,6 +203,8 @@ class ConnectPayload(Message, frozen=True):
 
     aliases: tuple[ConnectAlias, ...] = ()
     ingress: tuple[ConnectIngress, ...] = ()
+    #: Docker's LogConfig of what the proxy could not deliver, as JSON; empty for no log.
+    log_config: str = ""
 
 
 class TaskPayload(Message, frozen=True):

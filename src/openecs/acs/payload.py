@@ -84,7 +84,9 @@ def render_task(task: Task, definition: ecs.TaskDefinition, around: Surroundings
             for container in task.containers
             for gpu in container.gpu_ids
         ),
-        openecs_connect=payload_connect.render(task.connect) if task.connect is not None else None,
+        openecs_connect=payload_connect.render(task.connect, arns.short(task.arn), around.log_target)
+        if task.connect is not None
+        else None,
     )
 
 

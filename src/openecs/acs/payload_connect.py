@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import ipaddress
 
+import msgspec
+
 from openecs.acs.messages import ConnectAlias, ConnectIngress, ConnectPayload
+from openecs.acs.payload_logs import LogTarget, log_config
 from openecs.model.service_connect import ServiceConnect, endpoint_key
 
+#: Stands for the proxy in names of log streams.
+PROXY = "ecs-service-connect"
 #: The first address of names: as AWS has it.
 FIRST_ADDRESS = ipaddress.IPv4Address("127.255.0.1")
 
 
-def render(connect: ServiceConnect) -> ConnectPayload:
-    """The names with their addresses, and the ports that lead elsewhere in the task."""
+def render(connect: ServiceConnect, task_id: str, log_target: LogTarget) -> ConnectPayload:
+    """The names with their addresses, the ports that lead elsewhere in the task, and the proxy's log."""
     addresses = {
         name: str(FIRST_ADDRESS + number)
         for number, name in enumerate(dict.fromkeys(name.dns_name for name in connect.names))
@@ -37,4 +42,12 @@ def render(connect: ServiceConnect) -> ConnectPayload:
             for port in connect.ports
             if port.ingress_port != port.container_port
         ),
+        log_config=_log(connect, task_id, log_target),
     )
+
+
+def _log(connect: ServiceConnect, task_id: str, target: LogTarget) -> str:
+    given = connect.log_configuration
+    if given is None:
+        return ""
+    return msgspec.json.encode(log_config(given, container=PROXY, task_id=task_id, target=target)).decode()

@@ -123,7 +123,7 @@ async def _run(
     resolver = None if fake else HostResolver(documents, node_id, Path(config.run_dir))
     if resolver is not None and isinstance(network, RoutedNetwork):
         network.name_servers = resolver.servers
-    connect = ConnectTasks(node_id)
+    connect = ConnectTasks(node_id, Path(config.run_dir) / "connect")
     if isinstance(network, RoutedNetwork):
         network.connect = connect
     limits = NoLimits() if fake else _limits(info)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from openecs.model.record import Record
+from openecs.shapes import ecs
 
 AppProtocol = Literal["http", "http2", "grpc", "tcp"]
 
@@ -44,6 +45,8 @@ class ServiceConnect(Record, frozen=True, kw_only=True):
     namespace_id: str
     names: tuple[ConnectName, ...] = ()
     ports: tuple[ConnectPort, ...] = ()
+    #: Where what the proxy could not deliver is written.
+    log_configuration: ecs.LogConfiguration | None = None
 
 
 def endpoint_key(namespace_id: str, discovery_name: str) -> str:

@@ -151,7 +151,9 @@ class Why:
         tasks = self._state.tasks.by("service", arn)
         verdicts = TargetVerdicts(self._state)
         targets = {task.arn: said for task in tasks if (said := self._verdict(task, verdicts)) is not None}
-        return ServiceStory(arn, service, tasks, entries, targets)
+        attempt = self._state.service_deployments.get(service.service_deployment_arn or "") if service else None
+        shift = attempt.shift if attempt is not None and not attempt.finished else None
+        return ServiceStory(arn, service, tasks, entries, targets, shift)
 
     def _verdict(self, task: Task, verdicts: TargetVerdicts) -> TargetVerdict | None:
         """What its load balancers say of a task that is one of their targets, or is to be."""

@@ -165,6 +165,14 @@ async def scenario(machine: Machine, servers: dict[str, subprocess.Popen[bytes]]
                         break
                     await asyncio.sleep(0.05)
             sys.stdout.write("Envoy came back after its end\n")
+            subprocess.run(["ip", "netns", "delete", Namespaces(NODE, machine.interfaces).path(LB).name], check=True)  # noqa: ASYNC221
+            async with asyncio.timeout(15):
+                while True:
+                    with contextlib.suppress(Exception):
+                        assert await get(inside) == one
+                        break
+                    await asyncio.sleep(0.05)
+            sys.stdout.write("a namespace that was removed by hand is there again\n")
             host.remove("balancer", LB)
             await until(lambda: host.balancer() is None and not machine.envoy.running())
     assert "oecs-lb-" not in _output("ip", "netns", "list")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -63,6 +63,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+class Documents(NamedTuple):
+    """One load balancer with what it uses."""
+
+    balancer: BalancerDocument
+    groups: dict[str, TargetGroupDocument]
+    certificates: dict[str, CertificateDocument]
+    states: Any
+    place: Place
+
+
 class World:
     """One Envoy, three targets, one load balancer whose rules each test sets."""
 
@@ -104,7 +114,7 @@ class World:
         applied = self.loop.run_until_complete(self.envoy.apply(rendered.resources))
         assert applied.rejected == {}
 
-    def rendered(
+    def documents(
         self,
         *rules: BalancerRule,
         attributes: dict[str, str] | None = None,
@@ -116,8 +126,8 @@ class World:
         balancer: Mapping[str, Any] | None = None,
         certificates: Mapping[str, CertificateDocument] | None = None,
         place: Place | None = None,
-    ) -> Rendered:
-        """What Envoy is to be told: ``targets`` of each group by their ports, and changes to the documents."""
+    ) -> Documents:
+        """``targets`` of each group by their ports, and changes to the documents."""
         default = BalancerRule(arn="default", priority=0, actions=(forward("default"),))
         one = BalancerListener(arn=LISTENER, port=self.port, protocol="HTTP", rules=(*rules, default))
         interface = BalancerInterface(
@@ -156,12 +166,17 @@ class World:
             arn: {(target.id, target.port): (routes or {}).get(target.id, "routable") for target in found.targets}
             for arn, found in groups.items()
         }
+        return Documents(document, groups, dict(certificates or {}), states, place or Place())
+
+    def rendered(self, *rules: BalancerRule, **more: Any) -> Rendered:
+        """What Envoy is to be told; ``more`` is for ``documents``."""
+        found = self.documents(*rules, **more)
         return render(
-            {BALANCER: document},
-            groups,
-            dict(certificates or {}),
-            states,
-            {BALANCER: place or Place()},
+            {BALANCER: found.balancer},
+            found.groups,
+            found.certificates,
+            found.states,
+            {BALANCER: found.place},
             xds=self.envoy.xds,
         )
 

@@ -155,8 +155,8 @@ def test_fargate_services_have_target_groups_of_addresses(api: Api):
         (INVALID, "more than once", {"loadBalancers": [entry(), entry()]}),
         ("ClientException", "loadBalancerName", {"loadBalancers": [{"loadBalancerName": "classic"}]}),
         (
-            "ClientException",
-            "advancedConfiguration",
+            INVALID,
+            "productionListenerRule can not be blank",
             {"loadBalancers": [entry(advancedConfiguration={"alternateTargetGroupArn": group_arn("green")})]},
         ),
         (INVALID, "service linked role", {"role": "r", "loadBalancers": [entry(), entry("green")]}),

@@ -187,8 +187,16 @@ UNSERVED: list[tuple[str, dict[str, Any]]] = [
         "deploymentConfiguration.alarms",
         {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "rollback": False, "enable": True}}},
     ),
-    ("deploymentConfiguration.strategy BLUE_GREEN", {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}}),
     ("deploymentConfiguration.bakeTimeInMinutes", {"deploymentConfiguration": {"bakeTimeInMinutes": 5}}),
+    (
+        "deploymentConfiguration.lifecycleHooks with targetType AWS_LAMBDA",
+        {
+            "deploymentConfiguration": {
+                "strategy": "BLUE_GREEN",
+                "lifecycleHooks": [{"hookTargetArn": "a", "lifecycleStages": ["PRE_SCALE_UP"]}],
+            }
+        },
+    ),
 ]
 
 

@@ -83,6 +83,15 @@ FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
             "keyword",
         ),
         (
+            {
+                "DefaultActions": [
+                    {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Path": "/a#{path}"}}
+                ]
+            },
+            "ValidationError",
+            "only behind a '/'",
+        ),
+        (
             {"DefaultActions": [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Port": "0"}}]},
             "ValidationError",
             "port",

@@ -46,7 +46,7 @@ const journeys = {
     const client = new EC2Client({ maxAttempts: 1 });
     const TagSpecifications = [{ ResourceType: "vpc", Tags: [{ Key: "Name", Value: "a & b <é>" }] }];
     const { Vpc } = await client.send(new CreateVpcCommand({ CidrBlock: `${block}.0.0/16`, TagSpecifications }));
-    const waited = await waitUntilVpcAvailable({ client, maxWaitTime: 10 }, { VpcIds: [Vpc.VpcId] });
+    const waited = await waitUntilVpcAvailable({ client, maxWaitTime: 10, minDelay: 1 }, { VpcIds: [Vpc.VpcId] });
     const Filters = [{ Name: "tag:Name", Values: ["a & b <é>"] }];
     const found = await client.send(new DescribeVpcsCommand({ Filters }));
     await client.send(new DeleteVpcCommand({ VpcId: Vpc.VpcId }));
@@ -68,13 +68,13 @@ const journeys = {
       new CreateLoadBalancerCommand({ Name: "web", Subnets: Subnets.map((subnet) => subnet.SubnetId) }),
     );
     const [{ LoadBalancerArn, CreatedTime }] = made.LoadBalancers;
-    await waitUntilLoadBalancerExists({ client, maxWaitTime: 10 }, { LoadBalancerArns: [LoadBalancerArn] });
+    await waitUntilLoadBalancerExists({ client, maxWaitTime: 10, minDelay: 1 }, { LoadBalancerArns: [LoadBalancerArn] });
     const group = { Protocol: "HTTP", Port: 80, VpcId: Subnets[0].VpcId, TargetType: "ip" };
     for (const Name of ["a", "b", "c"]) {
       await client.send(new CreateTargetGroupCommand({ ...group, Name }));
     }
     const pages = [];
-    for await (const page of paginateDescribeTargetGroups({ client, pageSize: 2 }, {})) {
+    for await (const page of paginateDescribeTargetGroups({ client }, { PageSize: 2 })) {
       pages.push(page.TargetGroups.map((each) => each.TargetGroupName));
     }
     const DefaultActions = [

@@ -34,6 +34,8 @@ class ConnectPart(NamedTuple):
     task_arn: str
     namespace: Path
     payload: ConnectPayload
+    #: File to which what could not be delivered is written; empty for none.
+    log: str = ""
 
 
 def cluster_base(endpoint: str) -> str:
@@ -77,7 +79,8 @@ def _resources(part: ConnectPart, documents: Mapping[str, ConnectDocument], xds:
         name = f"{cluster_base(alias.endpoint)}@{task}"
         cluster = _cluster(name, alias, namespace, xds)
         routes = None if alias.protocol == "tcp" else _routes(name, document)
-        yield name, cluster, _endpoints(name, document), routes, _listener(name, alias, document, namespace, xds)
+        listener = _listener(name, alias, document, part, xds)
+        yield name, cluster, _endpoints(name, document), routes, listener
     for ingress in part.payload.ingress:
         name = f"connect/ingress/{ingress.port}@{task}"
         yield name, _local_cluster(name, ingress, namespace), None, None, _ingress(name, ingress, namespace)
@@ -87,7 +90,7 @@ def _bind(address: str, port: int, namespace: str) -> Resource:
     return {"address": address, "port_value": port, "network_namespace_filepath": namespace}
 
 
-def _listener(name: str, alias: ConnectAlias, document: ConnectDocument, namespace: str, xds: Path) -> Resource:
+def _listener(name: str, alias: ConnectAlias, document: ConnectDocument, part: ConnectPart, xds: Path) -> Resource:
     if alias.protocol == "tcp":
         chain = _tcp(name, TCP_IDLE if document.idle_timeout is None else document.idle_timeout)
     else:
@@ -116,11 +119,36 @@ def _listener(name: str, alias: ConnectAlias, document: ConnectDocument, namespa
             "common_http_protocol_options": {"idle_timeout": f"{idle}s"},
             "upgrade_configs": [{"upgrade_type": "websocket"}],
         }
+    if part.log:
+        chain["access_log"] = [_log(part.log, alias)]
     return {
         # Each address is a listener of its own: one endpoint may be called by two names.
         "name": f"connect/{alias.address}:{alias.port}/{alias.endpoint}@{owner(name)}",
-        "address": {"socket_address": _bind(alias.address, alias.port, namespace)},
+        "address": {"socket_address": _bind(alias.address, alias.port, str(part.namespace))},
         "filter_chains": [{"filters": [{"name": "connect", "typed_config": chain}]}],
+    }
+
+
+def _log(path: str, alias: ConnectAlias) -> Resource:
+    """One line of JSON for each request or connection that the proxy could not deliver as it should."""
+    form: dict[str, Any] = {
+        "time": "%START_TIME%",
+        "endpoint": f"{alias.name}:{alias.port}",
+        "upstream": "%UPSTREAM_HOST%",
+        "flags": "%RESPONSE_FLAGS%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "duration_ms": "%DURATION%",
+    }
+    if alias.protocol != "tcp":
+        form |= {"method": "%REQ(:METHOD)%", "status": "%RESPONSE_CODE%"}
+    return {
+        "name": "envoy.access_loggers.file",
+        "filter": {"response_flag_filter": {}},
+        "typed_config": {
+            "@type": f"{_TYPE}.access_loggers.file.v3.FileAccessLog",
+            "path": path,
+            "log_format": {"json_format": form, "omit_empty_values": True},
+        },
     }
 
 

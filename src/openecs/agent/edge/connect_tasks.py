@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from openecs.acs.messages import TaskPayload
+from openecs.acs.messages import ConnectPayload, TaskPayload
 from openecs.agent.edge.connect_render import ConnectPart
 from openecs.agent.network.commands import run
 from openecs.agent.network.driver import NetworkError
@@ -27,7 +27,9 @@ PATIENCE, ENDPOINTS_PATIENCE = 20.0, 5.0
 class ConnectTasks:
     """Those of one node.  ``problem`` says why none can be served; empty when they can."""
 
-    def __init__(self, node_id: str) -> None:
+    def __init__(self, node_id: str, logs: Path) -> None:
+        #: Folder of links to what tasks' proxies write to.
+        self._logs = logs
         self.problem = ""
         self._prefix = f"oecs-sc-{node_id[:8]}-"
         self._parts: dict[str, ConnectPart] = {}
@@ -66,7 +68,9 @@ class ConnectTasks:
             await self._forget(path)
         if not _there(path):
             await run(("ip", "netns", "attach", path.name, str(pid)), "")
-        self._parts[task.arn] = ConnectPart(task.arn, path, task.openecs_connect)
+        if task.openecs_connect.log_config:
+            _link(self._log(path), pid)
+        self._parts[task.arn] = self._part(task, task.openecs_connect)
         self._changed()
         await self._wait(task.arn, {alias.endpoint for alias in task.openecs_connect.aliases})
 
@@ -84,7 +88,7 @@ class ConnectTasks:
         for task in tasks:
             path = self._path(task.arn)
             if task.openecs_connect is not None and path.exists():
-                self._parts[task.arn] = ConnectPart(task.arn, path, task.openecs_connect)
+                self._parts[task.arn] = self._part(task, task.openecs_connect)
 
     async def tidy(self) -> None:
         """Take away the names that an earlier agent left for tasks that are gone."""
@@ -96,10 +100,19 @@ class ConnectTasks:
     def _found(self) -> list[Path]:
         return sorted(FOLDER.glob(f"{self._prefix}*"))
 
+    def _part(self, task: TaskPayload, connect: ConnectPayload) -> ConnectPart:
+        path = self._path(task.arn)
+        log = self._log(path)
+        return ConnectPart(task.arn, path, connect, str(log) if connect.log_config and log.is_symlink() else "")
+
+    def _log(self, path: Path) -> Path:
+        return self._logs / path.name
+
     def _path(self, task_arn: str) -> Path:
         return FOLDER / f"{self._prefix}{hashlib.sha256(task_arn.encode()).hexdigest()[:12]}"
 
     async def _forget(self, path: Path) -> None:
+        _unlink(self._log(path))
         try:
             await run(("ip", "netns", "delete", path.name), "")
         except NetworkError as error:
@@ -121,6 +134,17 @@ class ConnectTasks:
 
 def _there(path: Path) -> bool:
     return path.exists()
+
+
+def _link(link: Path, pid: int) -> None:
+    """Have ``link`` lead to what the process writes to: its engine takes that to the log driver."""
+    link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"/proc/{pid}/fd/1")
+
+
+def _unlink(link: Path) -> None:
+    link.unlink(missing_ok=True)
 
 
 def _same(path: Path, pid: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from openecs.acs.host_documents import BalancerDocument, BalancerListener
 from openecs.agent.edge.envoy_access_format import access_log
 from openecs.agent.edge.envoy_bootstrap import file_source
+from openecs.agent.edge.envoy_counters import count_failures
 from openecs.agent.edge.envoy_pages import local_replies
 from openecs.agent.edge.envoy_resources import Resource, file_name
 from openecs.model.tls_policy import DEFAULT_POLICY, TLS_POLICIES
@@ -90,8 +91,9 @@ def http_listener(
         manager["strip_any_host_port"] = True
     if attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true":
         manager["early_header_mutation_extensions"] = [_drop_invalid_headers()]
+    manager["access_log"] = [count_failures()]
     if log is not None:
-        manager["access_log"] = [access_log(log.file, log.folder, listener)]
+        manager["access_log"].append(access_log(log.file, log.folder, listener))
     chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}
     if secure:
         chain["transport_socket"] = _tls(listener, xds, ["h2", "http/1.1"] if http2 else ["http/1.1"])
@@ -167,9 +169,13 @@ def _address(bind: Bind, protocol: str) -> Resource:
     return {"socket_address": socket}
 
 
-def secret_name(certificate_arn: str) -> str:
-    """Name of a certificate's secret, without characters that statistics change."""
-    return certificate_arn.replace(":", "_").replace(".", "_")
+def secret_name(certificate_arn: str, listener_arn: str) -> str:
+    """Name of a certificate's secret, without characters that statistics change.
+
+    Each listener has its own: one that Envoy does not take concerns nobody else.
+    """
+    name = f"{certificate_arn.rpartition('/')[2]}@{listener_arn.rpartition('listener/')[2]}"
+    return name.replace(":", "_").replace(".", "_")
 
 
 def _tls(listener: BalancerListener, xds: Path, alpn: list[str]) -> Resource:
@@ -180,7 +186,7 @@ def _tls(listener: BalancerListener, xds: Path, alpn: list[str]) -> Resource:
     }
     if policy.tls12_ciphers:
         parameters["cipher_suites"] = list(policy.tls12_ciphers)
-    secrets = [secret_name(arn) for arn in listener.certificates]
+    secrets = [secret_name(arn, listener.arn) for arn in listener.certificates]
     context = {
         "@type": f"{_TYPE}.transport_sockets.tls.v3.DownstreamTlsContext",
         "common_tls_context": {

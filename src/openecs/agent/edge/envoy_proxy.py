@@ -29,6 +29,8 @@ class Rendered(NamedTuple):
     owners: Mapping[str, str]
     #: Folders that Envoy writes to.
     folders: tuple[Path, ...] = ()
+    #: ARNs of load balancers of which nothing is there.
+    failed: frozenset[str] = frozenset()
 
 
 #: Makes resources; ``Path`` is the folder of the files that Envoy reads.
@@ -75,7 +77,7 @@ class EnvoyProxy:
             # What belongs to nobody in particular concerns everybody.
             refused = {text for name, text in applied.rejected.items() if rendered.owners.get(name, arn) == arn}
             texts = [*rendered.problems.get(arn, ()), *(f"Envoy refused: {text}" for text in sorted(refused))]
-            results[arn] = Served(ready=not refused, problem=" ".join(texts))
+            results[arn] = Served(ready=not refused and arn not in rendered.failed, problem=" ".join(texts))
         return results
 
     async def in_flight(self) -> Mapping[tuple[str, str], int]:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from openecs.acs.host_documents import (
     BalancerDocument,
     BalancerListener,
@@ -26,6 +28,8 @@ from openecs.agent.edge.envoy_resources import Resource, Resources
 from openecs.agent.edge.envoy_routes import keeps_host, render_routes
 from openecs.agent.edge.routing import Route, Target
 from openecs.model.tls_policy import DEFAULT_POLICY, TLS_POLICIES
+
+_log = structlog.get_logger("openecs.agent")
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,10 @@ class Rendered:
     resources: Resources
     #: Load balancer ARN → sentences.
     problems: Mapping[str, tuple[str, ...]]
-    #: Name of an Envoy listener → ARNs of the load balancer and the listener.
+    #: Name of an Envoy listener, or of a certificate for one → ARNs of the load balancer and the listener.
     listeners: Mapping[str, tuple[str, str]]
+    #: Load balancers of which nothing is there.
+    failed: frozenset[str] = frozenset()
 
 
 def render(
@@ -65,13 +71,22 @@ def render(
     Mappings go from ARNs; ``routes`` from a target group's to what becomes of each target.  A load
     balancer without a place is not served.
     """
-    found = _Found(xds)
+    found, failed = _Found(xds), set[str]()
     for arn in sorted(balancers):
         if arn in places:
-            _Balancer(arn, balancers[arn], groups, certificates, routes, places[arn], found).render()
+            try:
+                own = _Found(xds)
+                _Balancer(arn, balancers[arn], groups, certificates, routes, places[arn], own).render()
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                # A document that nobody thought of concerns its own load balancer only.
+                _log.exception("a load balancer cannot be put into Envoy's words", load_balancer=arn)
+                found.problems[arn] = [f"It cannot be put into Envoy's words: {error!r}."]
+                failed.add(arn)
+            else:
+                found.take(own)
     resources = Resources(found.clusters, found.endpoints, found.routes, found.listeners, found.secrets)
     problems = {arn: tuple(dict.fromkeys(sentences)) for arn, sentences in found.problems.items() if sentences}
-    return Rendered(resources, problems, found.owners)
+    return Rendered(resources, problems, found.owners, frozenset(failed))
 
 
 @dataclass
@@ -86,6 +101,16 @@ class _Found:
     secrets: dict[str, Resource] = field(default_factory=dict)
     owners: dict[str, tuple[str, str]] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
+
+    def take(self, other: _Found) -> None:
+        """Add what has been rendered elsewhere."""
+        self.clusters |= other.clusters
+        self.endpoints |= other.endpoints
+        self.routes |= other.routes
+        self.listeners |= other.listeners
+        self.secrets |= other.secrets
+        self.owners |= other.owners
+        self.problems |= other.problems
 
 
 @dataclass(frozen=True)
@@ -164,7 +189,9 @@ class _Balancer:
         else:
             self._stream(name, listener, variant)
         for arn in listener.certificates if listener.protocol in {"HTTPS", "TLS"} else ():
-            self.found.secrets[secret_name(arn)] = _secret(secret_name(arn), self.certificates[arn])
+            secret = secret_name(arn, listener.arn)
+            self.found.secrets[secret] = _secret(secret, self.certificates[arn])
+            self.found.owners[secret] = (self.arn, listener.arn)
 
     def _add(self, listener: BalancerListener, resource: Resource) -> None:
         self.found.listeners[resource["name"]] = resource

@@ -40,7 +40,7 @@ class Renderer:
         owners |= {name: tasks[connect_render.owner(name)] for name in connect.names()}
         logged = any(_log_folder(part.document) is not None for part in serving.parts)
         folders = (self._spool,) if logged else ()
-        return Rendered(found.resources.joined(connect), found.problems, owners, folders)
+        return Rendered(found.resources.joined(connect), found.problems, owners, folders, found.failed)
 
     def _place(self, part: Part, edge_address: str) -> envoy_render.Place:
         folder = _log_folder(part.document)

@@ -75,8 +75,13 @@ class Parts:
         self.chains |= other.chains
 
 
-def base_chains(parts: Parts, around: Surroundings) -> None:
-    """The hooks, and the order in which a packet meets what decides about it."""
+def base_chains(parts: Parts, around: Surroundings, *, lists_out: bool, lists_in: bool) -> None:
+    """The hooks, and the order in which a packet meets what decides about it.
+
+    ``lists_out``, ``lists_in``: whether there are interfaces that ``acl_out`` or ``acl_in`` lead to a list.
+    """
+    acl_out = ("iifname vmap @acl_out",) if lists_out else ()
+    acl_in = ("oifname vmap @acl_in",) if lists_in else ()
     # In each rule what is cheap or seldom true comes first: every packet of a task meets all of them.
     bridges = [name.replace("+", "*") for name in DOCKER_BRIDGES]
     from_hosts = [f'iifname "{name}" oifname @mine accept' for name in bridges]
@@ -104,8 +109,8 @@ def base_chains(parts: Parts, around: Surroundings) -> None:
                 "iifname != @mine oifname != @mine accept",
                 *from_hosts,
                 *to_hosts,
-                "iifname vmap @acl_out",
-                "oifname vmap @acl_in",
+                *acl_out,
+                *acl_in,
                 "ct state established,related accept",
                 "ct state invalid drop",
                 "ip daddr . tcp dport @endpoints iifname @mine goto arrive",
@@ -123,7 +128,7 @@ def base_chains(parts: Parts, around: Surroundings) -> None:
                 "ip daddr . tcp dport @endpoints accept",
                 "ct state established,related accept",
                 "ct state invalid drop",
-                "iifname vmap @acl_out",
+                *acl_out,
                 "iifname vmap @leaving",
             ),
             "type filter hook input priority filter - 1; policy accept;",
@@ -169,9 +174,9 @@ def surroundings(parts: Parts, documents: Documents, around: Surroundings) -> No
         ),
         "outbound": Chain(
             (
-                f"ip saddr @egress ip daddr != @vpcs {elsewhere} masquerade",
-                f"ip saddr @subnets ip daddr @hosts {elsewhere} masquerade",
-                f"ip saddr @subnets ip daddr . tcp dport @endpoints {elsewhere} masquerade",
+                f"{elsewhere} ip saddr @egress ip daddr != @vpcs masquerade",
+                f"{elsewhere} ip saddr @subnets ip daddr @hosts masquerade",
+                f"{elsewhere} ip saddr @subnets ip daddr . tcp dport @endpoints masquerade",
                 "ip saddr 127.0.0.0/8 oifname @mine masquerade",
             ),
             "type nat hook postrouting priority srcnat; policy accept;",

@@ -37,6 +37,12 @@ def acl_chain(rules: tuple[AclRule, ...], side: Literal["saddr", "daddr"]) -> tu
     return (*lines, "drop")
 
 
+def passes_all(chain: tuple[str, ...]) -> bool:
+    """Whether the chain of an ACL's direction lets every packet through, as that of a default ACL does."""
+    first = next((line for line in chain if line == "return" or not line.endswith(" return")), "drop")
+    return first == "return"
+
+
 def protocol_match(protocol: str, first: int, last: int) -> str | None:
     """The match for a protocol with its ports, or ICMP type and code; ``None`` when IPv4 has no such packets."""
     if protocol == "-1":

@@ -15,7 +15,9 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import structlog
 
 from openecs.acs.messages import TaskPayload
@@ -169,7 +171,7 @@ class RoutedNetwork:
                 "Dns": list(servers),
                 "DnsSearch": list(plan.search),
                 "ExtraHosts": hosts,
-                "LogConfig": {"Type": "none"},
+                "LogConfig": _log_config(task),
             },
         }
         name = names.container_name(task, names.PAUSE)
@@ -191,3 +193,15 @@ def _host_resolvers() -> tuple[str, ...]:
         return wiring.resolvers(Path("/etc/resolv.conf").read_text())
     except OSError:
         return ()
+
+
+def _log_config(task: TaskPayload) -> dict[str, Any]:
+    """The log of the task's proxy, which writes through this container: it has nothing to say itself."""
+    given = task.openecs_connect.log_config if task.openecs_connect is not None else ""
+    if not given:
+        return {"Type": "none"}
+    log: dict[str, Any] = msgspec.json.decode(given)
+    keys = task.execution_role_credentials
+    if log.get("Type") == "awslogs" and keys is not None:
+        log["Config"] = {**log["Config"], "awslogs-credentials-endpoint": f"/v2/credentials/{keys.credentials_id}"}
+    return log

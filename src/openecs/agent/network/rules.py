@@ -7,7 +7,8 @@ A packet of an interface meets, in this order: anti-spoofing (before connections
 network ACLs (stateless, at the edge of a subnet), known connections, the egress side of the
 source's groups, the ingress side of the destination's groups.  Egress is decided on the source's
 host and ingress on the destination's, by sets that hold the addresses of all hosts' interfaces.
-Rules of groups and ACLs that no interface of this host uses are not loaded.
+Rules of groups and ACLs that no interface of this host uses are not loaded, and interfaces whose
+ACL lets everything through are not led to it: most ACLs do, and it is the one thing that every packet meets.
 
 Not filtered: what the host itself sends (the output hook is not used), its Docker networks and the
 other hosts of the installation among it; and what interfaces ask of the resolver, the gateway's
@@ -18,6 +19,7 @@ yet lets nothing through.
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 from openecs.acs.host_documents import (
     InterfaceDocument,
@@ -25,7 +27,7 @@ from openecs.acs.host_documents import (
     SecurityGroupDocument,
 )
 from openecs.agent.network.frame import Documents, Parts, Surroundings, base_chains, surroundings
-from openecs.agent.network.matches import acl_chain, group_chain, members
+from openecs.agent.network.matches import acl_chain, group_chain, members, passes_all
 from openecs.agent.network.ruleset import EMPTY, Chain, Map, Ruleset, Set
 from openecs.agent.network.wiring import PREFIX
 
@@ -35,6 +37,13 @@ def table_name(node_id: str) -> str:
     return f"openecs_{node_id[:12]}"
 
 
+class _Listed(NamedTuple):
+    """Ids of subnets whose ACL may drop what leaves them, and what comes into them."""
+
+    outward: frozenset[str] = frozenset()
+    inward: frozenset[str] = frozenset()
+
+
 class Compiler:
     """Makes the rules of one node.  It keeps the parts of documents that have not changed."""
 
@@ -42,8 +51,8 @@ class Compiler:
         self._node_id = node_id
         self._groups: dict[str, tuple[SecurityGroupDocument, tuple[str, ...], tuple[str, ...]]] = {}
         self._acls: dict[str, tuple[NetworkAclDocument, tuple[str, ...], tuple[str, ...]]] = {}
-        #: Interfaces of this host, and what follows from them alone.
-        self._own: tuple[list[InterfaceDocument], Parts] = ([], Parts())
+        #: Interfaces of this host with the subnets whose ACLs matter, and what follows from them alone.
+        self._own: tuple[tuple[list[InterfaceDocument], _Listed], Parts] = (([], _Listed()), Parts())
 
     def compile(self, documents: Documents, around: Surroundings) -> Ruleset:
         """All rules as they should be."""
@@ -51,15 +60,15 @@ class Compiler:
         if not own and not around.device:
             return EMPTY
         parts = Parts()
-        base_chains(parts, around)
-        if own != self._own[0] or not own:
+        listed = self._used_acls(parts, documents, {i.subnet_id for i in own})
+        base_chains(parts, around, lists_out=bool(listed.outward), lists_in=bool(listed.inward))
+        if (own, listed) != self._own[0] or not own:
             mine = Parts()
-            _own_interfaces(mine, own)
-            self._own = (own, mine)
+            _own_interfaces(mine, own, listed)
+            self._own = ((own, listed), mine)
         parts.take(self._own[1])
         _ways_out(parts, documents, own)
         self._used_groups(parts, documents, {group for i in own for group in i.security_groups})
-        self._used_acls(parts, documents, {i.subnet_id for i in own})
         surroundings(parts, documents, around)
         return Ruleset(parts.sets, parts.maps, parts.chains)
 
@@ -94,7 +103,8 @@ class Compiler:
         for group_id, found in addresses.items():
             parts.sets[members(group_id)] = Set("ipv4_addr", frozenset(found))
 
-    def _used_acls(self, parts: Parts, documents: Documents, subnets: set[str]) -> None:
+    def _used_acls(self, parts: Parts, documents: Documents, subnets: set[str]) -> _Listed:
+        """Make the ACLs' chains; the subnets for which they matter."""
         of_subnet = {subnet: key for key, acl in documents.acls.items() for subnet in acl.subnets if subnet in subnets}
         for acl_id in set(of_subnet.values()):
             document = documents.acls[acl_id]
@@ -109,6 +119,7 @@ class Compiler:
             parts.chains[f"out_{acl_id}"] = Chain(kept[2])
         for acl_id in self._acls.keys() - documents.acls.keys():
             del self._acls[acl_id]
+        outgoing, incoming = set(), set()
         for subnet_id in subnets:
             subnet, own_acl = documents.subnets.get(subnet_id), of_subnet.get(subnet_id)
             if subnet is None or own_acl is None:
@@ -119,6 +130,11 @@ class Compiler:
                 outward = (f"ip daddr {subnet.cidr} return", f"goto out_{own_acl}")
             parts.chains[f"acl_in_{subnet_id}"] = Chain(inward)
             parts.chains[f"acl_out_{subnet_id}"] = Chain(outward)
+            if subnet is None or own_acl is None or not passes_all(self._acls[own_acl][1]):
+                incoming.add(subnet_id)
+            if subnet is None or own_acl is None or not passes_all(self._acls[own_acl][2]):
+                outgoing.add(subnet_id)
+        return _Listed(frozenset(outgoing), frozenset(incoming))
 
 
 def host_end(address: str) -> str:
@@ -127,7 +143,7 @@ def host_end(address: str) -> str:
     return f"{PREFIX}{int(first):02x}{int(second):02x}{int(third):02x}{int(fourth):02x}"
 
 
-def _own_interfaces(parts: Parts, own: list[InterfaceDocument]) -> None:
+def _own_interfaces(parts: Parts, own: list[InterfaceDocument], listed: _Listed) -> None:
     """Which chains the packets of each interface go through."""
     names = {i.address: host_end(i.address) for i in own}
     ends: dict[tuple[str, tuple[str, ...]], str] = {}
@@ -144,8 +160,10 @@ def _own_interfaces(parts: Parts, own: list[InterfaceDocument]) -> None:
             _ends(parts, end, *kind)
         leaving[name] = f"goto from_{end}"
         arriving[name] = f"goto to_{end}"
-        out_acl[name] = f"jump acl_out_{interface.subnet_id}"
-        in_acl[name] = f"jump acl_in_{interface.subnet_id}"
+        if interface.subnet_id in listed.outward:
+            out_acl[name] = f"jump acl_out_{interface.subnet_id}"
+        if interface.subnet_id in listed.inward:
+            in_acl[name] = f"jump acl_in_{interface.subnet_id}"
     parts.sets["mine"] = Set("ifname", frozenset(leaving))
     checked = [i for i in own if i.source_dest_check]
     parts.sets["checked"] = Set("ifname", frozenset(f'"{names[i.address]}"' for i in checked))

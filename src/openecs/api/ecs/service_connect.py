@@ -13,6 +13,7 @@ import msgspec
 
 from openecs.api.ecs import connect_namespaces
 from openecs.api.ecs.connect_ports import named_port
+from openecs.api.ecs.definition import logs
 from openecs.api.servicediscovery.lookup import resource_arn
 from openecs.api.servicediscovery.records import short_id
 from openecs.control import connect_lookup
@@ -68,7 +69,10 @@ def settle(
     _check_names(own, others, namespace)
     names = tuple(sorted((*own, *others), key=lambda name: (name.dns_name, name.port)))
     shown = msgspec.structs.replace(given, namespace=given.namespace or namespace.name)
-    return Settled(shown, ServiceConnect(namespace_id=namespace.id, names=names, ports=tuple(ports)))
+    connect = ServiceConnect(
+        namespace_id=namespace.id, names=names, ports=tuple(ports), log_configuration=given.log_configuration
+    )
+    return Settled(shown, connect)
 
 
 def make_endpoints(state: State, tx: Transaction, call: Call, service_arn: str, begun: Deployment) -> None:
@@ -117,9 +121,14 @@ def _refuse(given: ecs.ServiceConnectConfiguration, definition: ecs.TaskDefiniti
         raise not_supported("serviceConnectConfiguration with the bridge network mode (use awsvpc)")
     if launch_type == "EXTERNAL":
         raise invalid_parameter("Service Connect is not supported with the EXTERNAL launch type.")
+    log = given.log_configuration
+    if log is not None:
+        if log.log_driver not in logs.OPTIONS or log.log_driver == "awsfirelens":
+            raise not_supported(f"serviceConnectConfiguration.logConfiguration with the logDriver {log.log_driver}")
+        if log.secret_options:
+            raise not_supported("serviceConnectConfiguration.logConfiguration.secretOptions")
+        logs.check(ecs.ContainerDefinition(name="ecs-service-connect", log_configuration=log))
     refused = {
-        "serviceConnectConfiguration.logConfiguration (no proxy container runs in the task; the proxy's own log is "
-        "on its host)": given.log_configuration is not None,
         "serviceConnectConfiguration.accessLogConfiguration": given.access_log_configuration is not None,
         "serviceConnectConfiguration.containerConfigurations": bool(given.container_configurations),
     }

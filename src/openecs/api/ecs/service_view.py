@@ -68,8 +68,10 @@ def render(
 
 
 def requested_tasks(service: Service, deployment: Deployment, count: TaskCount) -> int:
-    """What a deployment wants; an older one wants no more than what it still has."""
-    return service.desired_count if deployment.status == "PRIMARY" else count.running + count.pending
+    """What a deployment wants; an older one wants no more than what it still has, unless it is in production."""
+    if deployment.status == "PRIMARY" or deployment.id == service.production_id:
+        return service.desired_count
+    return count.running + count.pending
 
 
 def _role(service: Service, shown: Deployment | None) -> str | None:

@@ -168,6 +168,11 @@ def _redirect(action: elbv2.Action, protocol: str) -> elbv2.Action:
             raise errors.validation_error(f"The redirect {name} '{value}' contains a keyword that is not allowed in it")
         if any(not " " < character < "\x7f" for character in value):
             raise errors.validation_error(f"The redirect {name} '{value}' contains characters that are not allowed")
+        if "#{path}" in value.replace("/#{path}", ""):
+            # AWS has the path without its slash there, which the proxies cannot say.
+            raise errors.validation_error(
+                f"In the redirect {name} '{value}', OpenECS serves #{{path}} only behind a '/'"
+            )
     same = (config.protocol in ("#{protocol}", protocol), config.port, config.host, config.path)
     if same == (True, "#{port}", "#{host}", "/#{path}"):
         raise AWSError("InvalidLoadBalancerAction", "The redirect configuration is not valid because it creates a loop")

@@ -10,7 +10,8 @@ from openecs import arn as arns
 from openecs.model.history import HistoryEntry
 from openecs.model.service import Deployment, Service
 from openecs.model.task import STATUS_ORDER, Task
-from openecs.planning import deployment_backoff
+from openecs.model.traffic_shift import TrafficShift
+from openecs.planning import deployment_backoff, traffic_shift
 from openecs.planning.target_verdict import TargetVerdict
 from openecs.planning.why.answer import Answer, Failures, Line, details_of, duration, in_order, line_of, record_in
 from openecs.planning.why.cause import end_of
@@ -36,6 +37,8 @@ class ServiceStory(NamedTuple):
     entries: Sequence[HistoryEntry]
     #: Task ARN → what its load balancers say, for tasks that have some.
     targets: Mapping[str, TargetVerdict] = MappingProxyType({})
+    #: Where its newest deployment is with its traffic, while that is under way.
+    shift: TrafficShift | None = None
 
 
 def why_service(story: ServiceStory, now: float) -> Answer:
@@ -84,6 +87,8 @@ def why_deployment(deployment_id: str, story: ServiceStory, now: float) -> Answe
         others = sum(task.deployment_id != deployment_id and not task.stopped for task in story.tasks)
         if others:
             current.append(Line(what="now", text=f"{others} tasks of other deployments have not stopped"))
+        if deployment.status == "PRIMARY":
+            current += _shift_now(deployment, story)
         current += _tasks_now([task for task in story.tasks if task.deployment_id == deployment_id])
         current += target_lines([task for task in story.tasks if task.deployment_id == deployment_id], story.targets)
         current += _held_back(service, story, now, only=deployment_id)
@@ -119,6 +124,7 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
     held = list(_held_back(service, story, now))
     unplaced = list(_unplaced(story))
     as_targets = list(target_lines(live, story.targets))
+    shifting = list(_shift_now(primary, story)) if primary is not None else []
     if service.status == "INACTIVE":
         yield Line(what="now", text="it was deleted")
     elif service.status == "DRAINING":
@@ -135,6 +141,8 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
         yield Line(what="now", text=f"{counts}; the others are on their way")
     elif as_targets:
         yield Line(what="now", text=f"{counts}; waiting: {as_targets[0].text}")
+    elif shifting:
+        yield Line(what="now", text=f"{counts}; {shifting[0].text}")
     elif primary is not None and primary.rollout_state == "IN_PROGRESS":
         yield Line(what="now", text=f"{counts}; deployment {primary.id} is in progress")
     elif running == len(live) == service.desired_count and primary is not None and primary.crashes.count:
@@ -144,6 +152,7 @@ def _now(service: Service, story: ServiceStory, now: float) -> Iterator[Line]:
         yield Line(what="now", text=f"{counts}; {len(live) - running} tasks are still to stop")
     for deployment in service.deployments:
         yield Line(what="now", text=f"{deployment.status} deployment {deployment.id}: {_rollout(deployment)}")
+    yield from shifting
     yield from _tasks_now(live)
     yield from as_targets
     yield from held
@@ -158,6 +167,20 @@ def _rollout(deployment: Deployment) -> str:
     )
     name = arns.short(deployment.task_definition_arn)
     return f"{deployment.rollout_state}{rolls_back}, of {name}: {deployment.rollout_state_reason}"
+
+
+def _shift_now(primary: Deployment, story: ServiceStory) -> Iterator[Line]:
+    """The stage of a deployment that shifts traffic, and what it waits for there."""
+    shift = story.shift
+    if shift is None or primary.rollout_state != "IN_PROGRESS":
+        return
+    if primary.rolls_back is not None:
+        text = f"deployment {primary.id} has all traffic again and waits until {primary.rolls_back} is gone"
+        yield Line(what="traffic", text=text)
+        return
+    text = f"deployment {primary.id} is in lifecycle stage {shift.stage}: {traffic_shift.waits_for(shift)}"
+    shares = f"production traffic {shift.production:g} %, test traffic {shift.test:g} %"
+    yield Line(what="traffic", text=f"{text} ({shares})")
 
 
 def _tasks_now(tasks: Sequence[Task]) -> Iterator[Line]:

@@ -104,7 +104,7 @@ _CONTAINER: tuple[Field, ...] = (
         "portMappings[].containerPortRange",
     ),
     *_honoured("portMappings[].name", note="a name for other settings to refer to; it changes nothing by itself"),
-    *_honoured("portMappings[].appProtocol", note="says something to Service Connect only, which is refused"),
+    *_honoured("portMappings[].appProtocol", note="for Service Connect"),
     *_honoured("restartPolicy.enabled", "restartPolicy.ignoredExitCodes", "restartPolicy.restartAttemptPeriod"),
     *_honoured("mountPoints[].sourceVolume", "mountPoints[].containerPath", "mountPoints[].readOnly"),
     *_honoured("volumesFrom[].sourceContainer", "volumesFrom[].readOnly"),
