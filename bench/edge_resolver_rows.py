@@ -26,6 +26,7 @@ from openecs.agent.dns.feed import Entry, Told
 
 HERE = "127.0.0.1"
 NAMES, QUERIES, UNDERWAY, ROUNDS = 2_000, 100_000, 32, 5
+ADDRESSES = 4
 GOAL = 20_000
 _ECHO = """
 import socket, sys
@@ -50,7 +51,7 @@ def measure(folder: Path) -> list[Row]:
             ours, echoed = [], []
             for _ in range(ROUNDS):
                 ours.append(_rate(resolver.pid, port))
-                echoed.append(_rate(floor.pid, floor_port))
+                echoed.append(_rate(floor.pid, floor_port, answers=0))
     finally:
         for process in (resolver, floor):
             process.terminate()
@@ -82,7 +83,7 @@ def _told(folder: Path) -> socket.socket:
     ]
     for number in range(NAMES):
         name = f"s{number}.bench.test"
-        addresses = tuple(f"10.{number % 200}.{number // 200}.{host}" for host in range(1, 5))
+        addresses = tuple(f"10.{number % 200}.{number // 200}.{host}" for host in range(1, ADDRESSES + 1))
         documents.append(("name", f"*/{name}", NameDocument(name=name, scope="*", a=addresses)))
     entries = tuple(Entry(kind, key, msgspec.Raw(msgspec.json.encode(document))) for kind, key, document in documents)
     agent = socket.socket(socket.AF_UNIX)
@@ -92,7 +93,7 @@ def _told(folder: Path) -> socket.socket:
     return agent
 
 
-def _rate(pid: int, port: int) -> float:
+def _rate(pid: int, port: int, *, answers: int = ADDRESSES) -> float:
     """Replies per second of the process's CPU time."""
     queries = [packet.ask(n, packet.name_bytes(f"s{n}.bench.test"), packet.A) for n in range(NAMES)]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -103,7 +104,9 @@ def _rate(pid: int, port: int) -> float:
             if number < QUERIES:
                 sock.send(queries[number % NAMES])
             if number >= UNDERWAY:
-                sock.recv(4096)
+                reply = sock.recv(4096)
+                if int.from_bytes(reply[6:8], "big") != answers:
+                    raise RuntimeError(f"not the addresses of a name: {reply!r}")
         return QUERIES / (_cpu(pid) - before)
 
 

@@ -278,6 +278,38 @@ def test_one_edit_touches_one_chain() -> None:
     assert ruleset.change("t", old, new) == "flush chain inet t in_sg-1\nadd rule inet t in_sg-1 tcp dport 81 accept\n"
 
 
+def test_packets_meet_only_lists_that_may_drop_them() -> None:
+    allow = AclRule(number=100, allow=True, protocol="-1", cidr="0.0.0.0/0")
+    deny = AclRule(number=50, allow=False, protocol="6", cidr="203.0.113.0/24")
+    narrow = AclRule(number=60, allow=True, protocol="6", cidr="0.0.0.0/0")
+
+    def rules(*ingress: AclRule, egress: tuple[AclRule, ...] = (allow,)) -> ruleset.Ruleset:
+        acl = NetworkAclDocument(vpc_id="vpc-1", subnets=("subnet-1",), ingress=ingress, egress=egress)
+        eni = InterfaceDocument(vpc_id="vpc-1", subnet_id="subnet-1", address="10.1.1.4", node_id=NODES[0])
+        world = Documents(
+            {"vpc-1": VpcDocument(cidrs=("10.1.0.0/16",), resolver="10.1.0.2")},
+            {"subnet-1": SubnetDocument(vpc_id="vpc-1", cidr="10.1.1.0/24", gateway="10.1.1.1/24")},
+            {"eni-1": eni},
+            {},
+            {"acl-1": acl},
+        )
+        return compiler.compile(world, Surroundings())
+
+    def meets(found: ruleset.Ruleset) -> tuple[bool, bool]:
+        texts = found.chains["forwarded"].rules
+        seen = "iifname vmap @acl_out" in texts, "oifname vmap @acl_in" in texts
+        assert seen == (bool(found.maps["acl_out"].elements), bool(found.maps["acl_in"].elements))
+        return seen
+
+    compiler = Compiler(NODES[0])
+    assert meets(rules(allow)) == (False, False)
+    assert meets(rules(narrow, allow)) == (False, False)
+    assert meets(rules(deny, allow)) == (False, True)
+    assert meets(rules(narrow)) == (False, True)
+    assert meets(rules(allow, egress=())) == (True, False)
+    assert meets(rules(allow)) == (False, False)
+
+
 def test_vpcs_of_two_regions_in_one_range_are_apart_all_the_same() -> None:
     everything = GroupRule(protocol="-1", cidr="0.0.0.0/0")
     anything = (AclRule(number=1, allow=True, protocol="-1", cidr="0.0.0.0/0"),)

@@ -45,7 +45,12 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
         r"ecs/describe-service-revisions#1",
         r"\$\.serviceRevisions\[\]\.serviceConnectConfiguration",
-        "Service Connect is refused, so no revision has a configuration of it.",
+        "The page's service is in a namespace; the one that is made for the example is not.",
+    ),
+    (
+        r"ecs/update-cluster#2",
+        r"\$\.cluster\.(capacityProviders|defaultCapacityProviderStrategy|attachments|attachmentsStatus)",
+        "The page's cluster has capacity providers, and AWS lists what it makes for these and for Service Connect.",
     ),
     (
         r"ecs/update-service#[25]",

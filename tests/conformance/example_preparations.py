@@ -246,6 +246,10 @@ def protectable_task(world: World) -> None:
     world.names[world.example.option("tasks")[0]] = world.service_tasks(cluster, "protected")[0]
 
 
+def cluster_of_the_page(world: World) -> None:
+    world.cluster("ECS-project-update-cluster")
+
+
 def two_fargate_tasks(world: World) -> None:
     fargate_http_service(world)
     world.ecs.update_service(cluster="MyCluster", service="my-http-service", desiredCount=2)
@@ -317,6 +321,7 @@ BY_EXAMPLE: dict[str, Preparation] = {
     "ecs/describe-tasks#2": two_fargate_tasks,
     "ecs/list-account-settings#1": nothing,
     "ecs/list-tasks#2": tasks_on_instance,
+    "ecs/update-cluster#2": cluster_of_the_page,
     "ecs/update-service#2": provider_http_service,
     "ecs/update-service#5": provider_http_service,
 }

@@ -20,11 +20,10 @@ from example_pages import Example, examples
 
 from openecs.wire.generated import ec2
 
-#: Waiters of what is served; the pages of the others are about machines, images and volumes.
+#: Waiters of what is served.  That an instance passed its checks its agent says, and these have none.
 WAITERS = {
     "instance-exists",
     "instance-running",
-    "instance-status-ok",
     "internet-gateway-exists",
     "nat-gateway-available",
     "nat-gateway-deleted",

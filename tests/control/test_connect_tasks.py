@@ -122,7 +122,7 @@ class Site(World):
 
     def let_go(self) -> bool:
         """Whether the order to stop may go to the agent."""
-        self.targets._tasks = {self.service.arn: {self.server: None}}  # noqa: SLF001
+        self.targets._tasks = {self.service.arn: {self.server: None}}
         self.targets.reconcile(self.service.arn)
         return not self.look(self.server).drains
 

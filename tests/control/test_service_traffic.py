@@ -7,7 +7,10 @@ import pytest
 from balancer_kit import BALANCER, ELB, HOST, Edge, balanced_loops, group_arn, target_group
 from control_kit import World, definition, deployment, new_service
 
+from openecs.acs.host_documents import BalancerDocument, BalancerReport
 from openecs.api.ecs import service_records as records
+from openecs.control.balancer_documents import BalancerDocuments
+from openecs.control.balancer_reports import BalancerReports
 from openecs.control.balancer_revision import in_force, routing_revision
 from openecs.control.virtual_time import VirtualTime
 from openecs.model import balancer_arns
@@ -59,7 +62,11 @@ class Shifting:
         base = target_slots.base(service)
         assert base is not None
         begun = deployment(
-            number, self.world.clock.now(), load_balancers=PAIR, alternate=not base.alternate, revision_arn=f"r/{number}"
+            number,
+            self.world.clock.now(),
+            load_balancers=PAIR,
+            alternate=not base.alternate,
+            revision_arn=f"r/{number}",
         )
         attempt = records.service_deployment(service, begun, arn, ("r/1",))
         older = tuple(msgspec.structs.replace(d, status="ACTIVE") for d in service.deployments)
@@ -194,3 +201,14 @@ def test_a_routing_revision_is_in_force_when_every_host_says_so(shifting: Shifti
     shifting.world.put(msgspec.structs.replace(shifting.listener(), port=81))
     assert routing_revision(state, BALANCER) != before
     assert not in_force(state, BALANCER)
+
+
+def test_hosts_are_told_the_routing_revision_and_say_which_is_in_force(shifting: Shifting, time: VirtualTime) -> None:
+    state = shifting.world.state
+    placed = BalancerDocuments(state, str).render("balancer", BALANCER)
+    assert placed is not None
+    assert isinstance(placed.document, BalancerDocument)
+    assert placed.document.revision == routing_revision(state, BALANCER)
+    report = BalancerReport(ready=True, applied=placed.document.revision)
+    BalancerReports(state, time).take_balancer(HOST, BALANCER, report)
+    assert in_force(state, BALANCER)

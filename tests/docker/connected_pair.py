@@ -15,15 +15,16 @@ from docker_world import World
 #: Serves its revision on ports 80 and 81, and something slow; ends at once when it is asked to.
 SERVE = (
     "mkdir -p /tmp/www/cgi-bin; echo {} > /tmp/www/index.html; "
-    "printf '#!/bin/sh\\nsleep 4\\nprintf \"Content-Type: text/plain\\r\\n\\r\\nslow\"\\n' > /tmp/www/cgi-bin/slow; "
+    "printf '#!/bin/sh\\nsleep 3\\nprintf \"Content-Type: text/plain\\r\\n\\r\\nslow\"\\n' > /tmp/www/cgi-bin/slow; "
     "chmod +x /tmp/www/cgi-bin/slow; "
     "httpd -f -p 80 -h /tmp/www & httpd -f -p 81 -h /tmp/www & trap 'exit 0' TERM; wait"
 )
-#: Calls by name for ever: one line for each answer.
+#: Calls by name for ever: one line for each answer, fast ones beside slow ones.
 CALL = (
-    "trap 'exit 0' TERM; echo slow=$(wget -SO /dev/null http://web:8080/cgi-bin/slow 2>&1 | grep -o '50[0-9]' | head -n 1); "
-    "while :; do wget -qO- http://web:8080/ || echo failed-http; "
-    "wget -qO- http://raw:8080/ || echo failed-tcp; done"
+    "trap 'exit 0' TERM; "
+    "echo timeout=$(wget -SO /dev/null http://web:8080/cgi-bin/slow 2>&1 | grep -o '50[0-9]' | head -n 1); "
+    "while :; do echo $(wget -qO- http://raw:8080/cgi-bin/slow || echo failed-slow); done & "
+    "while :; do wget -qO- http://web:8080/ || echo failed-http; wget -qO- http://raw:8080/ || echo failed-tcp; done"
 )
 PORTS = [
     {"containerPort": 80, "name": "web", "appProtocol": "http"},
@@ -55,7 +56,7 @@ class Pair:
                 {
                     "portName": "web",
                     "clientAliases": [{"port": 8080, "dnsName": "web"}],
-                    "timeout": {"perRequestTimeoutSeconds": 2},
+                    "timeout": {"perRequestTimeoutSeconds": 1},
                 },
                 {"portName": "raw", "clientAliases": [{"port": 8080, "dnsName": "raw"}], "ingressPortOverride": 8181},
             ],

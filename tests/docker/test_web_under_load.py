@@ -110,7 +110,11 @@ def test_a_network_load_balancer_passes_new_connections_on_through_a_deployment(
     web: DeployedService, front: Front
 ) -> None:
     elb, name = front.elb, web.name
-    (balancer,) = elb.create_load_balancer(Name=name, Type="network", Subnets=front.subnets)["LoadBalancers"]
+    # In the tasks' own security group, which lets nobody else in.
+    own = [web.world.installation.security_group()]
+    (balancer,) = elb.create_load_balancer(Name=name, Type="network", Subnets=front.subnets, SecurityGroups=own)[
+        "LoadBalancers"
+    ]
     (group,) = elb.create_target_group(Name=name, Protocol="TCP", Port=PORT, VpcId=front.vpc, TargetType="ip")[
         "TargetGroups"
     ]

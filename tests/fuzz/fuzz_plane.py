@@ -137,10 +137,16 @@ class Plane:
         assert reply.status == 200, (operation, members, reply)
         return reply.data
 
-    def send(self, service: str, operation: str, body: bytes, *, who: Credentials | None = None) -> Reply:
-        """One signed API call with any body."""
+    def send(
+        self, service: str, operation: str, body: bytes, *, who: Credentials | None = None, cbor: bool = False
+    ) -> Reply:
+        """One signed API call with any body, as that of the service's protocol or as CBOR."""
         model = self.served[service].model
-        if model.target_prefix:
+        path = ""
+        if cbor:
+            path = f"service/{model.target_prefix}/operation/{operation}"
+            headers = {"content-type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+        elif model.target_prefix:
             headers = {
                 "content-type": f"application/x-amz-json-{model.json_version}",
                 "x-amz-target": f"{model.target_prefix}.{operation}",
@@ -151,22 +157,22 @@ class Plane:
         added = sign(
             who or self.root,
             method="POST",
-            url=URL,
+            url=URL + path,
             headers=headers,
             body=body,
             region=REGION,
             service=model.signing_name,
             now=self.clock.now(),
         )
-        return self._runner.run(self._request({**headers, **added}, body))
+        return self._runner.run(self._request(f"/{path}", {**headers, **added}, body))
 
-    async def _request(self, headers: dict[str, str], body: bytes) -> Reply:
+    async def _request(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
         scope = {
             "type": "http",
             "method": "POST",
             "scheme": "http",
-            "path": "/",
-            "raw_path": b"/",
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": b"",
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
         }

@@ -82,6 +82,7 @@ def machine(number: int, **more: Any) -> dict[str, Any]:
         **more,
     }
 
+
 #: A blue/green deployment that waits at once to be continued.
 PAUSED: dict[str, Any] = {
     "strategy": "BLUE_GREEN",

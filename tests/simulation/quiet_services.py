@@ -130,15 +130,17 @@ class QuietServices:
             return self._record(service)
         fails = self._must_fail(service, primary)
         wanted = [node for node in self._active() if self._allows(service, primary, node)]
-        if fails is not None and wanted and any(self._fits(service, primary, node) for node in wanted):
-            return fails
-        if self.restless(service):
-            return None
         minimum = service.deployment_configuration.minimum_healthy_percent or 0
         live = {t.node_id: t for t in self._tasks(service) if not t.stopped}
         # What is needed for the floor cannot be replaced: by one instance, or for want of room on others.
         said = self._said(service)
         stuck = len(live) <= -(-len(wanted) * minimum // 100) and any(STUCK in m or NO_ROOM in m for m in said)
+        # No task fails where none is started: beside an older one that the floor holds, however much room is there.
+        held = live.keys() if stuck else ()
+        if fails is not None and any(n.node_id not in held and self._fits(service, primary, n) for n in wanted):
+            return fails
+        if self.restless(service):
+            return None
         for node in wanted:
             task = live.pop(node.node_id, None)
             if task is None and self._fits(service, primary, node):

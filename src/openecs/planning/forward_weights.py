@@ -9,9 +9,7 @@ import msgspec
 from openecs.shapes import elbv2
 
 
-def weighted(
-    actions: tuple[elbv2.Action, ...], groups: Sequence[tuple[str, int]]
-) -> tuple[elbv2.Action, ...] | None:
+def weighted(actions: tuple[elbv2.Action, ...], groups: Sequence[tuple[str, int]]) -> tuple[elbv2.Action, ...] | None:
     """``actions`` with exactly these target groups and weights; ``None``: they forward to nothing.
 
     Actions before the forward one, and stickiness to target groups, stay.

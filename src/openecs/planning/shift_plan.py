@@ -95,7 +95,7 @@ def _advance(
 def _give_up(
     snapshot: ServiceSnapshot, begun: rollout.Rollout, green: Group, why: str, desired: int, now: float
 ) -> rollout.Rollout:
-    failure = Failure("lifecycle", True, f"{why}.", f"{why}.")
+    failure = Failure("lifecycle", rolls_back=True, said=f"{why}.", event=f"{why}.")
     service, said = rollback.give_up(begun.service, begun.census, green, failure, desired, now)
     census = take_census(snapshot._replace(service=service), now)
     return begun._replace(service=service, census=census, actions=(*begun.actions, *said))

@@ -135,6 +135,19 @@ async def test_a_proxy_that_does_not_run_is_told(host: Host, monkeypatch: pytest
         await until(lambda: host.balancer().ready)  # type: ignore[union-attr]
 
 
+async def test_what_is_in_force_is_told_by_its_revision(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openecs.agent.edge.runtime.RETRY_PAUSE", 0.02)
+    async with host.edge():
+        host.put("balancer", LB, balancer(revision="r1"))
+        await until(lambda: host.balancer() is not None and host.balancer().applied == "r1")  # type: ignore[union-attr]
+        host.proxy.broken = "Envoy does not answer"
+        host.put("balancer", LB, balancer(revision="r2"))
+        await until(lambda: not host.balancer().ready)  # type: ignore[union-attr]
+        assert host.balancer().applied == ""  # type: ignore[union-attr]
+        host.proxy.broken = ""
+        await until(lambda: host.balancer().applied == "r2")  # type: ignore[union-attr]
+
+
 async def test_what_the_proxy_cannot_do_is_told(host: Host) -> None:
     host.proxy.problems = {LB: Served(ready=True, problem="The listener's rule 5 cannot be done.")}
     async with host.edge():

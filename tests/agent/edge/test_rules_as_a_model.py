@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import re
 import socket
@@ -125,11 +126,10 @@ def world() -> Iterator[World]:
 def said(world: World, asked: Asked) -> str:
     with socket.create_connection(("127.0.0.1", world.port), 5, (asked.client, 0)) as client:
         client.sendall(asked.sent())
-        answer = b""
-        while data := client.recv(65536):
-            answer += data
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 "), answer
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        body = answer.read()
+    assert answer.status == 200, body
     return body.decode().split()[0]
 
 
@@ -139,7 +139,7 @@ def ruled(number: int | str, conditions: list[Any]) -> BalancerRule:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(conditions=st.lists(_conditions, min_size=1, max_size=4), requests=st.lists(_requests, min_size=6, max_size=12))
 def test_envoy_and_the_model_agree(world: World, conditions: list[list[Any]], requests: list[Asked]) -> None:

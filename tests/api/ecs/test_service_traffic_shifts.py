@@ -233,9 +233,7 @@ def test_load_balancers_that_cannot_shift_traffic_are_refused(
             "hookTargetArn",
             {
                 "strategy": "BLUE_GREEN",
-                "lifecycleHooks": [
-                    {"targetType": "PAUSE", "hookTargetArn": "a", "lifecycleStages": ["PRE_SCALE_UP"]}
-                ],
+                "lifecycleHooks": [{"targetType": "PAUSE", "hookTargetArn": "a", "lifecycleStages": ["PRE_SCALE_UP"]}],
             },
         ),
     ],
@@ -254,3 +252,23 @@ def test_daemon_and_external_services_only_roll(api: Api) -> None:
 
 def test_blue_green_needs_no_load_balancer(api: Api) -> None:
     assert api.create(**blue_green())["deploymentConfiguration"]["strategy"] == "BLUE_GREEN"
+
+
+def test_a_network_load_balancer_shifts_by_its_listener(api: Api) -> None:
+    arn = BALANCER.replace("/app/", "/net/")
+    old = api.state.load_balancers.get(BALANCER)
+    groups = [
+        msgspec.structs.replace(target_group(name), arn=group_arn(f"tcp-{name}"), protocol="TCP") for name in ("a", "b")
+    ]
+    names = [group.arn for group in groups]
+    way = msgspec.structs.replace(
+        listener("prod", "tcp-a"), arn=listener_arn("prod").replace("/app/", "/net/"), load_balancer_arn=arn
+    )
+    api.put(msgspec.structs.replace(old, arn=arn, type="network"), *groups, way)
+    settings = {"alternateTargetGroupArn": names[1], "productionListenerRule": way.arn}
+    balancer = {"targetGroupArn": names[0], "containerName": "web", "containerPort": 80}
+    by_rule = {**settings, "productionListenerRule": balancer_arns.default_rule(way.arn)}
+    refused = {"loadBalancers": [{**balancer, "advancedConfiguration": by_rule}], **blue_green()}
+    api.refused_create(INVALID, "listener for a Network Load Balancer", **refused)
+    api.create(loadBalancers=[{**balancer, "advancedConfiguration": settings}], **blue_green())
+    assert not api.record().deployments[0].alternate

@@ -107,7 +107,7 @@ class Connections:
     async def _until_lost(self, arn: str) -> None:
         """Watch a namespace that somebody may remove by hand."""
         known = self._namespaces.identity(arn)
-        while known is not None and self._namespaces.identity(arn) == known:
+        while known is not None and self._namespaces.identity(arn) == known:  # noqa: ASYNC110 -- nobody tells
             await asyncio.sleep(LOOK_PAUSE)
 
     async def _leave(self, arn: str) -> None:

@@ -104,8 +104,8 @@ def counters(
         group = groups.setdefault(key, GroupCounters())
         group.connection_errors += number
         group.targets_answered[5] = max(group.targets_answered.get(5, 0) - number, 0)
-    for (key, _), group in groups.items():
-        balancer = balancers.get(owners.get(key, ""))
+    for (name, _), group in groups.items():
+        balancer = balancers.get(owners.get(name, ""))
         if balancer is not None:
             balancer.request_count += group.request_count
             balancer.active_connections += group.active_connections
@@ -115,8 +115,8 @@ def counters(
     for balancer in balancers.values():
         for digit, number in balancer.targets_answered.items():
             balancer.answered[digit] = max(balancer.answered.get(digit, 0) - number, 0)
-    for key, seen in views.items():
-        _count_hosts(groups.setdefault((key, ""), GroupCounters()), seen)
+    for name, seen in views.items():
+        _count_hosts(groups.setdefault((name, ""), GroupCounters()), seen)
     return EdgeCounters(balancers, groups)
 
 

@@ -21,8 +21,8 @@ from openecs.acs.host_documents import (
     ConnectDocument,
     ConnectReport,
     TargetGroupDocument,
-    TargetView,
     TargetsReport,
+    TargetView,
 )
 from openecs.agent.edge.connect_tasks import ConnectTasks
 from openecs.agent.edge.connections import Connections, served

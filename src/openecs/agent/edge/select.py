@@ -16,7 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from openecs.acs.host_documents import BalancerReport
+from openecs.acs.host_documents import BalancerReport, ConnectReport
 from openecs.agent.edge.access_logs import AccessLogs
 from openecs.agent.edge.connect_tasks import ConnectTasks
 from openecs.agent.edge.endpoints import Endpoints
@@ -62,7 +62,7 @@ class NoEdge:
 
     async def run(self) -> None:
         """Report once, and whenever documents change."""
-        self._documents.watch(("balancer",), lambda _: self._report())
+        self._documents.watch(("balancer", "connect"), lambda _: self._report())
         self._report()
 
     def _report(self) -> None:
@@ -72,6 +72,10 @@ class NoEdge:
         for arn in self._reported - wanted:
             self._reports.remove("balancer", arn)
         self._reported = wanted
+        for key, endpoint in self._documents.all("connect").items():
+            # Nothing is ever in flight from a host that serves nobody.
+            leaving = tuple(sorted(f"{t.address}:{t.port}" for t in endpoint.targets if t.draining))
+            self._reports.put("connect", key, ConnectReport(drained=leaving))
 
 
 def open_edge(
@@ -127,6 +131,7 @@ async def leave_edge(interfaces: Interfaces, run_dir: Path, node_id: str) -> Non
             await namespaces.remove(path)
         except NetworkError as error:
             _log.warning("the namespace of a load balancer was left behind", path=str(path), reason=str(error))
+    await ConnectTasks(node_id, run_dir / "connect").tidy()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -117,6 +117,8 @@ class DiscoveryServices:
             raise errors.in_use(
                 "Service contains registered instances; delete the instances before deleting the service"
             )
+        if service.owner_arn is not None:
+            raise errors.in_use(f"Service is managed by Amazon ECS Service Connect for {service.owner_arn}")
         with self._state.transaction() as tx:
             tx.delete(service)
             records.drop_tags(self._state, tx, service.arn)
