@@ -89,12 +89,17 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
     ecs: dict[str, dict[str, Any]] = {
         "CreateCluster": {
             "clusterName": "new",
+            "serviceConnectDefaults": {"namespace": "mesh"},
             "settings": [{"name": "containerInsights", "value": "disabled"}],
             "tags": tag,
         },
         "DescribeClusters": {"clusters": ["default", "none"], "include": ["STATISTICS", "TAGS", "SETTINGS"]},
         "ListClusters": {"maxResults": 2},
-        "UpdateCluster": {"cluster": "spare", "settings": [{"name": "containerInsights", "value": "disabled"}]},
+        "UpdateCluster": {
+            "cluster": "spare",
+            "settings": [{"name": "containerInsights", "value": "disabled"}],
+            "serviceConnectDefaults": {"namespace": "mesh"},
+        },
         "UpdateClusterSettings": {
             "cluster": "spare",
             "settings": [{"name": "containerInsights", "value": "disabled"}],

@@ -217,9 +217,7 @@ def _others(state: State, namespace: Namespace, service_arn: str) -> list[Connec
 def _check_owner(state: State, namespace: Namespace, name: str, service_arn: str) -> None:
     for other in state.discovery_services.by("namespace", namespace.id):
         if other.name == name and other.owner_arn != service_arn:
-            raise invalid_parameter(
-                f"The discoveryName {name} is already in use in the namespace {namespace.name}."
-            )
+            raise invalid_parameter(f"The discoveryName {name} is already in use in the namespace {namespace.name}.")
 
 
 def _check_names(own: list[ConnectName], others: list[ConnectName], namespace: Namespace) -> None:
