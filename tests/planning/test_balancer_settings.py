@@ -132,7 +132,18 @@ def test_expressions_that_re2_reads(pattern: str) -> None:
 @pytest.mark.parametrize(
     "pattern",
     [
-        *(r"(?=a)", r"(?!a)", r"(?<=a)", r"(?<!a)", r"(a)\1", r"(?P<x>a)(?P=x)", r"(?>a)", r"a++", r"(?#x)", r"a{1001}"),
+        *(
+            r"(?=a)",
+            r"(?!a)",
+            r"(?<=a)",
+            r"(?<!a)",
+            r"(a)\1",
+            r"(?P<x>a)(?P=x)",
+            r"(?>a)",
+            r"a++",
+            r"(?#x)",
+            r"a{1001}",
+        ),
         *(r"(", r"[", r"a**", "\\", r"\Z", r"\Qa\E", r"(?(1)a|b)", r"(?x)a", r"[[a]"),
     ],
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from clients import Clients
 from simulated_balancer import load_balancers
+from simulated_registry import registries
 from workload import AWSVPC, FAILING, IMAGE, LASTING, NEVER_HEALTHY
 
 from openecs.errors import AWSError, Retryable
@@ -109,6 +110,7 @@ class ServiceClients:
             **({} if family == "fargate" else self._placement()),
             network_configuration=self._clients.network(family),
             load_balancers=self._balancers(name, family),
+            service_registries=self._registries(name, family),
             deployment_configuration=ecs.DeploymentConfiguration(
                 minimum_healthy_percent=minimum,
                 maximum_percent=maximum,
@@ -123,6 +125,11 @@ class ServiceClients:
         """Two of three services whose tasks have a port are behind the load balancer; drawn beside all else."""
         drawn = random.Random(f"{self.world.seed}/{service}/balancer").random()
         return load_balancers(family, wanted=drawn < 0.67)
+
+    def _registries(self, service: str, family: str) -> tuple[ecs.ServiceRegistry, ...]:
+        """Half of the services whose tasks have an interface are found in Cloud Map; drawn beside all else."""
+        drawn = random.Random(f"{self.world.seed}/{service}/registry").random()
+        return registries(family, wanted=drawn < 0.5)
 
     def _placement(self) -> dict[str, Any]:
         """Constraints and strategies; most services have none."""

@@ -24,6 +24,7 @@ from openecs.control.loop import Loop
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.region_networks import RegionNetworks
+from openecs.control.registries import RegistryController
 from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
 from openecs.control.targets import TargetController
@@ -100,6 +101,7 @@ class ControlPlane:
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
         self.services = ServiceController(self.state, self.launcher, clock, ids, lost_after=LOST_AFTER)
+        self.registries = RegistryController(self.state, clock, ids)
         self.targets = TargetController(self.state, clock, ids)
         self.draining_targets = DrainingTargets(self.state, clock)
         self.provisioning = Provisioning(self.state, self.launcher, clock, ids)
@@ -133,6 +135,7 @@ class ControlPlane:
         time = asyncio.get_running_loop().time
         self.loops = (
             self.services.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
+            self.registries.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.targets.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.draining_targets.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
             self.provisioning.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import simulated_registry
 import structlog
 from chaos import THEMES, Chaos
 from faults import DiskFullError
@@ -193,6 +194,7 @@ class World:
         )
         plane.run()
         self.balancer.serve(plane)
+        simulated_registry.serve(plane)
         self.server.listen(process, plane.gateway)
         return plane
 

@@ -1,4 +1,4 @@
-"""What must hold of tasks behind load balancers whenever something is committed.
+"""What must hold of tasks behind load balancers and in Cloud Map whenever something is committed.
 
 Nobody is told to stop while new requests may still reach it: a task is released only when none of
 its targets is left, and the scheduler's order to stop is also the end of new requests.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simulated_control_plane import ACCOUNT, REGION
+
+from openecs.model.discovery import DiscoveryInstance
 from openecs.model.service import Service
 from openecs.model.target_group import Target, TargetHealth
 from openecs.model.task import Task
@@ -25,12 +28,17 @@ class TargetRules:
         self._checker = checker
         self._targets: dict[str, Target] = {}
         self._health: dict[str, TargetHealth] = {}
+        #: Task → what Cloud Map finds of it.
+        self._found: dict[str | None, DiscoveryInstance] = {}
+        #: Deployments whose tasks are to be found.
+        self._to_be_found: set[str | None] = set()
         #: Deployment → in how many target groups its tasks are to be; a deployment may end with its last task.
         self._wanted: dict[str | None, int] = {}
 
     def loaded(self, state: State) -> None:
         self._targets = {target.key: target for target in state.targets}
         self._health = {health.key: health for health in state.target_health}
+        self._found = {instance.task_arn: instance for instance in state.discovery_instances}
         for service in state.services:
             self._note(service)
 
@@ -44,6 +52,10 @@ class TargetRules:
                     if target is not None and target.task_arn is not None:
                         concerned.add(target.task_arn)
                 _set(self._targets, change.key, change.record)
+            elif change.table == "discovery_instance":
+                arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task/default/{change.key.rpartition('|')[2]}"
+                concerned.add(arn)
+                _set(self._found, arn, change.record)
             elif change.table == "target_health":
                 _set(self._health, change.key, change.record)
             elif change.table == "service" and change.record is not None:
@@ -60,6 +72,8 @@ class TargetRules:
             old = before.get(arn)
             if mine and not task.drains:
                 self._checker.wrong(f"{arn} is a target, and its agent may be told to stop it at any time")
+            if arn in self._found and not task.drains:
+                self._checker.wrong(f"{arn} is found in Cloud Map, and its agent may be told to stop it at any time")
             if task.desired_status == "STOPPED" and old is not None and old.desired_status == "RUNNING":
                 by_scheduler = task.stop_code == "ServiceSchedulerInitiated"
                 if by_scheduler and any(target.draining_since is None for target in mine):
@@ -74,6 +88,7 @@ class TargetRules:
         return [target for target in self._targets.values() if target.task_arn == task.arn]
 
     def _note(self, service: Service) -> None:
+        self._to_be_found |= {d.id for d in service.deployments if d.service_registries}
         self._wanted |= {d.id: len(d.load_balancers) for d in service.deployments}
 
     def healthy(self, task: Task) -> bool | None:
@@ -97,6 +112,14 @@ class TargetRules:
                 return f"target {key} drains"
             if task is None or task.last_status != "RUNNING":
                 return f"target {key} belongs to a task that is {task.last_status if task else 'forgotten'}"
+        for arn, instance in self._found.items():
+            task = self._checker.tasks.get(arn or "")
+            if task is None or task.last_status != "RUNNING" or task.desired_status != "RUNNING":
+                return f"Cloud Map finds {instance.key}: a task that is {task.last_status if task else 'forgotten'}"
+        for task in self._checker.tasks.values():
+            runs = task.last_status == task.desired_status == "RUNNING"
+            if runs and task.deployment_id in self._to_be_found and task.arn not in self._found:
+                return f"Cloud Map does not find {task.arn}"
         return None
 
 

@@ -12,7 +12,7 @@ import pytest
 from mistakes import find
 
 from openecs.acs import connection
-from openecs.control import service_launches, targets
+from openecs.control import registries, service_launches, targets
 from openecs.control.draining_targets import DrainingTargets
 from openecs.control.service_targets import ServiceTargets
 from openecs.model.task import Task
@@ -64,3 +64,19 @@ def test_draining_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_services_that_do_not_hear_of_target_health(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ServiceTargets, "health_changed", lambda self, notice: ())
     find("stopped healthy tasks|runs . of|is SUCCESSFUL with|without inputs")
+
+
+def test_tasks_that_stay_in_cloud_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registries, "_leaves", lambda task: False)
+    find("Cloud Map")
+
+
+def test_tasks_that_nobody_registers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registries.RegistryController, "_register", lambda *given: None)
+    find("Cloud Map does not find")
+
+
+def test_a_registered_task_whose_agent_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "_Turn", targets._Turn)
+    monkeypatch.setattr(registries.msgspec.structs, "replace", lambda record, **members: record)
+    find("Cloud Map, and its agent may be told")

@@ -109,9 +109,7 @@ def began_draining(service: str, deployment: str, count: int) -> str:
 
 def registration_failed(service: str, target_group_arn: str, why: str) -> str:
     """Tasks cannot become targets; ``why`` is a sentence."""
-    return (
-        f"(service {service}) was unable to register targets in (target-group {target_group_arn}) with (error {why})"
-    )
+    return f"(service {service}) was unable to register targets in (target-group {target_group_arn}) with (error {why})"
 
 
 def traffic_not_shifted(service: str, rule_arn: str, why: str) -> str:

@@ -200,9 +200,7 @@ def take_census(snapshot: ServiceSnapshot, now: float) -> Census:
             simple = plain.get(deployment_id)
             if simple is None:
                 simple = plain[deployment_id] = _kind_of(task, group.deployment, snapshot)
-            if simple == _PLAIN or (
-                simple == _CHECKED and task.health_status == "HEALTHY" and has_health_check(task)
-            ):
+            if simple == _PLAIN or (simple == _CHECKED and task.health_status == "HEALTHY" and has_health_check(task)):
                 group.healthy.append(task)
                 continue
             if simple == _BALANCED:

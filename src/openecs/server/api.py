@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from openecs.api.ec2.service import Ec2
 from openecs.api.acm.certificates import Certificates
+from openecs.api.ec2.service import Ec2
 from openecs.api.ecs.account_settings import AccountSettings
 from openecs.api.ecs.agent_operations import AgentOperations
 from openecs.api.ecs.attributes import Attributes

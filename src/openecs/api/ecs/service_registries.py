@@ -63,9 +63,7 @@ def _check_ports(given: ecs.ServiceRegistry, definition: ecs.TaskDefinition, ser
         raise invalid_parameter("The port of a service registry must be between 1 and 65535.")
     if mode != "awsvpc":
         if "A" in types:
-            raise invalid_parameter(
-                f"The {mode} network mode needs a service registry with an SRV record."
-            )
+            raise invalid_parameter(f"The {mode} network mode needs a service registry with an SRV record.")
         if not by_container:
             raise invalid_parameter(
                 "When specifying 'host' or 'bridge' for networkMode, values for 'containerName' and 'containerPort' "
