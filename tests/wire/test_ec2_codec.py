@@ -55,6 +55,14 @@ def test_an_operation_without_output_answers_true() -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e300", "253402300800"])
+def test_times_that_no_reply_could_tell_are_refused(text: str) -> None:
+    valid_until = "LaunchTemplateData.InstanceMarketOptions.SpotOptions.ValidUntil"
+    with pytest.raises(AWSError, match="Expected a timestamp") as refused:
+        decode("CreateLaunchTemplate", f"LaunchTemplateName=web&{valid_until}={text}")
+    assert refused.value.code == "InvalidParameterValue"
+
+
 @pytest.mark.parametrize(
     ("operation", "form", "code", "words"),
     [

@@ -26,6 +26,8 @@ Reader = Callable[["Tree | str", str], Any]
 #: Parameters of the protocol itself.
 _PROTOCOL = re.compile(r"(?:Action|Version|SignatureMethod|SignatureVersion|AWSAccessKeyId|Timestamp|X-Amz-.*)")
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|\+00:?00)")
+#: Seconds since the epoch of the first second of the year 1 and of the year 10000.
+_FIRST, _END = -62_135_596_800.0, 253_402_300_800.0
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
@@ -146,7 +148,12 @@ def _timestamp(branch: Tree | str, path: str) -> float:
     match = _TIMESTAMP.fullmatch(text)
     try:
         if match is None:
-            return float(text)
-        return calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S")) + float(match[2] or 0)
+            seconds = float(text)
+        else:
+            seconds = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S")) + float(match[2] or 0)
     except ValueError:
         raise invalid_value(text, path, "Expected a timestamp.") from None
+    # "nan" and what is no date of four digits could be stored, but no reply could be written of it.
+    if not _FIRST <= seconds < _END:
+        raise invalid_value(text, path, "Expected a timestamp.")
+    return seconds

@@ -103,6 +103,7 @@ def flat() -> dict[str, Any]:
         ({**WEB, "IpProtocol": "http"}, "InvalidParameterValue", "ipProtocol"),
         ({**WEB, "IpRanges": [{"CidrIp": "10.0.0/8"}]}, "InvalidParameterValue", "CIDR block 10.0.0/8 is malformed"),
         ({**WEB, "IpRanges": [{"CidrIp": "10.0.0.0"}]}, "InvalidParameterValue", "malformed"),
+        ({**WEB, "Ipv6Ranges": [{"CidrIpv6": "fe80::%eth0/64"}]}, "InvalidParameterValue", "malformed"),
         ({**WEB, "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": "ü"}]}, "InvalidParameterValue", "description"),
         ({**WEB, "IpRanges": []}, "MissingParameter", "ipRanges"),
         ({**WEB, "UserIdGroupPairs": [{"GroupId": "sg-0123456789abcdef0"}]}, "InvalidGroup.NotFound", "sg-0123"),

@@ -86,6 +86,28 @@ def test_an_escaped_value_matches_itself_alone(text: str) -> None:
     assert found == [text]
 
 
+def _matches(pattern: str, text: str) -> bool:
+    """What a wildcard means, in the plainest words."""
+    if not pattern:
+        return not text
+    if pattern[0] == "*":
+        return any(_matches(pattern[1:], text[i:]) for i in range(len(text) + 1))
+    return bool(text) and pattern[0] in ("?", text[0]) and _matches(pattern[1:], text[1:])
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
+def test_wildcards_mean_what_they_say(pattern: str, text: str) -> None:
+    wanted = [ec2.Filter(name="name", values=(pattern,))]
+    found = matching([text], wanted, {"name": one}, lambda _: ())
+    assert (found == [text]) == _matches(pattern, text)
+
+
+def test_no_wildcards_keep_the_control_plane_busy() -> None:
+    # With a matcher that tries every way to spread the stars this does not end.
+    wanted = [ec2.Filter(name="name", values=("a*" * 100 + "b", "*a?" * 80 + "b"))]
+    assert matching(["a" * 255], wanted, {"name": one}, lambda _: ()) == []
+
+
 def test_pages(api: Api) -> None:
     vpc = api.vpc()
     wanted = {api.subnet(vpc, f"10.20.{n}.0/24") for n in range(12)}

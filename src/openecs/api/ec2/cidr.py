@@ -40,7 +40,8 @@ def ipv4_rule(text: str) -> str:
 def ipv6_rule(text: str) -> str:
     """An IPv6 block in a rule, in canonical form."""
     try:
-        if "/" not in text:
+        # A zone ("fe80::%eth0/64"), which the library would take, is no part of a block.
+        if "/" not in text or "%" in text:
             raise ValueError(text)
         return str(ipaddress.IPv6Network(text, strict=False))
     except ValueError:

@@ -85,16 +85,29 @@ def _field(name: str, fields: Fields[R], tags_of: Callable[[R], tuple[ecs.Tag, .
 
 @lru_cache(maxsize=1024)
 def _pattern(value: str) -> re.Pattern[str]:
-    parts: list[str] = []
+    # What stands between two stars is looked for once, at its first place: a later one would leave
+    # less for the rest.  So the groups are atomic, and no value of a client makes a match slow.
+    first, *others = _between_stars(value)
+    if not others:
+        return re.compile(first, re.DOTALL)
+    *inner, last = others
+    return re.compile(first + "".join(f"(?>.*?{part})" for part in inner if part) + ".*" + last, re.DOTALL)
+
+
+def _between_stars(value: str) -> list[str]:
+    """The parts of a value around its stars, as regular expressions of a fixed length."""
+    parts = [""]
     escaped = False
     for character in value:
         if escaped:
-            parts.append(re.escape(character))
+            parts[-1] += re.escape(character)
             escaped = False
         elif character == "\\":
             escaped = True
+        elif character == "*":
+            parts.append("")
         else:
-            parts.append({"*": ".*", "?": "."}.get(character) or re.escape(character))
+            parts[-1] += "." if character == "?" else re.escape(character)
     if escaped:
-        parts.append(re.escape("\\"))
-    return re.compile("".join(parts), re.DOTALL)
+        parts[-1] += re.escape("\\")
+    return parts
