@@ -22,7 +22,7 @@ part mypy .venv/bin/mypy
 part layers .venv/bin/lint-imports
 part generated .venv/bin/python tools/generate_shapes.py --check
 # Tests that take hours have a folder and a command of their own: make soak.
-part tests .venv/bin/pytest -q -n 2 -m 'not docker' --ignore tests/soak
+part tests .venv/bin/pytest -q -n 2 --dist worksteal -m 'not docker' --ignore tests/soak
 # One engine, one set of host ports: tests on it run one after the other.
 part engine-tests .venv/bin/pytest -q -m docker --ignore tests/soak
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from service_simulation import START, Simulation, configuration, deployment, service
 
@@ -173,6 +173,7 @@ def test_a_container_that_exits_while_it_proves_itself_is_no_healthy_task():
     ),
     forgets=st.booleans(),
 )
+@settings(deadline=None)
 def test_the_count_is_that_of_a_counter_that_saw_everything(outcomes, forgets):
     simulation = deploying(4, health_check=True, threshold=("COUNT", 10_000))
     expected = 0

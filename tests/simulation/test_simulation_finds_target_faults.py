@@ -68,15 +68,10 @@ def test_services_that_do_not_hear_of_target_health(monkeypatch: pytest.MonkeyPa
 
 def test_tasks_that_stay_in_cloud_map(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registries, "_leaves", lambda task: False)
-    find("Cloud Map")
+    # What is still found is never released: its agent waits for the order to stop, and the service for its end.
+    find("without inputs: .*(Cloud Map|DEACTIVATING|is DRAINING|runs . of)")
 
 
 def test_tasks_that_nobody_registers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registries.RegistryController, "_register", lambda *given: None)
     find("Cloud Map does not find")
-
-
-def test_a_registered_task_whose_agent_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(targets, "_Turn", targets._Turn)
-    monkeypatch.setattr(registries.msgspec.structs, "replace", lambda record, **members: record)
-    find("Cloud Map, and its agent may be told")

@@ -7,7 +7,8 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dns.asyncquery
@@ -81,8 +82,10 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
+def host() -> Iterator[Host]:
+    # Paths of sockets must be short, and those of temporary directories of tests are not.
+    with tempfile.TemporaryDirectory(prefix="oecs-") as folder:
+        yield Host(Path(folder))
 
 
 async def stopped(task: asyncio.Task[None]) -> None:

@@ -67,8 +67,10 @@ def _query_wildcard(pattern: str, one: str) -> str:
 
 
 def _query_literal(character: str) -> str:
-    encoded = "".join(f"%{byte:02x}" for byte in character.encode())
+    # Case is ignored, also of a letter that is percent-encoded.
+    spellings = sorted({character, character.lower(), character.upper()})
+    encoded = ["".join(f"%{byte:02x}" for byte in spelling.encode()) for spelling in spellings if len(spelling) == 1]
     if character == "&":
-        return encoded
-    plus = r"|\+" if character == " " else ""
-    return f"(?:{literal(character)}|{literal(encoded)}{plus})"
+        return encoded[0]
+    plus = [r"\+"] if character == " " else []
+    return f"(?:{'|'.join([literal(character), *(literal(text) for text in encoded), *plus])})"
