@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from simulation import run_seed
 
-SEEDS = int(os.environ.get("OPENECS_SIMULATION_SEEDS", "2000"))
+SEEDS = int(os.environ.get("OPENECS_SIMULATION_SEEDS", "1200"))
 FIRST = int(os.environ.get("OPENECS_SIMULATION_FIRST", "0"))
 #: Seeds of one test: few enough to share them out among processes and to stay below its timeout.
 BATCH = 25

@@ -39,14 +39,23 @@ def told(documents: HostDocuments, *addresses: str) -> None:
     documents.take(m.HostDocumentsMessage(entries=(entry("zone", "z", zone), entry("name", "n", name))))
 
 
+def free_port() -> int:
+    """A port that nobody gets by chance while a resolver is started again: none of the ephemeral ones."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            with contextlib.suppress(OSError):
+                stream.bind((HERE, port))
+                datagrams.bind((HERE, port))
+                return port
+    raise AssertionError("no port is free")
+
+
 class Host:
     """One host with its directory and port; agents come and go."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind((HERE, 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
 
     def resolver(self, documents: HostDocuments, node_id: str) -> HostResolver:
         return HostResolver(documents, node_id, self.folder, address=HERE, port=self.port, needs_root=False)
