@@ -42,11 +42,11 @@ def told(documents: HostDocuments, *addresses: str) -> None:
 def free_port() -> int:
     """A port that nobody gets by chance while a resolver is started again: none of the ephemeral ones."""
     for port in range(20_000 + os.getpid() % 10_000, 32_000):
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            with contextlib.suppress(OSError):
-                stream.bind((HERE, port))
-                datagrams.bind((HERE, port))
-                return port
+        stream, datagrams = socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+        with stream, datagrams, contextlib.suppress(OSError):
+            stream.bind((HERE, port))
+            datagrams.bind((HERE, port))
+            return port
     raise AssertionError("no port is free")
 
 
