@@ -133,16 +133,16 @@ def test_fargate_services_have_target_groups_of_addresses(api: Api):
         (
             INVALID,
             (
-                f"The provided target group {group_arn('ip')} has target type ip, which is incompatible with the bridge "
-                "network mode specified in the task definition."
+                f"The provided target group {group_arn('ip')} has target type ip, which is incompatible with the "
+                "bridge network mode specified in the task definition."
             ),
             {"loadBalancers": [entry("ip")]},
         ),
         (
             INVALID,
             (
-                f"The provided target group {group_arn('blue')} has target type instance, which is incompatible with the "
-                "awsvpc network mode specified in the task definition."
+                f"The provided target group {group_arn('blue')} has target type instance, which is incompatible with "
+                "the awsvpc network mode specified in the task definition."
             ),
             {**FARGATE, "loadBalancers": [entry()]},
         ),
