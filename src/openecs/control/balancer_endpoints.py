@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from openecs.control.target_lookup import TargetLookup
 from openecs.state.state import State
 
 
@@ -19,11 +20,13 @@ class Endpoint(NamedTuple):
 
 def balancer_endpoints(state: State, load_balancer_arn: str) -> list[Endpoint]:
     """The endpoints of all listeners of a load balancer, by the listener's port."""
+    # A host that is away has not withdrawn what it said when its interfaces moved.
+    nodes = TargetLookup(state).hosts_of(load_balancer_arn)
     found = []
     for listener in state.listeners.by("load_balancer", load_balancer_arn):
         for host in state.balancer_hosts.by("load_balancer", load_balancer_arn):
             address = host.endpoints.get(listener.arn)
-            if address:
+            if address and host.node_id in nodes:
                 found.append(Endpoint(listener.port, listener.protocol, address, listener.arn))
     return sorted(found)
 

@@ -67,8 +67,16 @@ class BalancerController:
             why_nowhere(places),
         )
         updated = changed(balancer, state=verdict.code, reason=verdict.reason)
-        if moves or updated is not balancer:
+        # A host that is away withdraws nothing, and says everything again when it comes back.
+        gone = [
+            host
+            for host in state.balancer_hosts.by("load_balancer", arn)
+            if host.node_id not in nodes and self._hosts.absent([host.node_id])
+        ]
+        if moves or gone or updated is not balancer:
             with state.transaction() as tx:
+                for host in gone:
+                    tx.delete(host)
                 for interface in interfaces:
                     if interface.id in moves:
                         node = moves[interface.id]

@@ -65,6 +65,9 @@ def check_health_check(check: HealthCheck, protocol: str, version: str | None) -
         return
     if not (check.path or "").startswith("/"):
         raise HealthCheckError(f"Health check path '{check.path}' must begin with a '/' character")
+    if any(not " " < character < "\x7f" for character in check.path or ""):
+        # It goes into the request's first line as it is.
+        raise HealthCheckError(f"Health check path '{check.path}' contains characters that are not allowed")
     _check_matcher(check.matcher or "", protocol, version)
 
 

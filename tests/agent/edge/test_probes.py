@@ -205,11 +205,36 @@ async def test_http2_statuses(sockets: NamespaceSockets, block: bytes, code: int
     assert heard == [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
 
 
-@given(st.binary(max_size=300))
-def test_no_answer_is_a_crash(data: bytes) -> None:
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(b"\0\0\0\x07\0\0\0\0\0", id="GOAWAY without a stream"),
+        pytest.param(b"\0\0\0\x01\x0c\0\0\0\x01", id="HEADERS with padding that is not there"),
+        # grpc-status in Huffman codes, far longer than any code.
+        pytest.param(b"\0\x01\x11\x01\x05\0\0\0\x01\x00\x0bgrpc-status\xff\x81\x01" + b"\0" * 256, id="long code"),
+    ],
+)
+async def test_a_hostile_target_only_fails_its_own_probe(sockets: NamespaceSockets, frame: bytes) -> None:
+    async with serving(answer(FRAME_SETTINGS + frame)) as port:
+        assert await run(probe(port, version="GRPC", matcher="0"), sockets, None) == FAILED
+
+
+async def test_headers_without_an_end_are_given_up(sockets: NamespaceSockets) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(FRAME_SETTINGS + b"\0\x40\0\x01\0\0\0\0\x01" + b"\0" * 0x4000)
+        writer.write(b"\0\x40\0\x09\0\0\0\0\x01" + b"\0" * 0x4000)
+        await asyncio.Event().wait()
+
+    async with serving(handler) as port:
+        assert await run(probe(port, version="HTTP2"), sockets, None) == FAILED
+
+
+@given(st.binary(max_size=300), st.integers(0, 12), st.integers(0, 255))
+def test_no_answer_is_a_crash(data: bytes, kind: int, flags: int) -> None:
     async def ask() -> None:
         reader = asyncio.StreamReader()
-        reader.feed_data(FRAME_SETTINGS + len(data).to_bytes(3, "big") + b"\x01\x05\0\0\0\x01" + data)
+        head = bytes([kind, flags]) + b"\0\0\0\x01"
+        reader.feed_data(FRAME_SETTINGS + len(data).to_bytes(3, "big") + head + data)
         reader.feed_data(data)
         reader.feed_eof()
         with contextlib.suppress(http2.Http2Error, EOFError):

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from elb_kit import REGION, World
 
-from openecs.acs.host_documents import DOCUMENTS
+from openecs.acs.host_documents import DOCUMENTS, BalancerReport
+from openecs.control.balancer_endpoints import balancer_endpoints
 from openecs.control.balancer_hosts import AWAY_LIMIT
 from openecs.control.loop import After, Done
 
@@ -146,3 +147,29 @@ def test_late_reports_of_what_is_gone_leave_nothing(world: World) -> None:
     world.report(balancer)
     world.sees(group, "healthy")
     assert len(world.state.balancer_hosts) == len(world.state.target_health) == 0
+
+
+def test_a_host_that_is_gone_leaves_nothing_behind() -> None:
+    world = World()
+    for node in ("n1", "n2"):
+        world.host(node, "a")
+    balancer = world.balancer("one", Subnets=world.subnets[:1], Type="network")
+    listener = world.listener(balancer, world.group("s", Protocol="TCP"), Protocol="TCP")
+    world.balancers.reconcile(balancer)
+
+    def lives_on() -> str:
+        (interface,) = world.state.interfaces.by("owner", balancer)
+        assert interface.node_id is not None
+        return interface.node_id
+
+    first = lives_on()
+    world.reports.take_balancer(first, balancer, BalancerReport(ready=True, endpoints={listener: "127.0.0.1:1"}))
+    world.balancers.reconcile(balancer)
+    world.host(first, "a", connected=False)
+    world.balancers.reconcile(balancer)
+    world.clock.advance(AWAY_LIMIT)
+    world.balancers.reconcile(balancer)
+    assert lives_on() != first
+    world.balancers.reconcile(balancer)
+    assert [host.node_id for host in world.state.balancer_hosts.by("load_balancer", balancer)] == []
+    assert balancer_endpoints(world.state, balancer) == []

@@ -148,8 +148,13 @@ def test_tags_of_every_kind_of_resource(world: World) -> None:
 
 
 def test_a_tag_tells_where_a_listener_is_reached(world: World) -> None:
+    world.host()
     balancer, listener, _ = world.serving()
-    world.put(BalancerHost(load_balancer_arn=balancer, node_id="n1", endpoints={listener: "127.0.0.1:8080"}))
+    world.balancers.reconcile(balancer)
+    (node,) = {interface.node_id for interface in world.state.interfaces.by("owner", balancer)}
+    world.put(BalancerHost(load_balancer_arn=balancer, node_id=node, endpoints={listener: "127.0.0.1:8080"}))
+    # A host without an interface of it has nothing to say about it.
+    world.put(BalancerHost(load_balancer_arn=balancer, node_id="other", endpoints={listener: "127.0.0.1:1"}))
     found = world("DescribeTags", ResourceArns=[balancer, listener])["TagDescriptions"]
     assert [each["Tags"] for each in found] == [[{"Key": "aws:openecs:endpoint", "Value": "127.0.0.1:8080"}]] * 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from elb_kit import REGION, World
 
@@ -37,6 +38,8 @@ def test_the_same_target_group_is_made_once(world: World) -> None:
         ({"Protocol": None}, "ValidationError", "protocol"),
         ({"VpcId": None}, "ValidationError", "VPC"),
         ({"VpcId": "vpc-0"}, "ValidationError", "vpc-0"),
+        ({"HealthCheckPath": "/a\r\nX-Injected: 1"}, "ValidationError", "not allowed"),
+        ({"HealthCheckPath": "/a b"}, "ValidationError", "not allowed"),
         ({"TargetType": "lambda"}, "InvalidConfigurationRequest", "not supported"),
         ({"TargetType": "alb"}, "InvalidConfigurationRequest", "not supported"),
         ({"Protocol": "UDP"}, "InvalidConfigurationRequest", "not supported"),
@@ -212,3 +215,17 @@ def test_instances_are_reached_at_their_host(world: World) -> None:
     kept = world.board.get(("target-group", group))
     assert kept is not None
     assert b"192.0.2.1" not in kept.body
+
+
+def test_a_tasks_target_that_is_registered_again_stays_the_tasks(world: World) -> None:
+    _, _, group = world.serving()
+    target = [{"Id": ADDRESS, "Port": 80}]
+    world("RegisterTargets", TargetGroupArn=group, Targets=target)
+    key = target_key(group, ADDRESS, 80)
+    registered = world.state.targets.get(key)
+    assert registered is not None
+    world.put(msgspec.structs.replace(registered, task_arn="arn:task", draining_since=world.clock.now()))
+    world("RegisterTargets", TargetGroupArn=group, Targets=target)
+    again = world.state.targets.get(key)
+    assert again is not None
+    assert (again.task_arn, again.draining_since) == ("arn:task", None)

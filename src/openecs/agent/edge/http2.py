@@ -19,6 +19,8 @@ _HEADER_TABLE_SIZE, _ENABLE_PUSH = 1, 2
 _STREAM = 1
 #: Frames of an answer that a probe reads at most, and bytes of one.
 _MAX_FRAMES, _MAX_FRAME = 256, 16384
+#: Bytes of a header block, and digits of a code, that are looked at: whoever sends more is no sound server.
+_MAX_BLOCK, _MAX_DIGITS = 16384, 9
 
 #: Entries of the static table (RFC 7541, appendix A): those of ``:status``.
 _STATUS = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}
@@ -101,7 +103,8 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *,
             writer.write(_pack(_SETTINGS, _ACK, 0, b""))
         elif frame.kind == _PING and not frame.flags & _ACK:
             writer.write(_pack(_PING, _ACK, 0, frame.payload))
-        elif frame.kind == _GOAWAY and struct.unpack_from(">I", frame.payload)[0] < _STREAM:
+        elif frame.kind == _GOAWAY and int.from_bytes(frame.payload[:4], "big") & 0x7FFFFFFF < _STREAM:
+            # One that is cut off names no stream, and so none that it would still answer.
             raise Http2Error("the peer goes away")
         if frame.stream != _STREAM:
             continue
@@ -109,6 +112,8 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *,
             raise Http2Error("the peer gave the request up")
         if frame.kind in (_HEADERS, _CONTINUATION):
             block += _fragment(frame)
+            if len(block) > _MAX_BLOCK:
+                raise Http2Error("the answer's headers are too long")
             ends = ends or (frame.kind == _HEADERS and bool(frame.flags & _END_STREAM))
             if frame.flags & _END_HEADERS:
                 _take(block, answer)
@@ -161,6 +166,8 @@ def _fragment(frame: _Frame) -> bytes:
     payload = frame.payload
     if frame.kind == _HEADERS:
         if frame.flags & _PADDED:
+            if not payload:
+                raise Http2Error("the header block is cut off")
             payload = payload[1 : len(payload) - payload[0]]
         if frame.flags & _PRIORITY:
             payload = payload[5:]
@@ -247,9 +254,12 @@ def _encoded(bits: str) -> bytes:
 def _number(sent: _Sent) -> int:
     coded, text = sent
     if not coded:
-        if not text.isdigit() or len(text) > 9:
+        if not text.isdigit() or len(text) > _MAX_DIGITS:
             raise Http2Error("a code that is no number")
         return int(text)
+    # No digit's code is longer than a byte.
+    if len(text) > _MAX_DIGITS:
+        raise Http2Error("a code that is no number")
     bits = "".join(f"{octet:08b}" for octet in text)
     digits, rest = "", bits
     while rest and not (len(rest) < 8 and set(rest) <= {"1"}):
@@ -257,7 +267,7 @@ def _number(sent: _Sent) -> int:
         if digit is None:
             raise Http2Error("a code that is no number")
         digits, rest = digits + digit, rest[len(_HUFFMAN[digit]) :]
-    if not digits:
+    if not 0 < len(digits) <= _MAX_DIGITS:
         raise Http2Error("a code that is no number")
     return int(digits)
 

@@ -13,11 +13,15 @@ import ssl
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
+
 from openecs.acs.host_documents import TargetEntry, TargetGroupDocument
 from openecs.agent.edge import http2
 from openecs.agent.edge.health import FAILED, PASSED, TIMED_OUT, Failed, Outcome, mismatch
 from openecs.agent.edge.matcher import Matcher, MatcherError
 from openecs.agent.edge.sockets import NamespaceSockets
+
+_log = structlog.get_logger("openecs.agent")
 
 USER_AGENT = "ELB-HealthChecker/2.0"
 #: Bytes of an answer's head, or of a body that is read so that the target can finish writing it.
@@ -64,6 +68,9 @@ async def run(probe: Probe, sockets: NamespaceSockets, namespace: Path | None) -
     except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, http2.Http2Error):
         # Refused, unreachable, reset, no TLS, no HTTP: AWS has one reason for all of these.
         return FAILED
+    except Exception:  # noqa: BLE001 -- what a target sends must not end the host's agent
+        _log.exception("a probe failed by a mistake of its own", address=probe.address, port=probe.port)
+        return Failed("Elb.InternalError")
     return PASSED if code is None or passing is None or code in passing else mismatch(code)
 
 

@@ -56,7 +56,8 @@ class Targets:
                 if health is not None:
                     # It begins anew: what was seen while it drained says nothing of it.
                     tx.delete(health)
-                tx.put(target)
+                # A task's target stays the task's: it drains again before the task stops.
+                tx.put(changed(target, task_arn=old.task_arn) if old is not None else target)
         return elbv2.RegisterTargetsOutput()
 
     def deregister(self, call: Call, request: elbv2.DeregisterTargetsInput) -> elbv2.DeregisterTargetsOutput:
