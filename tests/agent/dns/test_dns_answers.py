@@ -9,6 +9,7 @@ import dns.rcode
 import pytest
 
 from openecs.acs.host_documents import NameDocument, ServiceTarget, VpcDocument, ZoneDocument
+from openecs.agent.dns import answers as answering
 from openecs.agent.dns import packet
 from openecs.agent.dns.answers import Answers, Forward
 from openecs.agent.dns.zones import Zones
@@ -111,6 +112,23 @@ def test_srv_records_lead_to_names_with_addresses() -> None:
     assert (reply.answer[0].ttl, rdata.priority, rdata.weight, rdata.port) == (9, 1, 1, 32768)
     assert rdata.target.to_text() == "task1.web.app.test."
     assert addresses(ask(answers, "task1.web.app.test")) == ["192.168.1.4"]
+
+
+def test_a_record_that_cannot_be_written_spoils_its_own_name_only() -> None:
+    target = ServiceTarget(port=1, target="x" * 64 + ".web.app.test")
+    answers = Answers(zones(zone(), name("web.app.test", srv=(target,)), name("other.app.test", "10.0.1.1")))
+    for tcp in (False, True):
+        assert ask(answers, "web.app.test", "SRV", tcp=tcp).rcode() == dns.rcode.SERVFAIL
+    assert addresses(ask(answers, "other.app.test")) == ["10.0.1.1"]
+
+
+def test_what_is_kept_for_the_next_asker_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "KEPT_BYTES", 4000)
+    answers = Answers(zones(zone(), *(name(f"n{number}.app.test", "10.0.1.1") for number in range(200))))
+    for number in range(200):
+        assert addresses(ask(answers, f"n{number}.app.test")) == ["10.0.1.1"]
+        kept = sum(len(query) + sum(map(len, replies)) for (_, query), replies in answers._udp.items())
+        assert kept <= 4000
 
 
 def test_cnames_are_followed_among_our_names_and_asked_for_elsewhere() -> None:

@@ -20,6 +20,8 @@ from openecs.agent.dns.zones import Found, Zones
 MAX_VALUES = 8
 #: Replies that are kept, and orders of one reply.
 KEPT_REPLIES, KEPT_ORDERS = 8192, 64
+#: Bytes of all kept queries with their replies, and of one with its orders.
+KEPT_BYTES, LARGEST_KEPT = 16 * 1024 * 1024, 256 * 1024
 #: CNAMEs that are followed among our own names.
 MAX_CHAIN = 8
 
@@ -42,6 +44,8 @@ class Answers:
         self._choose = choose or random.Random()  # noqa: S311 -- an order, no secret
         self._udp: dict[tuple[str, bytes], list[bytes]] = {}
         self._scopes: dict[str, str] = {}
+        #: Bytes of queries and replies in ``_udp``.
+        self._kept_bytes = 0
         self.zones = zones
         self._turn = 0
 
@@ -49,6 +53,7 @@ class Answers:
         """Answer from these zones from now on."""
         self.zones = zones
         self._udp.clear()
+        self._kept_bytes = 0
         self._scopes.clear()
 
     def udp(self, message: bytes, asker: str) -> bytes | Forward | None:
@@ -87,16 +92,28 @@ class Answers:
             return answered
         limit = packet.udp_limit(query)
         replies = [packet.write(query, *variant, limit=limit) for variant in answered]
-        if len(self._udp) >= KEPT_REPLIES:
-            self._udp.clear()
-        self._udp[scope, message[2:]] = [reply[2:] for reply in replies]
+        self._keep(scope, message, replies)
         return self._choose.choice(replies)
+
+    def _keep(self, scope: str, message: bytes, replies: list[bytes]) -> None:
+        size = len(message) + sum(map(len, replies))
+        if size > LARGEST_KEPT:
+            return
+        if len(self._udp) >= KEPT_REPLIES or self._kept_bytes + size > KEPT_BYTES:
+            self._udp.clear()
+            self._kept_bytes = 0
+        self._kept_bytes += size
+        self._udp[scope, message[2:]] = [reply[2:] for reply in replies]
 
     def _answer(self, query: Query, message: bytes, scope: str) -> list[_Reply] | Forward:
         """All orders of the reply's records, at least one."""
         if query.cls != packet.IN:
             return [_Reply(packet.REFUSED)]
-        return self._at(query, message, scope, packet.QUESTION_NAME, query.name, ())
+        try:
+            return self._at(query, message, scope, packet.QUESTION_NAME, query.name, ())
+        except packet.PacketError:
+            # A record whose name cannot be written spoils its own name only.
+            return [_Reply(packet.SERVFAIL)]
 
     def _at(
         self, query: Query, message: bytes, scope: str, owner: bytes, name: str, chain: tuple[bytes, ...]
