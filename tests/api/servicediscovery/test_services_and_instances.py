@@ -125,6 +125,26 @@ def test_attributes_that_do_not_fit_the_records(types: tuple[str, ...], attribut
     assert refused == "InvalidInput"
 
 
+def test_ids_that_srv_records_lead_to_are_parts_of_dns_names() -> None:
+    cm = Map()
+    namespace = cm.namespace()
+    services = {kind: cm.service(namespace, kind.lower(), kind) for kind in ("SRV", "A")}
+    given = {"AWS_INSTANCE_IPV4": "10.0.0.1", "AWS_INSTANCE_PORT": "80"}
+    for bad in ("x" * 64, "a..b", ".a", "a."):
+        refused = {"service_id": services["SRV"], "instance_id": bad, "attributes": given}
+        assert cm.refusal("RegisterInstance", **refused) == "InvalidInput"
+        # Records of the type A do not tell the id.
+        cm.register(services["A"], bad, **given)
+    cm.register(services["SRV"], "x" * 63, **given)
+
+
+def test_a_dns_service_cannot_be_named_by_a_dot() -> None:
+    cm = Map()
+    records = sd.DnsConfig(dns_records=(RECORD,))
+    namespace = cm.namespace()
+    assert cm.refusal("CreateService", name=".", namespace_id=namespace, dns_config=records) == "InvalidInput"
+
+
 def test_discovery_by_health() -> None:
     cm = Map()
     service = cm.service(cm.namespace(), "web", custom=True)
