@@ -142,9 +142,9 @@ def revision(world: World, number: int, *groups: str, **changes: object):
 @asynccontextmanager
 async def balanced_loops(world: World, time: VirtualTime):
     """Services, targets and draining are reconciled; none of it may have been a bug."""
-    parts = {"time": time.time, "sleep": time.sleep, "jitter": lambda: 0.5}
-    targets = TargetController(world.state, time, world.ids).loop(**parts)
-    draining = DrainingTargets(world.state, time).loop(**parts)
+    timing = time.timing()
+    targets = TargetController(world.state, time, world.ids).loop(timing)
+    draining = DrainingTargets(world.state, time).loop(timing)
     async with controlled(world, time), running_loop(targets), running_loop(draining):
         yield
     assert targets.bugs == draining.bugs == 0

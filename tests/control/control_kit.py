@@ -189,7 +189,7 @@ async def running_loop(loop: Loop):
 @asynccontextmanager
 async def controlled(world: World, time: VirtualTime):
     """While entered, services are reconciled; none of it may have been a bug."""
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
+    loop = world.controller.loop(time.timing())
     async with running_loop(loop):
         yield loop
     assert loop.bugs == 0

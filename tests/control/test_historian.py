@@ -44,7 +44,7 @@ async def of_service(world: World, kind: str) -> list[HistoryEntry]:
 
 async def run(world: World, time: VirtualTime, within: float = 600.0) -> None:
     """Let the service loop and the agents work until nothing is left to do."""
-    async with running_loop(world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)):
+    async with running_loop(world.controller.loop(time.timing())):
         await time.run_until(lambda: not world.agents_obey() and world.service().steady, within=within)
 
 
@@ -166,7 +166,7 @@ async def test_a_service_that_finds_no_node_is_told_of_once_for_the_same_reasons
 ) -> None:
     world.add_node("small", memory=50)
     world.put(new_service(world, 2))
-    async with running_loop(world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)):
+    async with running_loop(world.controller.loop(time.timing())):
         for _ in range(5):
             await time.advance(20.0)
             world.put(msgspec.structs.replace(world.service(), enable_execute_command=not world.service().steady))

@@ -136,9 +136,9 @@ async def test_a_task_that_waited_for_a_machine_is_started_from_what_was_settled
     world.put(provider("big", "big"), msgspec.structs.replace(cluster(), capacity_providers=("big",)), definition(1))
     group = (ecs.Attribute(name=GROUP_ATTRIBUTE, value="big"),)
     provisioning = Provisioning(world.state, world.launcher, time, world.ids)
-    given = {"time": time.time, "sleep": time.sleep, "jitter": lambda: 0.5}
+    timing = time.timing()
     world.put(msgspec.structs.replace(world.add_node("n1", memory=100), attributes=group))
-    async with controlled(world, time), running_loop(provisioning.loop(**given)):
+    async with controlled(world, time), running_loop(provisioning.loop(timing)):
         first = deployment(1, world.clock.now(), capacity_provider_strategy=strategy(big=1))
         world.put(new_service(world, 2, deployments=(first,)))
         await time.run_until(

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 import structlog
 
-from openecs.control.loop import After, BackOff, Done, KeyQueue, Loop, rest_after
+from openecs.control.loop import After, BackOff, Done, KeyQueue, Loop, Timing, rest_after
 from openecs.control.virtual_time import VirtualTime
 from openecs.errors import Retryable
 from openecs.model.access_key import AccessKey
@@ -28,7 +28,7 @@ async def running(*loops: Loop):
 
 
 def make(reconcile, time: VirtualTime, **options) -> Loop:
-    return Loop("test", reconcile, time=time.time, sleep=time.sleep, jitter=lambda: 1.0, **options)
+    return Loop("test", reconcile, time.timing(jitter=1.0), **options)
 
 
 class Recorder:
@@ -173,7 +173,7 @@ async def test_a_key_whose_turn_was_long_rests_while_others_go_on():
             loop.enqueue("large")  # Its own change, and before its rest has begun.
         return Done()
 
-    loop = Loop("test", reconcile, time=lambda: time.time() + spent, sleep=time.sleep, jitter=lambda: 1.0)
+    loop = Loop("test", reconcile, Timing(lambda: time.time() + spent, time.sleep, lambda: 1.0))
     loop.enqueue("large")
     async with running(loop):
         await time.run_until(lambda: len(turns) == 1)
@@ -206,7 +206,7 @@ async def test_no_key_takes_more_than_its_share_however_often_it_is_asked_for(tu
                 raise failure
         return After(turn / 4) if key == "other" else Done()
 
-    loop = Loop("test", reconcile, time=lambda: time.time() + spent, sleep=time.sleep, jitter=lambda: 1.0)
+    loop = Loop("test", reconcile, Timing(lambda: time.time() + spent, time.sleep, lambda: 1.0))
     loop.enqueue("busy")
     loop.enqueue("other")
     with structlog.testing.capture_logs():

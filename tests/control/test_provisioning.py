@@ -59,8 +59,8 @@ class Site:
 
     @asynccontextmanager
     async def running(self):
-        given: dict[str, Any] = {"time": self.time.time, "sleep": self.time.sleep, "jitter": lambda: 0.5}
-        loops = [self.provisioning.loop(**given), self.world.controller.loop(**given)]
+        timing = self.time.timing()
+        loops = [self.provisioning.loop(timing), self.world.controller.loop(timing)]
         async with AsyncExitStack() as stack:
             for loop in loops:
                 await stack.enter_async_context(running_loop(loop))

@@ -23,7 +23,7 @@ DEFINITION = f"{PREFIX}:task-definition/web:1"
 
 def reaping(world: World, time: VirtualTime):
     reaper = Reaper(world.state, time)
-    return running_loop(reaper.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5))
+    return running_loop(reaper.loop(time.timing()))
 
 
 def task(name: str, status: str, stopped_at: float | None = None) -> Task:

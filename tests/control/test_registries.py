@@ -122,10 +122,7 @@ class Site(World):
 
     @asynccontextmanager
     async def running(self):
-        loops = [
-            part.loop(time=self.time.time, sleep=self.time.sleep, jitter=lambda: 0.5)
-            for part in (self.registries, self.targets)
-        ]
+        loops = [part.loop(self.time.timing()) for part in (self.registries, self.targets)]
         async with running_loop(loops[0]), running_loop(loops[1]):
             yield
         assert [loop.bugs for loop in loops] == [0, 0]

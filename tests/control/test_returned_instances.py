@@ -13,7 +13,7 @@ from openecs.model.task import Task
 
 
 def returning(world: World, time: VirtualTime):
-    return running_loop(ReturnedInstances(world.state).loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5))
+    return running_loop(ReturnedInstances(world.state).loop(time.timing()))
 
 
 def task_on(world: World, instance: ContainerInstance) -> Task:

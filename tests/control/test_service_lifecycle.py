@@ -73,7 +73,7 @@ class Client:
 
 @asynccontextmanager
 async def controlled(world: World, time: VirtualTime):
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.5)
+    loop = world.controller.loop(time.timing())
     async with running_loop(loop):
         yield
     assert loop.bugs == 0

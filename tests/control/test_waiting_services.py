@@ -100,7 +100,7 @@ async def test_tasks_that_end_elsewhere_do_not_have_a_full_cluster_searched_agai
     world.put(cluster("other"), msgspec.structs.replace(instance, cluster_arn=other))
     mine, theirs = task_on("a", "mine", memory=100), task_on("b", "theirs", cluster_arn=other)
     world.put(mine, theirs)
-    loop = world.controller.loop(time=time.time, sleep=time.sleep, jitter=lambda: 0.0)
+    loop = world.controller.loop(time.timing(jitter=0.0))
     async with running_loop(loop):
         world.put(new_service(world, 1))
         await time.run_until(lambda: bool(world.events()))

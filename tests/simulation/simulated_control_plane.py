@@ -20,7 +20,7 @@ from openecs.clock import Clock
 from openecs.control.draining_targets import DrainingTargets
 from openecs.control.historian import Historian
 from openecs.control.launch import Launcher
-from openecs.control.loop import Loop
+from openecs.control.loop import Loop, Timing
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.region_networks import RegionNetworks
@@ -132,15 +132,15 @@ class ControlPlane:
         """Start what runs beside the listener."""
         self.journal.start(self.state.store.journal_reached, self._journal_failed)
         self.networks.ensure_all(REGION)
-        time = asyncio.get_running_loop().time
+        timing = Timing(asyncio.get_running_loop().time, asyncio.sleep, self._rng.random)
         self.loops = (
-            self.services.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
-            self.registries.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
-            self.targets.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
-            self.draining_targets.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
-            self.provisioning.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
-            self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
-            self.returned_instances.loop(time=time, sleep=asyncio.sleep, jitter=self._rng.random),
+            self.services.loop(timing),
+            self.registries.loop(timing),
+            self.targets.loop(timing),
+            self.draining_targets.loop(timing),
+            self.provisioning.loop(timing),
+            self.reaper.loop(timing),
+            self.returned_instances.loop(timing),
         )
         for loop in self.loops:
             if not self._resync:

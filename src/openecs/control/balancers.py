@@ -7,13 +7,13 @@ an interface lives on, and what DescribeLoadBalancers says.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
 from openecs.clock import Clock
 from openecs.control.balancer_hosts import BalancerHosts
-from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.model.host import Host
 from openecs.model.node import Node
 from openecs.model.record import changed
@@ -32,15 +32,9 @@ class BalancerController:
         self._state = state
         self._hosts = BalancerHosts(state, clock)
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs the controller."""
-        loop = Loop("balancers", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("balancers", self.reconcile, timing, resync=self._all)
         store = self._state.store
         loop.watch(store, "load_balancer", lambda n: (n.key,) if n.new is not None else ())
         loop.watch(store, "balancer_host", lambda n: ((n.new or n.old).load_balancer_arn,))

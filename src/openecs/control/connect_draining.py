@@ -9,7 +9,7 @@ What hosts report is kept in memory only: each host says all of it again when it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -18,7 +18,7 @@ from openecs.acs.host_documents import ConnectReport, Document
 from openecs.clock import Clock
 from openecs.control import connect_lookup
 from openecs.control.connect_documents import draining_ports
-from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.model.service_connect import endpoint_key
 from openecs.model.task import Task
 from openecs.state.state import State
@@ -42,15 +42,9 @@ class ConnectDraining:
         """Hear what hosts report."""
         board.take_reports("connect", self.take)
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs it."""
-        loop = Loop("connect-draining", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("connect-draining", self.reconcile, timing, resync=self._all)
         self._wake = loop.enqueue
         loop.watch(self._state.store, "task", self._task_changed)
         return loop

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
-from openecs.control.loop import Done, Loop, Result
+from openecs.control.loop import Done, Loop, Result, Timing
 from openecs.model.discovery import DiscoveryService
 from openecs.model.service import Service
 from openecs.state.state import State
@@ -17,15 +17,9 @@ class ConnectEndpoints:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs it."""
-        loop = Loop("connect-endpoints", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("connect-endpoints", self.reconcile, timing, resync=self._all)
         loop.watch(self._state.store, "service", self._service_changed)
         loop.watch(self._state.store, "discovery_instance", self._instance_changed)
         return loop

@@ -7,10 +7,10 @@ its group.  Its health goes with it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 from openecs.clock import Clock
-from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.control.target_lookup import TargetLookup
 from openecs.planning.target_state import drained, forget_at
 from openecs.state.state import State
@@ -25,15 +25,9 @@ class DrainingTargets:
         self._clock = clock
         self._lookup = TargetLookup(state)
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs it."""
-        loop = Loop("draining-targets", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("draining-targets", self.reconcile, timing, resync=self._all)
         store = self._state.store
         loop.watch(store, "target", lambda n: (n.key,) if n.new is None or n.new.draining_since is not None else ())
         loop.watch(store, "target_health", self._health_changed)

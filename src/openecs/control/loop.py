@@ -23,6 +23,7 @@ import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -81,6 +82,18 @@ class BackOff:
         """
         full = min(self.first * 2.0 ** min(failures - 1, 30), self.maximum)
         return full * (0.5 + jitter / 2)
+
+
+class Timing(NamedTuple):
+    """The time that a loop goes by."""
+
+    #: Counts seconds and never goes back; it also tells how long a turn takes, so it must go on
+    #: within one (an event loop's own clock may not).
+    time: Callable[[], float]
+    #: Waits for seconds of the same time.
+    sleep: Callable[[float], Awaitable[None]]
+    #: Gives numbers in [0, 1).
+    jitter: Callable[[], float]
 
 
 class KeyQueue:
@@ -143,9 +156,7 @@ class KeyQueue:
 class Loop:
     """One reconciler and its queue.
 
-    ``time`` counts seconds and never goes back; it also tells how long a turn takes, so it must go
-    on within one (an event loop's own clock may not).  ``sleep`` waits for seconds of the same time,
-    ``jitter`` gives numbers in [0, 1).  ``resync`` lists every key, at the start and then
+    ``resync`` lists every key, at the start and then
     every ``resync_every`` seconds.
     """
 
@@ -153,19 +164,15 @@ class Loop:
         self,
         name: str,
         reconcile: Reconcile,
+        timing: Timing,
         *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
         resync: Callable[[], Iterable[str]] = tuple,
         resync_every: float = 600.0,
         back_off: BackOff | None = None,
     ) -> None:
         self.name = name
         self._reconcile = reconcile
-        self._time = time
-        self._sleep = sleep
-        self._jitter = jitter
+        self._time, self._sleep, self._jitter = timing
         self._resync = resync
         self._resync_every = resync_every
         self._back_off = back_off or BackOff()

@@ -12,14 +12,14 @@ then, everything is looked at.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from openecs.clock import Clock
-from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.control.node_room import has_room
 from openecs.errors import Retryable
 from openecs.ids import Ids
@@ -56,15 +56,9 @@ class Provisioning:
         #: Waiting task → its kind.
         self._kinds: dict[str, bytes] = {}
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs this, woken by what may make room for a waiting task."""
-        loop = Loop("provisioning", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("provisioning", self.reconcile, timing, resync=self._all)
         store = self._state.store
         loop.watch(store, "task", self._task_changed)
         loop.watch(store, "container_instance", lambda n: self._note(n.new.node_id) if n.new else ())

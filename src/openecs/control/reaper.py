@@ -14,13 +14,13 @@ and no deployment of a service needs them any more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
 from openecs.clock import Clock
-from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.model.service import Service
 from openecs.model.service_deployment import ServiceDeployment, ServiceRevision, service_arn_of
 from openecs.model.task import Task
@@ -45,18 +45,10 @@ class Reaper:
             self._naming.update(reap_plan.named_revisions(deployment))
         state.service_deployments.watch(self._deployment_replaced)
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs the reaper."""
         # The resync is only for lost signals, and there are none between start and change.
-        loop = Loop(
-            "reaper", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all, resync_every=6 * 3600.0
-        )
+        loop = Loop("reaper", self.reconcile, timing, resync=self._all, resync_every=6 * 3600.0)
         store = self._state.store
         loop.watch(store, "task", self._task_changed)
         loop.watch(store, "service", self._service_changed)

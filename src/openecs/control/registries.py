@@ -10,13 +10,13 @@ target nor an instance is left of them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
 from openecs.clock import Clock
 from openecs.control import connect_lookup, discovery
-from openecs.control.loop import Done, Loop, Result
+from openecs.control.loop import Done, Loop, Result, Timing
 from openecs.control.registry_instance import NotYetError, wanted_instance
 from openecs.control.service_speech import say
 from openecs.ids import Ids
@@ -38,15 +38,9 @@ class RegistryController:
         self._clock = clock
         self._ids = ids
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs this controller, woken by every change that matters to it."""
-        loop = Loop("registries", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("registries", self.reconcile, timing, resync=self._all)
         store = self._state.store
         loop.watch(store, "task", self._task_changed)
         loop.watch(store, "host", self._host_changed)

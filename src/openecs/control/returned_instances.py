@@ -7,12 +7,12 @@ caller's business and stay DRAINING.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 import structlog
 
-from openecs.control.loop import Done, Loop, Result
+from openecs.control.loop import Done, Loop, Result, Timing
 from openecs.model.node import ContainerInstance
 from openecs.model.task import Task
 from openecs.state.state import State
@@ -27,15 +27,9 @@ class ReturnedInstances:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs this, woken by the end of tasks."""
-        loop = Loop("returned-instances", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("returned-instances", self.reconcile, timing, resync=self._all)
         loop.watch(self._state.store, "task", _ended_on)
         loop.watch(self._state.store, "container_instance", lambda n: (n.key,) if _returning(n.new) else ())
         return loop

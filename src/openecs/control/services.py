@@ -11,13 +11,13 @@ node that may take its tasks joins, changes or gets something back from a task t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
 from openecs.clock import Clock
 from openecs.control.daemon_instances import DaemonInstances
-from openecs.control.loop import After, Done, Loop, Result
+from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.control.room_left import room_left
 from openecs.control.service_launches import Launches, ServiceLaunches, looks_again
 from openecs.control.service_rollouts import ServiceRollouts
@@ -72,15 +72,9 @@ class ServiceController:
         #: Has a service looked at soon; before there is a loop every service will be anyway.
         self._wake: Callable[[str], None] = lambda _: None
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs this controller, woken by every change that matters to it."""
-        loop = Loop("services", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("services", self.reconcile, timing, resync=self._all)
         self._wake = loop.enqueue
         store = self._state.store
         loop.watch(store, "service", lambda notice: (notice.key,))

@@ -13,12 +13,12 @@ time of it is noted on the task.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
 from openecs.clock import Clock
-from openecs.control.loop import Done, Loop, Result
+from openecs.control.loop import Done, Loop, Result, Timing
 from openecs.control.service_speech import say
 from openecs.control.target_departure import begin_draining, deregistered, forget
 from openecs.control.target_lookup import TargetLookup
@@ -46,15 +46,9 @@ class TargetController:
         #: Service → its tasks to look at.
         self._tasks: dict[str, dict[str, None]] = {}
 
-    def loop(
-        self,
-        *,
-        time: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> Loop:
+    def loop(self, timing: Timing) -> Loop:
         """The loop that runs this controller, woken by every change that matters to it."""
-        loop = Loop("targets", self.reconcile, time=time, sleep=sleep, jitter=jitter, resync=self._all)
+        loop = Loop("targets", self.reconcile, timing, resync=self._all)
         store = self._state.store
         loop.watch(store, "task", self._task_changed)
         loop.watch(store, "target", lambda notice: self._look_at((notice.new or notice.old).task_arn))

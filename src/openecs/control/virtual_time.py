@@ -1,6 +1,6 @@
 """Time that stands still until everybody sleeps: for tests and simulations of loops.
 
-``time`` and ``sleep`` are what a ``Loop`` asks for, ``now`` makes it a ``Clock``.  Whoever drives
+``timing`` is what a ``Loop`` asks for, ``now`` makes it a ``Clock``.  Whoever drives
 the simulation awaits ``run_until``; hours pass in it as fast as the work in them is done.
 """
 
@@ -10,6 +10,8 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from itertools import count
+
+from openecs.control.loop import Timing
 
 
 class VirtualTime:
@@ -40,6 +42,10 @@ class VirtualTime:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), future))
         await future
+
+    def timing(self, jitter: float = 0.5) -> Timing:
+        """What a ``Loop`` goes by, with the same jitter always."""
+        return Timing(self.time, self.sleep, lambda: jitter)
 
     async def run_until(self, condition: Callable[[], bool], *, within: float = 86_400.0) -> None:
         """Let time pass until ``condition`` holds; ``TimeoutError`` after ``within`` seconds of it,

@@ -34,6 +34,7 @@ from openecs.control.draining_targets import DrainingTargets
 from openecs.control.historian import Historian
 from openecs.control.hosts import HostReports
 from openecs.control.launch import Launcher
+from openecs.control.loop import Timing
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.region_networks import RegionNetworks
@@ -254,21 +255,20 @@ class _Parts:
         await self.state.store.durable()
         write_credentials(self.config, root, agent)
         # Not the event loop's clock, which stands still while a turn of ours is measured with it.
-        time, jitter = monotonic, random.random
-        self._service_loop = self.services.loop(time=time, sleep=asyncio.sleep, jitter=jitter)
-        self._provisioning_loop = self.provisioning.loop(time=time, sleep=asyncio.sleep, jitter=jitter)
-        for loop in (
-            self._service_loop,
-            self._provisioning_loop,
-            self.balancers.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
-            self.draining_targets.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
-            self.connect_draining.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
-            self.connect_endpoints.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
-            self.reaper.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
-            self.registries.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
-            self.targets.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
-            self.returned_instances.loop(time=time, sleep=asyncio.sleep, jitter=jitter),
-        ):
+        timing = Timing(monotonic, asyncio.sleep, random.random)
+        self._service_loop = self.services.loop(timing)
+        self._provisioning_loop = self.provisioning.loop(timing)
+        others = (
+            self.balancers,
+            self.draining_targets,
+            self.connect_draining,
+            self.connect_endpoints,
+            self.reaper,
+            self.registries,
+            self.targets,
+            self.returned_instances,
+        )
+        for loop in (self._service_loop, self._provisioning_loop, *(part.loop(timing) for part in others)):
             group.create_task(loop.run())
         group.create_task(_wait(failed))
         group.create_task(self.logs.wait_failed())
