@@ -72,46 +72,12 @@ class Reset:
     def _forget(self) -> None:
         state = self._state
         with state.transaction() as tx:
-            for table in (
-                state.tasks,
-                state.services,
-                state.service_events,
-                state.service_deployments,
-                state.service_revisions,
-                state.task_definitions,
-                state.families,
-                state.tags,
-                state.settings,
-                state.capacity_providers,
-                state.client_tokens,
-                state.region_setups,
-                state.vpcs,
-                state.subnets,
-                state.security_groups,
-                state.security_group_rules,
-                state.network_acls,
-                state.route_tables,
-                state.internet_gateways,
-                state.nat_gateways,
-                state.elastic_addresses,
-                state.interfaces,
-                state.vpc_endpoints,
-                state.launch_templates,
-                state.load_balancers,
-                state.balancer_hosts,
-                state.listeners,
-                state.listener_rules,
-                state.certificates,
-                state.target_groups,
-                state.targets,
-                state.target_health,
-                state.namespaces,
-                state.discovery_services,
-                state.discovery_instances,
-                state.discovery_operations,
-            ):
-                for record in list(table):
-                    tx.delete(record)
+            # What belongs to machines that are there, and keys, are looked at one by one.
+            kept = (state.clusters, state.nodes, state.container_instances, state.hosts, state.access_keys)
+            for table in state.tables:
+                if table not in kept:
+                    for record in list(table):
+                        tx.delete(record)
             for key in [key for key in state.access_keys if key.task_arn is not None]:
                 tx.delete(key)
             self._networks.make(tx, self._home)

@@ -6,6 +6,8 @@ agent gateway share; its ``store`` opens transactions.
 
 from __future__ import annotations
 
+from typing import Any
+
 from openecs.model.access_key import AccessKey
 from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
@@ -164,52 +166,9 @@ class State:
         )
         self.discovery_operations = Table("discovery_operation", DiscoveryOperation, region=lambda o: o.region)
         self.hosts = Table("host", Host)
-        self.store = Store(
-            [
-                self.clusters,
-                self.task_definitions,
-                self.families,
-                self.nodes,
-                self.container_instances,
-                self.tasks,
-                self.services,
-                self.service_events,
-                self.service_deployments,
-                self.service_revisions,
-                self.capacity_providers,
-                self.tags,
-                self.settings,
-                self.client_tokens,
-                self.access_keys,
-                self.region_setups,
-                self.vpcs,
-                self.subnets,
-                self.security_groups,
-                self.security_group_rules,
-                self.network_acls,
-                self.route_tables,
-                self.internet_gateways,
-                self.nat_gateways,
-                self.elastic_addresses,
-                self.interfaces,
-                self.vpc_endpoints,
-                self.launch_templates,
-                self.load_balancers,
-                self.balancer_hosts,
-                self.listeners,
-                self.listener_rules,
-                self.certificates,
-                self.target_groups,
-                self.targets,
-                self.target_health,
-                self.namespaces,
-                self.discovery_services,
-                self.discovery_instances,
-                self.discovery_operations,
-                self.hosts,
-            ],
-            journal,
-        )
+        #: All of them: a table that is not here would not be kept.
+        self.tables: tuple[Table[Any], ...] = tuple(part for part in vars(self).values() if isinstance(part, Table))
+        self.store = Store(self.tables, journal)
         self.transaction = self.store.transaction
 
     def _task_changed(self, old: Task | None, new: Task | None) -> None:

@@ -87,7 +87,7 @@ _log = structlog.get_logger("openecs.state")
 class Store:
     """All tables of an installation and their journal."""
 
-    def __init__(self, tables: list[Table[Any]], journal: Journal) -> None:
+    def __init__(self, tables: Sequence[Table[Any]], journal: Journal) -> None:
         self._by_type = {table.record_type: table for table in tables}
         self._by_name = {table.name: table for table in tables}
         self._journal = journal
