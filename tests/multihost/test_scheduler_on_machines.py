@@ -109,6 +109,11 @@ def test_draining_moves_tasks_above_the_floor_and_daemons_go_last(site: Site) ->
     service = site.service(web, 6, placementStrategy=[EVERY_MACHINE])
     daemon = site.service(site.register(), None, schedulingStrategy="DAEMON")
     aws(site, "services-stable", "--services", service, daemon)
+    # The waiter counts RUNNING tasks; the client below holds the floor against HEALTHY ones.
+    wait_for(
+        lambda: [task["healthStatus"] for task in tasks_of(site, service)] == ["HEALTHY"] * 6,
+        what="six HEALTHY tasks",
+    )
     moved = [task["taskArn"] for task in tasks_of(site, service) if site.machine_of(task) == "a1"]
     assert moved
     (its_daemon,) = [task["taskArn"] for task in tasks_of(site, daemon) if site.machine_of(task) == "a1"]
