@@ -127,6 +127,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     fast_probes: bool = True
     #: Draining of a target ends when nothing is in flight to it, not only after the whole delay.
     fast_drain: bool = True
+    #: A GET, HEAD or OPTIONS request whose target is lost before it answers goes to another target.
+    retries_safe: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:

@@ -138,7 +138,8 @@ def test_a_network_load_balancer_passes_new_connections_on_through_a_deployment(
     elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
 
 
-def test_a_container_that_is_killed_fails_only_what_is_in_flight_to_it(web: DeployedService, front: Front) -> None:
+def test_a_container_that_is_killed_fails_no_request_of_a_safe_method(web: DeployedService, front: Front) -> None:
+    web.update(desiredCount=2)
     web.until(lambda: len(front.healthy()) == 2, "two healthy targets")
     (task, _) = web.tasks()
     with loaded(front) as (quick, slow):
@@ -149,10 +150,8 @@ def test_a_container_that_is_killed_fails_only_what_is_in_flight_to_it(web: Depl
         web.until(lambda: len(front.healthy()) == 2, "two healthy targets")
         before = quick.requests
         wait_for(lambda: quick.requests > before + 50, seconds=20, what="some more requests")
-    # Each client has one request in flight; nothing that was sent later may fail.
-    assert len(quick.failures) <= quick.clients
-    assert len(slow.failures) <= slow.clients
-    assert all(" 502 " in failure for failure in quick.failures + slow.failures), (quick.failures, slow.failures)
+    # What was in flight to it, slow requests among it, was a GET: the other task has answered.
+    assert quick.failures + slow.failures == []
 
 
 def address_of(task: dict[str, Any]) -> str:

@@ -215,6 +215,8 @@ class BalancerDocument(Document, frozen=True, kw_only=True):
     attributes: dict[str, str] = {}
     #: Another one whenever a listener or rule is; the host says which one is in force.
     revision: str = ""
+    #: A GET, HEAD or OPTIONS request whose target is lost before it answers goes to another target.
+    retries_safe: bool = True
 
 
 class TargetEntry(Document, frozen=True, kw_only=True):

@@ -66,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether load balancers probe new targets every second, and stop draining when nothing is in flight.
     fast_probes: bool = True
     fast_drain: bool = True
+    #: Whether they send a GET, HEAD or OPTIONS request to another target when the first is lost before it answers.
+    retries_safe: bool = True
     #: Chosen at the first ``up`` and kept.
     address_range: str = DEFAULT_RANGE
 

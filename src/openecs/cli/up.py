@@ -77,6 +77,13 @@ from openecs.log import Level
     help="Draining ends when nothing is in flight; AWS waits for the whole delay [default: on].",
 )
 @click.option(
+    "--retry-safe/--no-retry-safe",
+    "retries_safe",
+    default=None,
+    help="GET, HEAD and OPTIONS requests whose target is lost before it answers go to another one;"
+    " AWS answers 502 [default: on].",
+)
+@click.option(
     "--agent/--no-agent", default=None, help="--no-agent: only the control plane; machines join with 'openecs agent'."
 )
 @click.option("--keep-tasks", is_flag=True, help="In the foreground: Ctrl-C leaves containers running.")
@@ -153,6 +160,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         replace_lost_after=settings.replace_lost_after,
         fast_probes=settings.fast_probes,
         fast_drain=settings.fast_drain,
+        retries_safe=settings.retries_safe,
         log_level=log_level,
     )
     if not settings.agent:

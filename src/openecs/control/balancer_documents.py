@@ -43,12 +43,19 @@ class BalancerDocuments:
     kinds = frozenset({"balancer", "target-group", "certificate", "zone", "name"})
 
     def __init__(
-        self, state: State, open_key: Callable[[str], str], *, fast_probes: bool = True, fast_drain: bool = True
+        self,
+        state: State,
+        open_key: Callable[[str], str],
+        *,
+        fast_probes: bool = True,
+        fast_drain: bool = True,
+        retries_safe: bool = True,
     ) -> None:
         self._state = state
         self._open_key = open_key
         self._fast_probes = fast_probes
         self._fast_drain = fast_drain
+        self._retries_safe = retries_safe
         self._lookup = TargetLookup(state)
 
     def keys(self, kind: str) -> Iterable[str]:
@@ -110,6 +117,7 @@ class BalancerDocuments:
             listeners=tuple(self._listener(listener) for listener in listeners),
             attributes=attributes.effective(known, balancer.attributes),
             revision=routing_revision(self._state, arn),
+            retries_safe=self._retries_safe,
         )
         return Placed(document, hosts)
 

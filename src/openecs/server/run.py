@@ -150,7 +150,11 @@ class _Parts:
         attach(
             self.board,
             BalancerDocuments(
-                self.state, certificate_keys.open, fast_probes=config.fast_probes, fast_drain=config.fast_drain
+                self.state,
+                certificate_keys.open,
+                fast_probes=config.fast_probes,
+                fast_drain=config.fast_drain,
+                retries_safe=config.retries_safe,
             ),
             self.state,
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socketserver
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,36 @@ def test_hosts_and_urls_are_rewritten(world: World) -> None:
     _, body, _ = world.ask("/old/abc?x=12", headers={"Host": "site.com"})
     assert body.startswith("a GET /new/12?y=abc\n")
     assert "host: site.internal" in body.lower()
+
+
+def test_a_safe_request_whose_target_is_lost_goes_to_another_one(world: World) -> None:
+    asked: list[str] = []
+
+    class Lost(socketserver.StreamRequestHandler):
+        """Reads the request, then is gone like a process that was killed."""
+
+        def handle(self) -> None:
+            line = self.rfile.readline().decode()
+            while self.rfile.readline().strip():
+                pass
+            asked.append(line.split()[0])
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Lost) as lost:
+        threading.Thread(target=lost.serve_forever, args=(0.05,), daemon=True).start()
+        both = [lost.server_address[1], world.servers["default"].server_port]
+
+        def answers(method: str) -> set[int]:
+            return {world.ask(method=method)[0] for _ in range(8)}
+
+        world.serve(targets={"default": both})
+        assert answers("GET") == {200}
+        assert "GET" in asked
+        assert answers("POST") == {200, 502}
+        _, body, _ = world.ask(headers={"x-envoy-retry-on": "5xx"})
+        assert "x-envoy" not in body.lower()
+        world.serve(targets={"default": both}, balancer={"retries_safe": False})
+        assert answers("GET") == {200, 502}
+        lost.shutdown()
 
 
 def test_a_refused_connection_is_502(world: World) -> None:
