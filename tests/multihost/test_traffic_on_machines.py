@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,14 @@ from steady_load import SteadyLoad
 from web_tasks import web_task
 
 PORT = 8080
+#: Prints the addresses of a name, as the host's resolver knows them.
+RESOLVE = """
+import sys
+import dns.resolver
+resolver = dns.resolver.Resolver(configure=False)
+resolver.nameservers = ["169.254.169.253"]
+print(*(record.address for record in resolver.resolve(sys.argv[1], "A")))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +302,27 @@ def test_an_engine_that_is_started_again_fails_no_request(web: Web) -> None:
         go_on(loads)
     assert [load.failures for load in loads] == [[], []]
     assert all("fourth" in load.answers for load in loads)
+
+
+def test_a_machine_without_its_cable_is_left_out(web: Web) -> None:
+    site, (one, two) = web.site, web.site.machines.values()
+    (balancer,) = web.elb.describe_load_balancers(LoadBalancerArns=[web.balancer])["LoadBalancers"]
+
+    def addresses() -> int:
+        return len(one.run(sys.executable, "-c", RESOLVE, balancer["DNSName"]).split())
+
+    with web.loaded() as (load, _):
+        assert addresses() == 2
+        site.fabric.cut(two.port)
+        try:
+            wait_for(lambda: addresses() == 1, seconds=60, what="a name with the address of the other machine only")
+            assert not site.instance("two")["agentConnected"]
+            # Each client had one request in flight to it at most; no probe has had the time to fail twice.
+            assert len(load.failures) <= load.clients
+            assert web.healthy() == 2
+            before = list(load.failures)
+            go_on([load])
+            assert load.failures == before
+        finally:
+            site.fabric.mend(two.port)
+        wait_for(lambda: addresses() == 2, seconds=60, what="a name with both addresses")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 
 import uvicorn
@@ -18,6 +19,9 @@ BACKLOG = 4096
 ACCEPTED_AT_ONCE = 16
 #: Seconds that open requests get when the server stops.
 GRACE = 5
+#: Seconds after which a connection whose other end answers no packet is closed: a host that lost its power or
+#: its cable says no goodbye.  The kernel asks; the event loop has nothing to do with it.
+PEER_LOST_AFTER = 20
 
 
 class Listener(uvicorn.Server):
@@ -71,6 +75,7 @@ def bind(address: str, port: int) -> socket.socket:
     # they are TCP, and accepted ones say what this one says; with it every reply takes 40 ms more.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _watch_peers(sock)
     try:
         sock.bind((address, port))
         sock.listen(BACKLOG)
@@ -81,3 +86,15 @@ def bind(address: str, port: int) -> socket.socket:
         ) from None
     sock.setblocking(False)  # noqa: FBT003 -- the standard library's signature
     return sock
+
+
+def _watch_peers(sock: socket.socket) -> None:
+    """Have the kernel notice the loss of peers; accepted sockets inherit it."""
+    if sys.platform != "linux":
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PEER_LOST_AFTER // 2)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PEER_LOST_AFTER // 4)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+    # For data that is under way, which is sent again and again for a quarter of an hour otherwise.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_LOST_AFTER * 1000)

@@ -138,6 +138,11 @@ def test_names_answer_with_the_addresses_that_serve(world: World) -> None:
     assert told(world, "n1")[key].a == (addresses["n2"],)
     world.report(arn, "n1")
     assert set(told(world, "n1")[key].a) == set(addresses.values())
+    # A host whose agent is away may be dead; its address is left out as long as others serve.
+    world.host("n2", "b", connected=False)
+    assert told(world, "n1")[key].a == (addresses["n1"],)
+    world.host("n1", "a", connected=False)
+    assert set(told(world, "n1")[key].a) == set(addresses.values())
 
 
 def test_late_reports_of_what_is_gone_leave_nothing(world: World) -> None:

@@ -7,7 +7,7 @@ AWS takes such a zone's address out of the name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from openecs.acs.host_documents import TargetEntry, TargetGroupDocument
@@ -15,11 +15,35 @@ from openecs.agent.edge.envoy_bootstrap import file_source
 from openecs.agent.edge.envoy_farewell import ends_connections
 from openecs.agent.edge.envoy_resources import Resource, file_name
 from openecs.agent.edge.routing import Route
+from openecs.agent.edge.zones import in_zone
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _STATUS = {"routable": "HEALTHY", "draining": "DRAINING", "out": "UNHEALTHY"}
 #: Seconds for a connection to a target: time for two packets that get lost.
 CONNECT_TIMEOUT = "4s"
+#: Milliseconds after which a connection is given up when a target's host acknowledges nothing: a machine without
+#: power says no goodbye.  An application that takes its time is no matter, its kernel acknowledges; one that
+#: reads nothing of what it is sent has as long.
+_UNACKNOWLEDGED = 30_000
+_TCP_USER_TIMEOUT = {"description": "TCP_USER_TIMEOUT", "level": 6, "name": 18, "int_value": _UNACKNOWLEDGED}
+#: A target that three connections in a row did not reach is left out for some seconds, long before two
+#: probes have failed; what it answers does not count, and at least one target stays in.
+_UNREACHABLE = {
+    "split_external_local_origin_errors": True,
+    "consecutive_local_origin_failure": 3,
+    "enforcing_consecutive_local_origin_failure": 100,
+    "enforcing_local_origin_success_rate": 0,
+    "enforcing_consecutive_5xx": 0,
+    "enforcing_consecutive_gateway_failure": 0,
+    "enforcing_success_rate": 0,
+    "interval": "1s",
+    "base_ejection_time": "5s",
+    "max_ejection_time": "30s",
+    "max_ejection_percent": 90,
+    "always_eject_one_host": False,
+}
+#: How the names of clusters and listeners for datagrams end.
+UDP_SUFFIX = "/udp"
 #: Above what a host can do: nothing here is a circuit breaker.
 _NO_LIMIT = 1_000_000
 
@@ -48,6 +72,7 @@ def render_cluster(
         # Health is what the agent's probes say; a target that is taken away gets nothing new at once.
         "ignore_health_on_host_removal": True,
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "outlier_detection": _UNREACHABLE,
         "circuit_breakers": {
             "thresholds": [
                 {
@@ -64,6 +89,8 @@ def render_cluster(
     if namespace is not None:
         address = {"address": "0.0.0.0", "port_value": 0, "network_namespace_filepath": namespace}  # noqa: S104
         cluster["upstream_bind_config"] = {"source_address": address}
+        if not network:
+            cluster["upstream_bind_config"]["socket_options"] = [_TCP_USER_TIMEOUT]
     if network:
         terminate = group.attributes.get("target_health_state.unhealthy.connection_termination.enabled", "true")
         gone = group.attributes.get("deregistration_delay.connection_termination.enabled") == "true"
@@ -77,10 +104,9 @@ def render_endpoints(
     group: TargetGroupDocument, name: str, routes: Mapping[tuple[str, int], Route], zone: str = ""
 ) -> Resource:
     """The endpoints of a cluster; targets whose address is not known are left out."""
-    known = [target for target in group.targets if target.address]
-    chosen = [target for target in known if not zone or target.availability_zone in {zone, "all", ""}]
-    if zone and not any(_route(target, routes) == "routable" for target in chosen):
-        chosen = known
+    chosen: Sequence[TargetEntry] = [target for target in group.targets if target.address]
+    if zone:
+        chosen = in_zone(chosen, zone, lambda target: _route(target, routes) == "routable")
     entries: dict[tuple[str, int], Resource] = {}
     for target in chosen:
         address = {"address": target.address, "port_value": target.port}
@@ -90,6 +116,20 @@ def render_endpoints(
         }
     endpoints = [{"lb_endpoints": [entries[key] for key in sorted(entries)]}] if entries else []
     return {"cluster_name": name, "endpoints": endpoints}
+
+
+def inward_cluster(name: str, places: Sequence[tuple[str, int]]) -> Resource:
+    """The cluster of what leads from outside into a load balancer's own network: to its addresses there."""
+    entries = [
+        {"endpoint": {"address": {"socket_address": {"protocol": "UDP", "address": address, "port_value": port}}}}
+        for address, port in places
+    ]
+    return {
+        "name": name,
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": entries}]},
+        "circuit_breakers": {"thresholds": [{"max_connections": _NO_LIMIT}]},
+    }
 
 
 def _route(target: TargetEntry, routes: Mapping[tuple[str, int], Route]) -> Route:
