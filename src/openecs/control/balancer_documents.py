@@ -206,7 +206,7 @@ class BalancerDocuments:
         return Placed(NameDocument(name=name, scope=_EVERYWHERE, a=self._answers(balancer)))
 
     def _answers(self, balancer: LoadBalancer) -> tuple[str, ...]:
-        """The addresses on hosts that serve and whose agents are here; of all that serve while no agent is; else all."""
+        """The addresses that serve on hosts whose agents are here; while no agent is, all that serve; else all."""
         nodes = self._state.nodes
         ready = {h.node_id for h in self._state.balancer_hosts.by("load_balancer", balancer.arn) if h.ready}
         here = {node_id for node_id in ready if (node := nodes.get(node_id)) is not None and node.agent_connected}
