@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory, docker_engine: str, busybox_image: str) -> Iterator[World]:
     """A running installation on the machine's engine, with the image that tests run."""
-    installation = Installation(tmp_path_factory.mktemp("world"), "--runtime", "docker")
+    home = tmp_path_factory.mktemp("world")
+    installation = Installation(home, "--runtime", "docker", "--hosts-file", str(home / "hosts"))
     installation.up()
     try:
         yield World(installation, busybox_image)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from conformance_support import wait_for
 from docker_world import World, fetch
+from waiting import wait_for
 
 SERVE = "httpd -f -p 8080 -h /tmp/www & trap 'exit 0' TERM; wait"
 PAGES = f"mkdir -p /tmp/www; echo served by a task > /tmp/www/index.html; {SERVE}"
@@ -82,6 +82,10 @@ def test_served_at_its_addresses_and_on_the_loopback(world: World, made: Made) -
     for place in (*(f"{address}:18090" for address in own), endpoint):
         host, _, port = place.rpartition(":")
         assert fetch(host, int(port)).strip() == "served by a task"
+    lines = (world.installation.home / "hosts").read_text().splitlines()
+    assert {line for line in lines if made.balancer["DNSName"] in line} == {
+        f"{address} {made.balancer['DNSName']}" for address in own
+    }
 
 
 def test_a_target_that_is_taken_out_has_drained_at_once(made: Made) -> None:

@@ -67,6 +67,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     overlay: Literal["vxlan", "direct"] = "vxlan"
     #: Address of this host at which listeners of load balancers are reached from outside the VPC.
     edge_address: str = "127.0.0.1"
+    #: File like ``/etc/hosts`` that gets the names of load balancers.
+    hosts_file: str | None = None
     #: PEM file of the authority that signed the control plane's certificate.
     ca_file: str | None = None
 

@@ -35,6 +35,8 @@ from openecs.agent.engine.settings import EngineParts, EngineSettings
 from openecs.agent.engine.task_store import TaskStore
 from openecs.agent.host.channel import HostChannel
 from openecs.agent.host.documents import HostDocuments
+from openecs.agent.host.hosts_file import HostsFile
+from openecs.agent.host.presence import Presence
 from openecs.agent.host.reports import HostReports
 from openecs.agent.membership import Membership
 from openecs.agent.metadata.endpoint import MetadataEndpoint
@@ -44,7 +46,6 @@ from openecs.agent.network.dataplane import DataPlane
 from openecs.agent.network.driver import FakeNetwork, NetworkDriver, host_name_servers
 from openecs.agent.network.host import HostNetwork
 from openecs.agent.network.nftables import open_nftables
-from openecs.agent.network.routed import RoutedNetwork
 from openecs.agent.network.select import open_network
 from openecs.agent.reporting import Reporter
 from openecs.agent.runtime.protocol import EngineInfo, Runtime
@@ -111,6 +112,9 @@ async def _run(
     host_gpus = await gpus.find(config.gpus, info, real=not fake)
     node_id = _node_id(store, ids)
     network: NetworkDriver = FakeNetwork()
+    resolver = None if fake else HostResolver(documents, node_id, Path(config.run_dir))
+    name_servers = host_name_servers if resolver is None else resolver.servers
+    connect = ConnectTasks(node_id, Path(config.run_dir) / "connect")
     if not fake:
         network = open_network(
             runtime,
@@ -119,13 +123,9 @@ async def _run(
             Path(config.run_dir),
             shares_name_servers=info.shares_name_servers,
             make_plane=lambda host: _data_plane(config, node_id, documents, host),
+            name_servers=name_servers,
+            connect=connect,
         )
-    resolver = None if fake else HostResolver(documents, node_id, Path(config.run_dir))
-    if resolver is not None and isinstance(network, RoutedNetwork):
-        network.name_servers = resolver.servers
-    connect = ConnectTasks(node_id, Path(config.run_dir) / "connect")
-    if isinstance(network, RoutedNetwork):
-        network.connect = connect
     limits = NoLimits() if fake else _limits(info)
     keys = CredentialStore()
     reporter = Reporter(api)
@@ -135,6 +135,9 @@ async def _run(
         await stack.enter_async_context(endpoint)
         if resolver is not None:
             stack.push_async_callback(_leave_resolver, resolver, store)
+        hosts_file = HostsFile(Path(config.hosts_file), node_id, documents) if config.hosts_file else None
+        if hosts_file is not None:
+            stack.callback(_leave_hosts_file, hosts_file, store)
         parts = EngineParts(
             settings=EngineSettings(
                 node_id=node_id,
@@ -157,7 +160,7 @@ async def _run(
             clock=clock,
             ids=ids,
             evidence=gatherer if config.evidence != "none" else None,
-            name_servers=host_name_servers if resolver is None else resolver.servers,
+            name_servers=name_servers,
         )
         membership = Membership(config, api, store)
         reports = HostReports()
@@ -172,17 +175,17 @@ async def _run(
             edge_address=config.edge_address,
             connect=connect,
         )
-        address = config.host_address or underlay.host_address(config.endpoint)
-        reports.put(
-            "host",
-            "",
+        control_plane = sorted(address for address, _ in await underlay.endpoints(config.endpoint))
+        presence = Presence(
+            reports,
             HostReport(
-                address=address,
+                address=config.host_address or underlay.host_address(control_plane) or "127.0.0.1",
                 overlay=config.overlay,
                 network_problem=("the fake engine has no networks" if fake else network.refusal) or "",
                 balancer_problem=edge.problem,
                 edge_address=config.edge_address,
             ),
+            lambda: config.host_address or underlay.host_address(control_plane),
         )
         host = HostChannel(documents, reports)
         sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids, host=host)
@@ -195,11 +198,14 @@ async def _run(
             group.create_task(gatherer.run())
             if resolver is not None:
                 group.create_task(resolver.run())
+            if hosts_file is not None:
+                group.create_task(hosts_file.run())
             network.resume(payload for payload, state in store.tasks() if state.status != "STOPPED")
             if network.interfaces is not None and network.interfaces.plane is not None:
                 group.create_task(network.interfaces.plane.run())
             group.create_task(connect.tidy())
             group.create_task(edge.run())
+            group.create_task(presence.run())
             # An agent that was killed may have left something that no task uses.
             group.create_task(network.tidy())
             membership.describe(
@@ -229,8 +235,18 @@ def _data_plane(config: AgentConfig, node_id: str, documents: HostDocuments, hos
 
 async def _leave_resolver(resolver: HostResolver, store: TaskStore) -> None:
     """Let go of the host's resolver, unless tasks that go on running without the agent use it."""
-    if all(state.status == "STOPPED" for _, state in store.tasks()):
+    if _idle(store):
         await resolver.leave()
+
+
+def _leave_hosts_file(hosts_file: HostsFile, store: TaskStore) -> None:
+    """Names go with what serves them: not while the agent is only restarted."""
+    if _idle(store):
+        hosts_file.leave()
+
+
+def _idle(store: TaskStore) -> bool:
+    return all(state.status == "STOPPED" for _, state in store.tasks())
 
 
 def _node_id(store: TaskStore, ids: Ids) -> str:

@@ -18,6 +18,7 @@ from openecs.cli.options import (
     evidence_option,
     group_option,
     host_address_option,
+    hosts_file_option,
     log_level_option,
     overlay_option,
     require_zone_of,
@@ -71,6 +72,7 @@ def _gpu_ids(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 )
 @host_address_option
 @edge_address_option
+@hosts_file_option
 @overlay_option
 @evidence_option
 @log_level_option
@@ -142,6 +144,7 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
         evidence=plan.evidence,
         host_address=plan.host_address or None,
         edge_address=plan.edge_address or "127.0.0.1",
+        hosts_file=plan.hosts_file,
         overlay=plan.overlay,
     )
     if plan.reserved_port is not None:

@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host_address: str | None = None
     #: Address of this machine at which load balancers are reached from outside the VPC; ``None`` for the loopback.
     edge_address: str | None = None
+    #: File that gets the names of load balancers.
+    hosts_file: str | None = None
     overlay: Literal["vxlan", "direct"] = "vxlan"
     #: Whether this machine has an agent.
     agent: bool = True

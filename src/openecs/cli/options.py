@@ -84,6 +84,10 @@ def host_address_option(function: F) -> F:
     )(function)
 
 
+def _absolute(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    return str(Path(value).absolute()) if value else value
+
+
 def edge_address_option(function: F) -> F:
     """``--edge-address``; an empty one means the loopback."""
     return click.option(
@@ -91,6 +95,16 @@ def edge_address_option(function: F) -> F:
         metavar="IP",
         callback=_address,
         help="Address of this machine at which load balancers are reached from outside the VPC [default: 127.0.0.1].",
+    )(function)
+
+
+def hosts_file_option(function: F) -> F:
+    """``--hosts-file``; an empty one means none."""
+    return click.option(
+        "--hosts-file",
+        metavar="FILE",
+        callback=_absolute,
+        help="File, /etc/hosts for example, that gets the names of load balancers, for programs on this machine.",
     )(function)
 
 

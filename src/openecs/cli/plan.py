@@ -40,6 +40,7 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     #: Address at which the other hosts reach this one; ``None`` finds it out.
     host_address: str | None = None
     edge_address: str | None = None
+    hosts_file: str | None = None
     overlay: Literal["vxlan", "direct"] = "vxlan"
     #: Where the agent keeps its own state.
     data_dir: Path

@@ -21,6 +21,7 @@ from openecs.cli.options import (
     evidence_option,
     group_option,
     host_address_option,
+    hosts_file_option,
     log_level_option,
     overlay_option,
     require_zone_of,
@@ -58,6 +59,7 @@ from openecs.log import Level
 @click.option("--memory", type=Amount(64), help="MiB that this machine offers [default: all].")
 @host_address_option
 @edge_address_option
+@hosts_file_option
 @overlay_option
 @evidence_option
 @click.option(
@@ -178,6 +180,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         evidence=settings.evidence,
         host_address=settings.host_address or None,
         edge_address=settings.edge_address or None,
+        hosts_file=settings.hosts_file or None,
         overlay=settings.overlay,
         reserved_port=settings.port,
         data_dir=layout.agent,

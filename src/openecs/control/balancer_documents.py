@@ -24,15 +24,13 @@ from openecs.acs.host_documents import (
 from openecs.control.balancer_revision import routing_revision
 from openecs.control.target_lookup import TargetLookup
 from openecs.model import balancer_arns
-from openecs.model.load_balancer import Certificate, Listener, LoadBalancer
+from openecs.model.load_balancer import DNS_ZONE, Certificate, Listener, LoadBalancer
 from openecs.model.target_group import HealthCheck
 from openecs.planning import balancer_attributes as attributes
 from openecs.state.balancer_usage import named_groups
 from openecs.state.state import State
 from openecs.state.store import Notice
 
-#: The zone of all load balancers' names.
-ZONE = "elb.openecs.internal"
 #: Names are answered in every network.
 _EVERYWHERE = "*"
 
@@ -69,7 +67,7 @@ class BalancerDocuments:
             case "certificate":
                 return [certificate.arn for certificate in state.certificates]
             case "zone":
-                return [f"{_EVERYWHERE}/{ZONE}"]
+                return [f"{_EVERYWHERE}/{DNS_ZONE}"]
             case _:
                 return [name_key(balancer) for balancer in state.load_balancers]
 
@@ -83,7 +81,8 @@ class BalancerDocuments:
             case "certificate":
                 return self._certificate(key)
             case "zone":
-                return Placed(ZoneDocument(name=ZONE, scope=_EVERYWHERE)) if key == f"{_EVERYWHERE}/{ZONE}" else None
+                document = ZoneDocument(name=DNS_ZONE, scope=_EVERYWHERE)
+                return Placed(document) if key == f"{_EVERYWHERE}/{DNS_ZONE}" else None
             case _:
                 return self._name(key)
 
@@ -198,7 +197,7 @@ class BalancerDocuments:
 
     def _name(self, key: str) -> Placed | None:
         scope, _, name = key.partition("/")
-        if scope != _EVERYWHERE or not name.endswith(f".{ZONE}"):
+        if scope != _EVERYWHERE or not name.endswith(f".{DNS_ZONE}"):
             return None
         balancer = next((b for b in self._state.load_balancers if b.dns_name.lower() == name), None)
         if balancer is None:

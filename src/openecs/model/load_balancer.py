@@ -7,6 +7,9 @@ from typing import Literal
 from openecs.model.record import Record
 from openecs.shapes import elbv2
 
+#: The DNS zone of all load balancers.
+DNS_ZONE = "elb.openecs.internal"
+
 
 class BalancerZone(Record, frozen=True, kw_only=True):
     """A subnet in which a load balancer has an address; the interface is a record of its own."""

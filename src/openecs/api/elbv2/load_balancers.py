@@ -19,10 +19,9 @@ from openecs.api.elbv2.load_balancer_view import load_balancer_view, zones_view
 from openecs.api.elbv2.lookup import Lookup, only_one, ordered
 from openecs.api.elbv2.names import check_name
 from openecs.api.elbv2.paging import Pages
-from openecs.control.balancer_documents import ZONE
 from openecs.errors import AWSError
 from openecs.model import balancer_arns
-from openecs.model.load_balancer import BalancerZone, LoadBalancer
+from openecs.model.load_balancer import DNS_ZONE, BalancerZone, LoadBalancer
 from openecs.model.record import changed
 from openecs.shapes import ecs, elbv2
 from openecs.state.state import State
@@ -274,4 +273,4 @@ def _dns_name(region: str, name: str, kind: str, scheme: str, id16: str) -> str:
     """AWS's form: ten digits for application load balancers, the id for network ones."""
     number = f"{int(id16, 16) % 10**10:010d}" if kind == "application" else id16
     prefix = "internal-" if scheme == "internal" and kind == "application" else ""
-    return f"{prefix}{name}-{number}.{region}.{ZONE}"
+    return f"{prefix}{name}-{number}.{region}.{DNS_ZONE}"

@@ -17,7 +17,8 @@ import msgspec
 from openecs.api.servicediscovery import errors, filters, records
 from openecs.api.servicediscovery.lookup import find_namespace, resource_arn
 from openecs.api.servicediscovery.pages import page as paged
-from openecs.model.discovery import Namespace
+from openecs.model.discovery import MAX_NAME, Namespace
+from openecs.model.load_balancer import DNS_ZONE
 from openecs.shapes import servicediscovery as sd
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
@@ -27,7 +28,7 @@ from openecs.wire.pagination import Pagination
 VpcExists = Callable[[str, str], bool]
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 #: Zones that the resolver answers itself; a namespace in their place would hide them.
-_RESERVED = ("elb.openecs.internal", "compute.internal", "ec2.internal", "in-addr.arpa", "ip6.arpa")
+_RESERVED = (DNS_ZONE, "compute.internal", "ec2.internal", "in-addr.arpa", "ip6.arpa")
 
 _SAME = frozenset({"EQ", "BEGINS_WITH"})
 _RULES: filters.Rules[Namespace] = {
@@ -212,7 +213,7 @@ def _check_domain(name: str) -> None:
     """Raise InvalidInput for what cannot be a DNS zone, or is one of the installation's own."""
     lower = name.lower()
     labels = lower.split(".")
-    if len(lower) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+    if len(lower) > MAX_NAME or not all(_LABEL.fullmatch(label) for label in labels):
         raise errors.invalid_input(f"{name} is no valid DNS name")
     for reserved in _RESERVED:
         if lower == reserved or lower.endswith(f".{reserved}"):
