@@ -67,5 +67,5 @@ soak: setup-dev engine
 	OPENECS_SOAK=1 OPENECS_SIMULATION_SEEDS=20000 .venv/bin/pytest tests/fuzz tests/chaos tests/simulation $(wildcard tests/soak) --timeout 36000
 
 clean:
-	rm -rf .venv .venv-bench .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

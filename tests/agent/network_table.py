@@ -33,6 +33,8 @@ class Table:
         self.hooks: dict[str, str] = {}
         self.sets: dict[str, set[str]] = {}
         self.maps: dict[str, dict[str, str]] = {}
+        #: Address → the interface that its route leads to; others have that of the network.
+        self.ways: dict[str, str] = {}
 
     def run(self, script: str) -> None:
         """One transaction."""
@@ -92,6 +94,8 @@ class Table:
                     holds = packet.protocol == 1 and (number == "echo-request" or packet.port == int(number))
                 case ["icmp", "code", number, *words]:
                     holds = packet.protocol == 1 and int(number) == 0
+                case ["fib", "saddr", "oifname", name, *words]:
+                    holds = self._named(name, self.ways.get(packet.saddr, "eth0"))
                 case ["iifname", ".", "ip", "saddr", name, *words]:
                     holds = f'"{packet.iifname}" . {packet.saddr}' in self.sets[name[1:]]
                 case ["ip", "daddr", ".", "tcp", "dport", name, *words]:

@@ -288,14 +288,14 @@ async def test_awsvpc_tasks_have_an_address_of_their_own_and_share_localhost(
         assert neighbour == b"task13\n"
         for payload in payloads:
             await plane.stop(payload.arn)
-            await plane.reaches(payload.arn, "STOPPED")
         for payload in payloads:
+            await plane.reaches(payload.arn, "STOPPED")
             pause = [f"{names.LABEL_TASK_ARN}={payload.arn}", f"{names.LABEL_CONTAINER}={names.PAUSE}"]
             assert await engine.list(pause) == []
     interfaces = {name for _, name in socket.if_nameindex()}
     assert not {"eni0ad7f30c", "eni0ad7f30d"} & interfaces
     # Nothing of the subnet is left on the host.
-    assert "10.215.243.1" not in kernel.local_addresses(Path(kernel.ADDRESSES).read_text())
+    assert "10.215.243.1" not in kernel.addresses()
 
 
 async def test_dependencies_health_and_reverse_stop_order_on_real_containers(

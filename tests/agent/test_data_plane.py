@@ -17,7 +17,7 @@ from network_table import Table, run
 
 from openecs.acs import messages as m
 from openecs.agent.host.documents import HostDocuments
-from openecs.agent.network import dataplane, overlay, wiring
+from openecs.agent.network import dataplane, overlay, vicinity, wiring
 from openecs.agent.network.dataplane import DataPlane
 from openecs.agent.network.driver import NetworkError
 from openecs.agent.network.frame import Published
@@ -71,6 +71,7 @@ def _no_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
         return overlay.NOTHING
 
     monkeypatch.setattr(DataPlane, "_found", nothing)
+    monkeypatch.setattr(vicinity, "container_bridges", frozenset)
 
 
 async def test_an_interface_waits_until_everything_that_it_names_has_come(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def on_the_host() -> tuple[bool, bool, bool]:
     """Whether there are the task's interface, its gateway and its subnet in the NAT table."""
     return (
         "eni0ae7f70b" in {name for _, name in socket.if_nameindex()},
-        f"{SUBNET}.1" in kernel.local_addresses(Path(kernel.ADDRESSES).read_text()),
+        f"{SUBNET}.1" in kernel.addresses(),
         in_nat_table(),
     )
 

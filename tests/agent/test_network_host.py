@@ -18,32 +18,26 @@ eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
 docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
 eni0ad7f30c\t0CF3D70A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0
 """
-TRIE = """Main:
-  +-- 0.0.0.0/0 3 0 5
-     |-- 10.215.243.12
-        /32 link UNICAST
-Local:
-  +-- 0.0.0.0/0 3 0 5
-     |-- 10.215.243.1
-        /32 host LOCAL
-     +-- 127.0.0.0/8 2 0 2
-        |-- 127.0.0.0
-           /8 host LOCAL
-        |-- 127.0.0.1
-           /32 host LOCAL
-        |-- 127.255.255.255
-           /32 link BROADCAST
-"""
 
 
-def test_routes_and_addresses_are_read_as_the_kernel_writes_them() -> None:
+def test_routes_are_read_as_the_kernel_writes_them() -> None:
     assert kernel.routes(ROUTES) == [
         kernel.Route(ipaddress.IPv4Network("0.0.0.0/0"), "eth0"),
         kernel.Route(ipaddress.IPv4Network("172.17.0.0/16"), "docker0"),
         kernel.Route(ipaddress.IPv4Network("10.215.243.12/32"), "eni0ad7f30c"),
     ]
-    assert kernel.local_addresses(TRIE) == {"10.215.243.1", "127.0.0.1"}
-    assert "127.0.0.1" in kernel.local_addresses(Path(kernel.ADDRESSES).read_text())
+
+
+def test_the_kernel_is_asked_for_addresses_and_ways() -> None:
+    assert "127.0.0.1" in kernel.addresses()
+    assert kernel.is_local("127.0.0.1")
+    assert not kernel.is_local("192.0.2.1")
+    way = kernel.way_to("127.0.0.1")
+    assert (way.local, way.exact, way.handed_on, kernel.link(way.device).name) == (True, True, False, "lo")
+    assert kernel.link(way.device) in kernel.links()
+    assert all(link.kind == "bridge" for link in kernel.links("bridge"))
+    with pytest.raises(OSError, match="No such device"):
+        kernel.link(2**30)
 
 
 def command_lines() -> set[bytes]:
@@ -66,6 +60,11 @@ async def test_a_command_that_fails_says_why_and_one_that_is_cut_short_leaves_no
         async with asyncio.timeout(0.1):
             await run(("sleep", "3600.25"), "")
     assert b"sleep\x003600.25\x00" not in command_lines()
+
+
+async def test_a_command_without_a_script_has_no_pipe_that_its_end_could_break() -> None:
+    assert await run(("readlink", "/proc/self/fd/0"), "") == "/dev/null\n"
+    assert await run(("cat",), "words") == "words"
 
 
 async def test_one_agent_at_a_time_changes_what_all_share(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from openecs.acs.host_documents import (
 from openecs.agent.network import ruleset
 from openecs.agent.network.frame import Documents, Published, Surroundings
 from openecs.agent.network.matches import protocol_match
-from openecs.agent.network.rules import Compiler, host_end, table_name
+from openecs.agent.network.rules import Compiler, table_name
+from openecs.agent.network.wiring import host_end
 
 NODES = ("a" * 32, "b" * 32)
 CIDRS = ("0.0.0.0/0", "10.1.0.0/16", "10.1.1.0/24", "10.1.2.5/32", "10.2.0.0/16", "203.0.113.0/24")
@@ -252,6 +253,36 @@ def test_a_change_makes_the_same_of_the_table_as_a_load(
         run(fresh, ruleset.load(name, new))
         assert table.contents() == fresh.contents()
     assert ruleset.change(name, second, compiler.compile(after, around)) == ""
+
+
+def test_the_address_of_an_interface_comes_from_where_the_interface_is() -> None:
+    world = Documents(
+        {"vpc-1": VpcDocument(cidrs=("10.1.0.0/16",), resolver="10.1.0.2")},
+        {},
+        {"eni-1": InterfaceDocument(vpc_id="vpc-1", subnet_id="s", address="10.1.1.4", node_id=NODES[0])},
+        {},
+        {},
+    )
+    around = Surroundings(speakers=frozenset({"169.254.64.2"}), device="openecs7", vni=7)
+    table = Table()
+    run(table, ruleset.load("t", Compiler(NODES[0]).compile(world, around)))
+    here, far, near = "10.1.1.4", "10.1.1.5", "10.1.1.6"
+    # ``near`` is an interface of another agent of this host, the next one the host beside this one.
+    table.ways = {
+        here: host_end(here),
+        near: host_end(near),
+        far: "openecs7",
+        "169.254.64.2": "openecs7",
+        "10.1.1.77": "eth0",
+    }
+    for address, way in table.ways.items():
+        for iifname in (*table.ways.values(), "eth0"):
+            packet = Packet(iifname, "", address, "10.9.9.9", 17, 53)
+            # The other agent's interfaces are its own filter's business.
+            right = iifname == way or (way, iifname) == (host_end(here), host_end(near)) or way == "eth0"
+            if iifname == host_end(here):
+                right = address == here
+            assert table.decide("prerouting", packet) == right, packet
 
 
 def test_one_edit_touches_one_chain() -> None:

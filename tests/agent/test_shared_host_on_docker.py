@@ -25,7 +25,7 @@ SUBNETS = ("10.231.244", "10.231.245")
 
 def gateways() -> set[str]:
     """The gateways of this module's subnets that the host has."""
-    addresses = kernel.local_addresses(Path(kernel.ADDRESSES).read_text())
+    addresses = kernel.addresses()
     return addresses & {f"{subnet}.1" for subnet in SUBNETS}
 
 

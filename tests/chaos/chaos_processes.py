@@ -11,11 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from waiting import wait_for
 
 from openecs.agent.config import ACCESS_KEY_ID, SECRET_KEY
 from openecs.cli.client import CallError, Client, UnreachableError, is_healthy
@@ -26,13 +27,7 @@ PATIENCE = 60.0
 
 def eventually(condition: Callable[[], Any], what: str, *, seconds: float = PATIENCE) -> Any:
     """The first true value of ``condition``; fails the test when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
+    return wait_for(condition, seconds=seconds, what=what)
 
 
 class Program:

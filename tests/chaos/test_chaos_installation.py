@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from chaos_processes import eventually
+from docker_world import STAY
 
 from openecs.cli.client import CallError, Client, UnreachableError
 from openecs.cli.installation import Installation
@@ -94,7 +95,7 @@ def running(tmp_path: Path, busybox_image: str) -> Iterator[Running]:
             "name": "main",
             "image": busybox_image,
             "memory": 16,
-            "command": ["sleep", "3600"],
+            "command": ["sh", "-c", STAY],
             "stopTimeout": 2,
         }
         cell.call("RegisterTaskDefinition", family="sleeper", networkMode="none", containerDefinitions=[container])

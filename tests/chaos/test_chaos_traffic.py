@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 from balanced_front import Front, fronted
-from conformance_support import Installation, wait_for
+from conformance_support import Installation
 from connected_pair import connected_pair
 from deployed_service import DeployedService, deployed
 from docker_world import World
 from steady_load import SteadyLoad
-from web_tasks import web_task
+from waiting import wait_for
 
 from openecs.agent.config import RUN_DIR
 from openecs.agent.edge.select import edge_folder
@@ -51,7 +51,7 @@ def web(world: World, front: Front) -> Iterator[DeployedService]:
     """Two tasks that are healthy."""
     with deployed(world) as service:
         service.create(
-            revision(service, "first"),
+            service.serving("first", PORT),
             2,
             networkConfiguration={"awsvpcConfiguration": {"subnets": front.subnets}},
             loadBalancers=[{"targetGroupArn": front.target_group, "containerName": "main", "containerPort": PORT}],
@@ -66,13 +66,6 @@ def load(web: DeployedService, front: Front) -> Iterator[SteadyLoad]:
     with SteadyLoad(front.endpoint, path="/version") as running:
         go_on(running)
         yield running
-
-
-def revision(service: DeployedService, version: str) -> str:
-    task = web_task(service.world.image, f"{version}={PORT}")
-    reply = service.world.ecs.register_task_definition(family=service.name, **task)
-    arn: str = reply["taskDefinition"]["taskDefinitionArn"]
-    return arn
 
 
 def go_on(load: SteadyLoad, *, requests: int = 100) -> None:

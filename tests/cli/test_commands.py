@@ -8,11 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from openecs.cli.installation import Installation
 from openecs.config import Layout
@@ -46,13 +46,6 @@ class Shell:
             stderr=subprocess.STDOUT,
             text=True,
         )
-
-
-def until(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not check():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -211,7 +204,7 @@ def test_down_ends_what_a_killed_supervisor_left(shell: Shell) -> None:
 
 def test_ctrl_c_in_the_foreground_stops_tasks_and_everything(shell: Shell) -> None:
     process = shell.start("up", "--port", "0")
-    until(lambda: (found := shell.installation.running()) is not None and found.agent is not None)
+    wait_for(lambda: (found := shell.installation.running()) is not None and found.agent is not None)
     while "Ctrl-C stops it." not in process.stdout.readline():
         pass
     running = shell.installation.running()
@@ -239,7 +232,7 @@ def test_status_tells_trouble_with_exit_status_1(shell: Shell) -> None:
     assert shell("up", "--detach", "--port", "0").returncode == 0
     (shell.home / "refuse-agent").write_text("always")
     shell.installation.running().agent.send(signal.SIGKILL)
-    until(lambda: shell.installation.running().trouble is not None)
+    wait_for(lambda: shell.installation.running().trouble is not None)
     status = shell("status")
     assert status.returncode == 1
     assert "Problem:" in status.stdout

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from test_groups_and_interrupts import Site, until
+from test_groups_and_interrupts import Site
+from waiting import wait_for
 
 from openecs.cli import agent as agent_command
 from openecs.cli.plan import AgentPlan
@@ -24,11 +25,11 @@ def test_a_machine_that_tells_no_output(tmp_path: Path) -> None:
     up = site.openecs("up", "--detach", "--port", "0", "--runtime", "fake", "--evidence", "status")
     assert up.returncode == 0, up.stderr
     try:
-        until(lambda: site.call("ListContainerInstances")["containerInstanceArns"])
+        wait_for(lambda: site.call("ListContainerInstances")["containerInstanceArns"])
         container = {"name": "a", "image": "busybox", "memory": 64, "command": ["sh", "-c", "echo private; exit 3"]}
         site.call("RegisterTaskDefinition", family="talks", containerDefinitions=[container])
         (task,) = site.call("RunTask", taskDefinition="talks")["tasks"]
-        until(lambda: evidence(site, task["taskArn"]))
+        wait_for(lambda: evidence(site, task["taskArn"]))
         told = evidence(site, task["taskArn"])
         assert told is not None
         assert told["text"] == "container a ended by itself with exit code 3"

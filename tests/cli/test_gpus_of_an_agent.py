@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from test_groups_and_interrupts import Site, until
+from test_groups_and_interrupts import Site
+from waiting import wait_for
 
 from openecs.cli.agent import agent
 from openecs.cli.client import Client
@@ -49,20 +50,20 @@ def gpus(site: Site, kind: str) -> list[str]:
 
 
 def test_gpus_from_the_agent_to_the_task_and_back(site: Site) -> None:
-    until(lambda: site.call("ListContainerInstances")["containerInstanceArns"])
+    wait_for(lambda: site.call("ListContainerInstances")["containerInstanceArns"])
     assert gpus(site, "registeredResources") == gpus(site, "remainingResources") == ["GPU-1", "GPU-2"]
     container: dict[str, Any] = {"name": "a", "image": "busybox", "memory": 64, "command": ["sleep", "1000"]}
     container["resourceRequirements"] = [{"type": "GPU", "value": "2"}]
     site.call("RegisterTaskDefinition", family="train", containerDefinitions=[container])
     (task,) = site.call("RunTask", taskDefinition="train")["tasks"]
     assert task["containers"][0]["gpuIds"] == ["GPU-1", "GPU-2"]
-    until(lambda: site.task(task["taskArn"])["lastStatus"] == "RUNNING")
+    wait_for(lambda: site.task(task["taskArn"])["lastStatus"] == "RUNNING")
     assert site.task(task["taskArn"])["containers"][0]["gpuIds"] == ["GPU-1", "GPU-2"]
     assert gpus(site, "remainingResources") == []
     (failure,) = site.call("RunTask", taskDefinition="train")["failures"]
     assert failure["reason"] == "RESOURCE:GPU"
     site.call("StopTask", task=task["taskArn"])
-    until(lambda: site.task(task["taskArn"])["lastStatus"] == "STOPPED")
+    wait_for(lambda: site.task(task["taskArn"])["lastStatus"] == "STOPPED")
     assert gpus(site, "remainingResources") == ["GPU-1", "GPU-2"]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from openecs.cli.client import Client
 from openecs.cli.installation import Installation
@@ -46,13 +46,6 @@ class Site:
         )
 
 
-def until(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not check():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
@@ -76,7 +69,7 @@ def test_a_task_waits_until_a_machine_joins_its_group(site: Site, tmp_path: Path
     )
     (task,) = site.call("RunTask", taskDefinition="web")["tasks"]
     assert task["capacityProviderName"] == "mine"
-    until(lambda: site.task(task["taskArn"])["containerInstanceArn"] == instance)
+    wait_for(lambda: site.task(task["taskArn"])["containerInstanceArn"] == instance)
 
     site.call("CreateCluster", clusterName="far")
     site.call("CreateCapacityProvider", name="far", autoScalingGroupProvider={"autoScalingGroupArn": "far-group"})
@@ -107,7 +100,7 @@ def test_a_task_waits_until_a_machine_joins_its_group(site: Site, tmp_path: Path
         stderr=subprocess.DEVNULL,
     )
     try:
-        until(
+        wait_for(
             lambda: (
                 site.call("DescribeTasks", cluster="far", tasks=[waiting["taskArn"]])["tasks"][0]["lastStatus"]
                 == "RUNNING"
@@ -137,10 +130,10 @@ def test_interrupt(site: Site) -> None:
         capacityProviderStrategy=[{"capacityProvider": "FARGATE_SPOT", "weight": 1}],
         networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
     )["tasks"]
-    until(lambda: site.task(task["taskArn"])["lastStatus"] == "RUNNING")
+    wait_for(lambda: site.task(task["taskArn"])["lastStatus"] == "RUNNING")
     done = site.openecs("interrupt", task["taskArn"])
     assert (done.returncode, done.stdout) == (0, f"{task['taskArn']} is interrupted.\n")
-    until(lambda: site.task(task["taskArn"])["lastStatus"] == "STOPPED")
+    wait_for(lambda: site.task(task["taskArn"])["lastStatus"] == "STOPPED")
     stopped = site.task(task["taskArn"])
     assert (stopped["stopCode"], stopped["stoppedReason"]) == ("SpotInterruption", "Your Spot Task was interrupted.")
     # 128 + SIGTERM: the container had its warning.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from openecs.cli.client import CallError, Client
 from openecs.cli.installation import Installation
@@ -66,16 +66,10 @@ def pair_in(printed: str) -> dict[str, str]:
     return found
 
 
-def until(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not check():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.05)
-
-
-@pytest.fixture(params=[(), ("--ephemeral",)], ids=["durable", "ephemeral"])
-def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    site = Site(tmp_path)
+@pytest.fixture(scope="module", params=[(), ("--ephemeral",)], ids=["durable", "ephemeral"])
+def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Each test leaves it without any key."""
+    site = Site(tmp_path_factory.mktemp("site"))
     site.openecs("up", "--detach", "--port", "0", "--no-agent", "--runtime", "fake", *request.param)
     site.client.call("ecs", "CreateCluster")
     yield site
@@ -88,21 +82,21 @@ def test_a_key_from_its_making_to_its_end(site: Site) -> None:
     key = first["OPENECS_AGENT_ACCESS_KEY_ID"]
     assert re.fullmatch(rf"{key}  \S+ \S+  not used yet\n", site.openecs("join-key", "--list"))
     with site.agent(first):
-        until(site.connected)
+        wait_for(site.connected)
         (node,) = site.nodes()
         assert site.openecs("join-key", "--list").endswith(f"  {node['node_id']}\n")
         instances = site.instances()
         second = pair_in(site.openecs("join-key", "--replace", key))
         # The old key ends with the connection that it opened.
-        until(lambda: not site.connected())
+        wait_for(lambda: not site.connected())
     with site.agent(second):
         # The machine is the same, and still its own.
-        until(site.connected)
+        wait_for(site.connected)
         assert site.instances() == instances
         assert [n["node_id"] for n in site.nodes()] == [node["node_id"]]
         replaced = second["OPENECS_AGENT_ACCESS_KEY_ID"]
         assert "is revoked" in site.openecs("join-key", "--revoke", replaced)
-        until(lambda: not site.connected())
+        wait_for(lambda: not site.connected())
         assert "No machine has a key" in site.openecs("join-key", "--list")
 
 

@@ -10,13 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_for
 
 from openecs.cli.client import Client
 from openecs.cli.installation import Installation
@@ -70,17 +70,10 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         shell.run("down")
 
 
-def until(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not check():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.05)
-
-
 def run_two(shell: Shell) -> set[str]:
     shell.client.call("ecs", "RegisterTaskDefinition", **DEFINITION)
     shell.client.call("ecs", "RunTask", taskDefinition="sleeper", count=2)
-    until(lambda: [task["lastStatus"] for task in shell.tasks().values()] == ["RUNNING", "RUNNING"])
+    wait_for(lambda: [task["lastStatus"] for task in shell.tasks().values()] == ["RUNNING", "RUNNING"])
     return set(shell.tasks())
 
 
@@ -89,8 +82,8 @@ def test_what_is_acknowledged_outlives_the_server(shell: Shell) -> None:
     started = run_two(shell)
     before = shell.installation.running()
     before.server.send(signal.SIGKILL)
-    until(lambda: shell.installation.running().server not in (None, before.server))
-    until(shell.well)
+    wait_for(lambda: shell.installation.running().server not in (None, before.server))
+    wait_for(shell.well)
     assert set(shell.tasks()) == started
     assert {task["lastStatus"] for task in shell.tasks().values()} == {"RUNNING"}
 
@@ -133,7 +126,7 @@ def test_a_down_that_gives_up_leaves_the_installation_working(shell: Shell) -> N
     shell.client.call("ecs", "RegisterTaskDefinition", **DEFINITION)
     service = {"serviceName": "web", "taskDefinition": "sleeper", "desiredCount": 2}
     shell.client.call("ecs", "CreateService", **service)
-    until(lambda: [task["lastStatus"] for task in shell.tasks().values()] == ["RUNNING", "RUNNING"])
+    wait_for(lambda: [task["lastStatus"] for task in shell.tasks().values()] == ["RUNNING", "RUNNING"])
     before = set(shell.tasks())
     agent = shell.installation.running().agent
     agent.send(signal.SIGSTOP)  # so that no task can stop
@@ -144,7 +137,7 @@ def test_a_down_that_gives_up_leaves_the_installation_working(shell: Shell) -> N
     assert gave_up.returncode == 1
     assert "2 tasks have not stopped within 1 seconds" in gave_up.stderr
     assert shell.client.get("/_openecs/status")["paused"] is False
-    until(lambda: len(set(shell.tasks()) - before) == 2)
+    wait_for(lambda: len(set(shell.tasks()) - before) == 2)
 
 
 def test_status_says_that_nothing_is_launched(shell: Shell) -> None:
@@ -229,10 +222,11 @@ def test_nothing_of_an_ephemeral_installation_survives_it(shell: Shell, busybox_
     def run_one() -> None:
         shell.client.call("ecs", "RegisterTaskDefinition", **definition)
         shell.client.call("ecs", "RunTask", taskDefinition="sleeper")
-        until(lambda: [task["lastStatus"] for task in shell.tasks().values()] == ["RUNNING"])
+        wait_for(lambda: [task["lastStatus"] for task in shell.tasks().values()] == ["RUNNING"])
 
     mark = f"openecs-test-{os.getpid()}"
-    container = {"name": "main", "image": busybox_image, "memory": 16, "command": ["sleep", "3600"], "stopTimeout": 2}
+    command = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"]
+    container = {"name": "main", "image": busybox_image, "memory": 16, "command": command, "stopTimeout": 2}
     definition = {
         "family": "sleeper",
         "networkMode": "none",
@@ -243,8 +237,8 @@ def test_nothing_of_an_ephemeral_installation_survives_it(shell: Shell, busybox_
     assert len(containers()) == 1
     # The new control plane knows of no task, so the agent ends the one that runs.
     shell.installation.running().server.send(signal.SIGKILL)
-    until(lambda: running() == [])
-    until(shell.well)
+    wait_for(lambda: running() == [])
+    wait_for(shell.well)
     run_one()
     assert len(running()) == 1
     # Nobody stops the task now; what is left is removed by whoever comes next.
@@ -271,7 +265,7 @@ def test_the_sample_service_serves_its_page_and_deploying_again_changes_nothing(
     shell.run("down", "--keep-tasks")
     assert b"Hello from a task" in urllib.request.urlopen(url, timeout=10).read()
     shell.run("up", "--detach")
-    until(shell.well)
+    wait_for(shell.well)
     assert set(shell.tasks()) == set(tasks)
     shell.run("down")
     with pytest.raises(OSError, match="refused"):

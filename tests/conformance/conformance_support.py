@@ -12,8 +12,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -162,15 +160,3 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "") -> Any:
-    """The first true value of ``condition``; fails the test when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what or condition}; last: {value!r}")
-        time.sleep(0.02)

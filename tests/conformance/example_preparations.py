@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from botocore.exceptions import ClientError
-from conformance_support import wait_for
 from example_pages import Example
 from example_world import ACCOUNT, CONTAINER, Preparation, World
+from waiting import wait_for
 
 
 def nothing(world: World) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
-from conformance_support import Installation, wait_for
+from conformance_support import Installation
 from example_pages import Example
+from waiting import wait_for
 
 ACCOUNT = "123456789012"
 #: Clusters of the pages in which the machine must show up as a container instance, after the one

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conformance_support import wait_for
 from terraform_provider import Config, unique_id
+from waiting import wait_for
 
 EVERYTHING = {"IpProtocol": "-1", "FromPort": 0, "ToPort": 0}
 #: What the provider sends for the attributes that a configuration leaves out.

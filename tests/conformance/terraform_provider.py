@@ -14,7 +14,7 @@ import re
 import time
 from typing import Any
 
-from conformance_support import wait_for
+from waiting import wait_for
 
 from openecs.clock import SystemClock
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
-from conformance_support import Installation, wait_for
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-from openecs.clock import SystemClock
+from conformance_support import Installation
+from self_signed import self_signed
+from waiting import wait_for
 
 QUICK = {"Delay": 0, "MaxAttempts": 300}
 
@@ -170,22 +165,3 @@ def test_a_certificate_of_a_listener(fake: Installation, elb: Any, network: tupl
     refused(acm.delete_certificate, "ResourceInUseException", "in use", CertificateArn=arn)
     elb.delete_load_balancer(LoadBalancerArn=balancer)
     acm.delete_certificate(CertificateArn=arn)
-
-
-def self_signed(host: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None) -> tuple[bytes, bytes]:
-    """A certificate for a host and its key, of an elliptic curve unless another is given."""
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    now = datetime.fromtimestamp(SystemClock().now(), UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return certificate.public_bytes(Encoding.PEM), private

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conformance_support import Installation, wait_for
+from conformance_support import Installation
+from waiting import wait_for
 
 QUICK = {"Delay": 0, "MaxAttempts": 3000}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
-from conformance_support import wait_for
+from waiting import wait_for
 
 QUICK = {"Delay": 0, "MaxAttempts": 3000}
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance_support import Installation, wait_for
+from conformance_support import Installation
+from waiting import wait_for
 
 QUICK = {"Delay": 0, "MaxAttempts": 3000}
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}

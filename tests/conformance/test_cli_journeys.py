@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance_support import Installation, aws_cli_2, wait_for
+from conformance_support import Installation, aws_cli_2
+from waiting import wait_for
 
+QUICK = {"Delay": 1, "MaxAttempts": 60}
 Aws = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -145,25 +147,23 @@ def test_logs_and_identity(aws: Aws, fake: Installation, version: int, name: str
 @pytest.mark.docker
 def test_what_a_container_writes_is_followed(real: Installation, busybox_image: str, name: str, tmp_path: Path) -> None:
     """``aws logs tail --follow``, which the second generation has."""
-    aws = real.aws2
+    ecs, logs = real.client("ecs"), real.client("logs")
     options = {"awslogs-group": name, "awslogs-region": "us-east-1", "awslogs-stream-prefix": "app"}
     # The second line is written when somebody asks for it, so that it must be followed.
     script = "echo first; nc -l -p 80 </dev/null; echo second; exec sleep 1000"
-    (tmp_path / "definition.json").write_text(
-        definition(
-            name,
-            image=busybox_image,
-            command=["sh", "-c", script],
-            portMappings=[{"containerPort": 80}],
-            stopTimeout=2,
-            logConfiguration={"logDriver": "awslogs", "options": options},
-        )
+    registered = definition(
+        name,
+        image=busybox_image,
+        command=["sh", "-c", script],
+        portMappings=[{"containerPort": 80}],
+        stopTimeout=2,
+        logConfiguration={"logDriver": "awslogs", "options": options},
     )
-    aws("ecs", "register-task-definition", "--cli-input-json", f"file://{tmp_path}/definition.json")
-    aws("logs", "create-log-group", "--log-group-name", name)
-    task = data(aws("ecs", "run-task", "--task-definition", name))["tasks"][0]["taskArn"]
-    aws("ecs", "wait", "tasks-running", "--tasks", task)
-    (shown,) = data(aws("ecs", "describe-tasks", "--tasks", task))["tasks"]
+    ecs.register_task_definition(**json.loads(registered))
+    logs.create_log_group(logGroupName=name)
+    task = ecs.run_task(taskDefinition=name)["tasks"][0]["taskArn"]
+    ecs.get_waiter("tasks_running").wait(tasks=[task], WaiterConfig=QUICK)
+    (shown,) = ecs.describe_tasks(tasks=[task])["tasks"]
     port = shown["containers"][0]["networkBindings"][0]["hostPort"]
     out = tmp_path / "followed"
     with out.open("w") as sink:
@@ -181,9 +181,9 @@ def test_what_a_container_writes_is_followed(real: Installation, busybox_image: 
     finally:
         follower.send_signal(signal.SIGINT)
         follower.wait(30)
-    (stream,) = data(aws("logs", "describe-log-streams", "--log-group-name", name))["logStreams"]
+    (stream,) = logs.describe_log_streams(logGroupName=name)["logStreams"]
     assert stream["logStreamName"] == f"app/main/{task.rpartition('/')[2]}"
-    aws("ecs", "stop-task", "--task", task)
-    aws("ecs", "wait", "tasks-stopped", "--tasks", task)
-    (shown,) = data(aws("ecs", "describe-tasks", "--tasks", task))["tasks"]
+    ecs.stop_task(task=task)
+    ecs.get_waiter("tasks_stopped").wait(tasks=[task], WaiterConfig=QUICK)
+    (shown,) = ecs.describe_tasks(tasks=[task])["tasks"]
     assert (shown["stopCode"], shown["containers"][0]["exitCode"]) == ("UserInitiated", 137)

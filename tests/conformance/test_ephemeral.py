@@ -13,7 +13,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from conformance_support import Installation, wait_for
+from conformance_support import Installation
+from waiting import wait_for
 
 CONTAINER = {"name": "main", "image": "busybox", "memory": 16}
 

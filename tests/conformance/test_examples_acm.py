@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from example_cli import CommandLine
 from example_differences import differences
 from example_pages import Example, examples, pages
-from test_boto3_elbv2 import self_signed
+from self_signed import self_signed
 
 from openecs.wire.generated import acm
 
@@ -32,7 +32,7 @@ def test_an_example_of_certificates(
     example: Example, fake: Installation, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     client: Any = fake.client("acm", name)
-    certificate, key = self_signed("www.example.com", rsa.generate_private_key(65537, 2048))
+    certificate, key = self_signed("www.example.com", key=rsa.generate_private_key(65537, 2048))
     tags = [{"Key": "Admin", "Value": "Alice"}, {"Key": "Purpose", "Value": "Website"}]
     arn = client.import_certificate(Certificate=certificate, PrivateKey=key, Tags=tags)["CertificateArn"]
     for file, content in (("Certificate", certificate), ("CertificateChain", certificate), ("PrivateKey", key)):

@@ -17,7 +17,7 @@ from conformance_support import Installation
 from example_cli import CommandLine
 from example_differences import differences
 from example_pages import Example, examples, pages
-from test_boto3_elbv2 import self_signed
+from self_signed import self_signed
 
 ALL = examples("elbv2")
 ACCOUNT = "123456789012"
@@ -25,7 +25,6 @@ CONFIGURATION = "InvalidConfigurationRequest"
 #: Example → code and words.
 REFUSED = {
     "elbv2/create-listener#4": ("ValidationError", "must be one of '[HTTPS, HTTP]'"),  # the page gives it to an ALB
-    "elbv2/create-listener#5": (CONFIGURATION, "'UDP' are not supported"),
     "elbv2/create-listener#6": ("LoadBalancerNotFound", "not found"),
     "elbv2/create-load-balancer#4": (CONFIGURATION, "Gateway load balancers are not supported"),
     "elbv2/create-rule#3": (CONFIGURATION, "'authenticate-oidc' are not supported"),
@@ -163,6 +162,7 @@ class Balancing:
         """A target group of that name, in use and with targets where the page shows such."""
         if f"group/{name}" in self._known:
             return self._known[f"group/{name}"]
+        streams = "UDP" if '"UDP"' in self.text else "TCP"
         stream = "loadbalancer/net" in self.text or '--protocol", "TLS' in self.text or "tcp" in name
         instances = sorted(set(INSTANCES.findall(self.text)))
         on_a_page = self.example.operation == "describe-target-health" and not instances
@@ -170,7 +170,7 @@ class Balancing:
         arn = str(
             self.elb.create_target_group(
                 Name=name,
-                Protocol="TCP" if stream else "HTTPS" if "https" in name else "HTTP",
+                Protocol=streams if stream else "HTTPS" if "https" in name else "HTTP",
                 Port=80,
                 VpcId=self.vpc,
                 TargetType=kind,

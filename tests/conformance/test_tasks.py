@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conformance_support import wait_for
+from waiting import wait_for
 
 SLEEPER = {"name": "main", "image": "busybox", "cpu": 10, "memory": 16, "essential": True}
 

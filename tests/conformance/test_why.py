@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance_support import Installation, wait_for
+from conformance_support import Installation
+from waiting import wait_for
 
 
 def crashed(installation: Installation) -> str:

@@ -11,6 +11,7 @@ from openecs.acs.host_documents import ConnectDocument, ConnectReport
 from openecs.control import connect_documents
 from openecs.control.connect_draining import LONGEST, ConnectDraining
 from openecs.control.connect_endpoints import ConnectEndpoints
+from openecs.control.connect_reports import ConnectReports
 from openecs.control.loop import After
 from openecs.control.registries import RegistryController
 from openecs.control.targets import TargetController
@@ -64,7 +65,8 @@ class Site(World):
         self.documents = connect_documents.ConnectDocuments(self.state)
         self.registries = RegistryController(self.state, time, self.ids)
         self.targets = TargetController(self.state, time, self.ids)
-        self.draining = ConnectDraining(self.state, time)
+        self.reports = ConnectReports()
+        self.draining = ConnectDraining(self.state, time, self.reports)
         self.endpoints = ConnectEndpoints(self.state)
         self.server = self.task("a", "10.0.0.1", "node-1", SERVER, self.service)
         self.client = self.task("b", "10.0.0.2", "node-2", CLIENT, None)
@@ -148,10 +150,10 @@ def test_a_task_that_leaves_gets_nothing_new_and_stops_when_all_hosts_say_so(sit
     assert not site.let_go()
     outcome = site.draining.reconcile(site.server)
     assert isinstance(outcome, After)
-    site.draining.take("node-2", KEY, ConnectReport())
+    site.reports.take("node-2", KEY, ConnectReport())
     site.draining.reconcile(site.server)
     assert not site.let_go()
-    site.draining.take("node-2", KEY, ConnectReport(drained=("10.0.0.1:8181",)))
+    site.reports.take("node-2", KEY, ConnectReport(drained=("10.0.0.1:8181",)))
     site.draining.reconcile(site.server)
     assert site.let_go()
     assert site.told()[0].targets == ()
@@ -173,8 +175,8 @@ def test_without_clients_there_is_nothing_to_drain(site: Site) -> None:
 
 def test_a_host_that_withdraws_its_report_has_not_drained(site: Site) -> None:
     site.leaves()
-    site.draining.take("node-2", KEY, ConnectReport(drained=("10.0.0.1:8181",)))
-    site.draining.take("node-2", KEY, None)
+    site.reports.take("node-2", KEY, ConnectReport(drained=("10.0.0.1:8181",)))
+    site.reports.take("node-2", KEY, None)
     assert isinstance(site.draining.reconcile(site.server), After)
 
 

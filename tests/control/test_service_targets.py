@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from balancer_kit import BALANCER, Edge, balanced, balanced_loops, group_arn, revision, target_group
 from control_kit import REGION, World, definition
 
 from openecs import arn as arns
+from openecs.control.task_targets import Unreachable, wanted_targets
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.discovery import DiscoveryInstance
 from openecs.model.load_balancer import LoadBalancer
+from openecs.model.target_group import Target
 from openecs.model.task import Task
 from openecs.model.task_state import declare_stopped, request_stop
+from openecs.shapes import ecs
 
 
 @pytest.fixture
@@ -80,6 +85,37 @@ async def test_a_running_task_becomes_a_target_and_counts_when_it_is_healthy(
     ]
 
 
+@pytest.mark.parametrize(
+    ("protocol", "bindings", "port"),
+    [
+        ("TCP", [("udp", 1), ("tcp", 2)], 2),
+        ("UDP", [("tcp", 1), ("udp", 2)], 2),
+        ("TCP_UDP", [("tcp", 1), ("udp", 1)], 1),
+        ("UDP", [("tcp", 1)], None),
+        # One target has one port.
+        ("TCP_UDP", [("tcp", 1), ("udp", 2)], None),
+    ],
+)
+async def test_a_target_is_at_the_host_port_of_its_protocol(
+    world: World, edge: Edge, time: VirtualTime, protocol: Any, bindings: list[tuple[Any, int]], port: int | None
+):
+    async with balanced_loops(world, time):
+        world.put(balanced(world, 1))
+        await time.run_until(lambda: not edge.all_goes_well() and bool(edge.targets()))
+    world.put(msgspec.structs.replace(target_group(), protocol=protocol))
+    (task,) = world.running()
+    found = tuple(ecs.NetworkBinding(container_port=80, host_port=host, protocol=kind) for kind, host in bindings)
+    container = msgspec.structs.replace(task.containers[0], network_bindings=found)
+    balancers = revision(world, 1).load_balancers
+    (place,) = wanted_targets(world.state, msgspec.structs.replace(task, containers=(container,)), balancers, 1.0)
+    if port is None:
+        assert isinstance(place, Unreachable)
+        assert "has no address" in place.why
+    else:
+        assert isinstance(place, Target)
+        assert place.port == port
+
+
 async def test_a_deployment_waits_for_target_health_and_drains_in_the_order_of_aws(
     world: World, edge: Edge, time: VirtualTime
 ):
@@ -115,6 +151,27 @@ async def test_a_deployment_waits_for_target_health_and_drains_in_the_order_of_a
         "(service web) (deployment ecs-svc/2) deployment completed.",
         "(service web) has reached a steady state.",
     ]
+
+
+async def test_a_deployment_waits_while_no_host_can_know_how_targets_are(world: World, edge: Edge, time: VirtualTime):
+    async with balanced_loops(world, time):
+        world.put(balanced(world, 2))
+        await steady(world, edge, time)
+        before = {task.arn for task in world.running()}
+        (host,) = world.state.balancer_hosts
+        with world.state.transaction() as tx:
+            tx.delete(host)
+        update(world, 2)
+        for _ in range(20):
+            edge.all_goes_well()
+            await time.advance(30)
+        # What it last saw counts for nothing: neither for the new tasks nor against the old ones.
+        assert world.service().deployments[0].rollout_state == "IN_PROGRESS"
+        assert before < {task.arn for task in world.running()}
+        world.put(host)
+        await steady(world, edge, time)
+    assert world.service().deployments[0].rollout_state == "COMPLETED"
+    assert before.isdisjoint({task.arn for task in world.running()})
 
 
 async def test_the_deregistration_delay_ends_draining_that_no_host_ends(world: World, edge: Edge, time: VirtualTime):

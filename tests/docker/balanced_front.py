@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from conformance_support import wait_for
 from docker_world import World
+from waiting import wait_for
 
 
 class Front(NamedTuple):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from conformance_support import wait_for
 from deployed_service import DeployedService, deployed
 from docker_world import World
+from waiting import wait_for
 
 #: Serves its revision on ports 80 and 81, and something slow; ends at once when it is asked to.
 SERVE = (

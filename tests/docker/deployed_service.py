@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from conformance_support import BIN, wait_for
+from conformance_support import BIN
 from docker_world import STAY, World
+from waiting import wait_for
+from web_tasks import web_task
 
 #: The waiters' own 15 seconds between looks are for AWS.
 QUICK = {"Delay": 1, "MaxAttempts": 90}
@@ -77,6 +79,13 @@ class DeployedService:
     def register(self, script: str = STAY, **members: Any) -> str:
         """A new revision of the service's family."""
         return self.world.register(self.world.container(script=script, **members), family=self.name)
+
+    def serving(self, version: str, port: int) -> str:
+        """A new revision whose program answers with its version, and ends in the middle of everything when told to."""
+        task = web_task(self.world.image, f"{version}={port}")
+        reply = self.world.ecs.register_task_definition(family=self.name, **task)
+        arn: str = reply["taskDefinition"]["taskDefinitionArn"]
+        return arn
 
     def create(self, definition: str, count: int, **settings: Any) -> None:
         self.world.ecs.create_service(serviceName=self.name, taskDefinition=definition, desiredCount=count, **settings)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from conformance_support import Installation, wait_for
+from conformance_support import Installation
+from waiting import wait_for
 
 from openecs.agent.runtime.docker.endpoint import find_endpoint
 from openecs.http import UnixAddress

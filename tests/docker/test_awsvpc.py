@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance_support import wait_for
 from docker_world import STAY, World, by_name, cgroup, fetch
+from waiting import wait_for
 
 SERVE = "echo from-$NAME > /tmp/index.html; httpd -p 8080 -h /tmp; " + STAY
 LOOK = (

@@ -6,7 +6,6 @@ One task answers for all target groups, at a port each.
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import http.client
 import json
 import os
@@ -19,12 +18,9 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
-from conformance_support import wait_for
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from docker_world import World
+from self_signed import self_signed
+from waiting import wait_for
 from web_tasks import web_task
 
 PORTS = {"plain": 8001, "blue": 8002, "green": 8003}
@@ -173,7 +169,7 @@ def test_conditions_choose_the_target_group(site: Site) -> None:
         condition("source-ip", Values=["127.0.0.0/8"]),
         condition("path-pattern", Values=["/from-here"]),
     )
-    wait_for(lambda: site.ask("/from-here").told["version"] == "green", seconds=5, what="the rules on the host")
+    wait_for(lambda: site.ask("/from-here").told["version"] == "green", seconds=20, what="the rules on the host")
     for expected, path, method, headers in (
         ("plain", "/", "GET", {}),
         ("blue", "/", "GET", {"Host": "www.blue.example"}),
@@ -203,7 +199,7 @@ def test_answers_that_need_no_target(site: Site) -> None:
         {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", **redirect}},
         condition("path-pattern", Values=["/moved*"]),
     )
-    answer = wait_for(lambda: _not_plain(site.ask("/moved/x?y=1")), seconds=5, what="the rules on the host")
+    answer = wait_for(lambda: _not_plain(site.ask("/moved/x?y=1")), seconds=20, what="the rules on the host")
     assert (answer.status, answer.headers["Location"]) == (302, "https://else.example:444/to/moved/x?y=1")
     answer = site.ask("/coffee")
     assert (answer.status, answer.body, answer.headers["Content-Type"]) == (418, "no coffee", "text/plain")
@@ -212,13 +208,13 @@ def test_answers_that_need_no_target(site: Site) -> None:
 def test_weights_and_cookies(site: Site) -> None:
     blue, green = site.groups["blue"], site.groups["green"]
     rule = site.rule(forward((blue, 50), (green, 50), sticky=60), condition("path-pattern", Values=["/mixed"]))
-    first = wait_for(lambda: _not_plain(site.ask("/mixed")), seconds=5, what="the rule on the host")
+    first = wait_for(lambda: _not_plain(site.ask("/mixed")), seconds=20, what="the rule on the host")
     # One of two, hundred times: never is 2 to the power of -99.
     assert set(versions(site, "/mixed", 100)) == {"blue", "green"}
     assert "AWSALBTG=" in first.cookies
     assert set(versions(site, "/mixed", 20, Cookie=first.cookies)) == {first.told["version"]}
     site.elb.modify_rule(RuleArn=rule, Actions=[forward((blue, 0), (green, 1))])
-    wait_for(lambda: set(versions(site, "/mixed", 20)) == {"green"}, seconds=5, what="all the weight on one group")
+    wait_for(lambda: set(versions(site, "/mixed", 20)) == {"green"}, seconds=20, what="all the weight on one group")
 
 
 def test_a_cookie_keeps_a_client_with_its_target(site: Site) -> None:
@@ -231,7 +227,7 @@ def test_a_cookie_keeps_a_client_with_its_target(site: Site) -> None:
         TargetGroupArn=site.both, Attributes=[{"Key": key, "Value": value} for key, value in sticky.items()]
     )
     site.rule(forward(site.both), condition("path-pattern", Values=["/sticky"]))
-    first = wait_for(lambda: _not_plain(site.ask("/sticky")), seconds=5, what="the rule on the host")
+    first = wait_for(lambda: _not_plain(site.ask("/sticky")), seconds=20, what="the rule on the host")
     assert "AWSALB=" in first.cookies
     assert set(versions(site, "/sticky", 20, Cookie=first.cookies)) == {first.told["version"]}
     assert set(versions(site, "/sticky", 40)) == {"blue", "green"}
@@ -257,7 +253,7 @@ def test_a_websocket_echoes(site: Site) -> None:
 
 
 def test_https_shows_the_certificate_of_the_name_and_carries_grpc(site: Site) -> None:
-    certificates = {name: certificate(name) for name in ("one.example", "two.example")}
+    certificates = {name: self_signed(name) for name in ("one.example", "two.example")}
     arns = {
         name: site.acm.import_certificate(Certificate=cert, PrivateKey=key)["CertificateArn"]
         for name, (cert, key) in certificates.items()
@@ -287,7 +283,7 @@ def test_https_shows_the_certificate_of_the_name_and_carries_grpc(site: Site) ->
         told: dict[str, Any] = json.loads(said.partition(b"\r\n\r\n")[2])
         return told
 
-    wait_for(lambda: _trusted(told_to, "two.example"), seconds=5, what="the second certificate on the host")
+    wait_for(lambda: _trusted(told_to, "two.example"), seconds=20, what="the second certificate on the host")
     for name in certificates:
         headers = told_to(name)["headers"]
         assert (headers["host"].partition(":")[0], headers["x-forwarded-proto"]) == (name, "https")
@@ -308,28 +304,6 @@ def own_address(site: Site) -> str:
     interfaces = site.world.installation.client("ec2").describe_network_interfaces()["NetworkInterfaces"]
     address: str = next(i["PrivateIpAddress"] for i in interfaces if site.name in i.get("Description", ""))
     return address
-
-
-def certificate(name: str) -> tuple[bytes, bytes]:
-    """A certificate that vouches for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    begin = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + dt.timedelta(days=20_000))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return made.public_bytes(serialization.Encoding.PEM), private
 
 
 def _trusted(told_to: Any, name: str) -> bool:

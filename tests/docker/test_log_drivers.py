@@ -13,8 +13,8 @@ from typing import Any
 
 import boto3
 import pytest
-from conformance_support import wait_for
 from docker_world import STAY, World, by_name
+from waiting import wait_for
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from conformance_support import wait_for
 from docker_world import STAY, World
+from waiting import wait_for
 
 ROLE = "arn:aws:iam::000000000000:role/shop-role"
 PATHS = ("", "/task", "/stats", "/task/stats")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance_support import wait_for
 from docker_world import STAY, World
+from waiting import wait_for
 
 #: Says which addresses a name has, whenever these are others than before.
 WATCH = """

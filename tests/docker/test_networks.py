@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance_support import free_port, wait_for
+from conformance_support import free_port
 from docker_world import STAY, World, by_name, fetch
+from waiting import wait_for
 
 SERVE = "echo $(hostname) > /tmp/index.html; httpd -p {port} -h /tmp; " + STAY
 

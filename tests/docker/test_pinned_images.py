@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from conformance_support import wait_for
 from docker_world import World, by_name
 from tiny_registry import Registry, serving
+from waiting import wait_for
 
 
 @pytest.fixture

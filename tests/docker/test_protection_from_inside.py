@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
-from conformance_support import wait_for
 from docker_world import STAY, World
+from waiting import wait_for
 
 ROLE = "arn:aws:iam::000000000000:role/shop-role"
 SERVICE = "protecting"

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from balanced_front import Front, fronted, listening
-from conformance_support import wait_for
 from deployed_service import DeployedService, deployed
 from docker_world import World
 from steady_load import SteadyLoad
+from waiting import wait_for
 
 #: Serves its revision on port 80 and ends at once when it is asked to.
 SERVE = "mkdir /tmp/www; echo {} > /tmp/www/index.html; httpd -f -p 80 -h /tmp/www & trap 'exit 0' TERM; wait"

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from conformance_support import wait_for
 from connected_pair import Pair, connected_pair
 from docker_world import World
+from waiting import wait_for
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
-from conformance_support import wait_for
 from docker_world import STAY, World, by_name, fetch
+from waiting import wait_for
 
 RESOLVER = "169.254.169.253"
 SERVE = "echo from-$HOSTNAME > /tmp/index.html; httpd -p 8080 -h /tmp; " + STAY
@@ -114,10 +114,10 @@ def test_names_follow_tasks_as_they_come_and_go(world: World, names: Names, web:
     tasks = [world.reaches(arn, "RUNNING") for arn in arns]
     expected = {address_of(task) for task in tasks}
     # RUNNING was durable before anybody could see it; the resolver hears of it in the same moment.
-    wait_for(lambda: names.addresses("web") == expected, seconds=1, what="both tasks to be answered")
+    wait_for(lambda: names.addresses("web") == expected, seconds=5, what="both tasks to be answered")
     world.ecs.stop_task(task=arns[0])
     gone = address_of(tasks[0])
-    wait_for(lambda: gone not in names.addresses("web"), seconds=1, what="the stopped task not to be answered")
+    wait_for(lambda: gone not in names.addresses("web"), seconds=5, what="the stopped task not to be answered")
     world.ecs.update_service(service=web, desiredCount=1)
 
 
@@ -133,7 +133,7 @@ def test_a_bridge_service_is_found_by_its_srv_record(world: World, names: Names)
     )
     (arn,) = world.wait_for_tasks(service, 1, without="")
     task = world.reaches(arn, "RUNNING")
-    (found,) = wait_for(lambda: names.ask("api", "SRV"), seconds=1, what="the SRV record")
+    (found,) = wait_for(lambda: names.ask("api", "SRV"), seconds=5, what="the SRV record")
     (binding,) = [b for b in by_name(task)["main"]["networkBindings"] if b["bindIP"] == "0.0.0.0"]
     assert found.port == binding["hostPort"]
     host = found.target.to_text(omit_final_dot=True).removesuffix(f".{names.name}")

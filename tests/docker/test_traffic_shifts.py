@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from balanced_front import endpoint_of, fronted
-from conformance_support import wait_for
 from deployed_service import DeployedService, deployed
 from docker_world import World
 from steady_load import SteadyLoad
 from test_service_behind_balancer import revision
+from waiting import wait_for
 
 STAGE = "lifecycleStage"
 

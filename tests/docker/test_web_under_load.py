@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 from balanced_front import Front, endpoint_of, fronted
-from conformance_support import wait_for
-from deployed_service import DeployedService, deployed, waiting
+from deployed_service import DeployedService, deployed
 from docker_world import World
 from steady_load import SteadyLoad
-from web_tasks import web_task
+from waiting import wait_for
 
 PORT = 8080
 
@@ -33,23 +32,16 @@ def web(world: World, front: Front) -> Iterator[DeployedService]:
     """One task behind the load balancer, up and steady by what the AWS CLI says."""
     with deployed(world) as service:
         service.create(
-            revision(service, "first"),
+            service.serving("first", PORT),
             1,
             networkConfiguration={"awsvpcConfiguration": {"subnets": front.subnets}},
             loadBalancers=[{"targetGroupArn": front.target_group, "containerName": "main", "containerPort": PORT}],
         )
-        with waiting(world, "services-stable", "--cluster", "default", "--services", service.name) as wait:
-            service.stable()
-            assert wait.wait(60) == 0
+        service.stable()
+        # Asked when it is so: the CLI's next look would be 15 seconds later.
+        world.installation.aws("ecs", "wait", "services-stable", "--cluster", "default", "--services", service.name)
         world.installation.aws("elbv2", "wait", "target-in-service", "--target-group-arn", front.target_group)
         yield service
-
-
-def revision(service: DeployedService, version: str) -> str:
-    world = service.world
-    task = web_task(world.image, f"{version}={PORT}")
-    arn: str = world.ecs.register_task_definition(family=service.name, **task)["taskDefinition"]["taskDefinitionArn"]
-    return arn
 
 
 @contextmanager
@@ -64,7 +56,7 @@ def loaded(front: Front) -> Iterator[tuple[SteadyLoad, SteadyLoad]]:
 def test_deploying_and_scaling_fail_no_request_not_even_slow_ones(web: DeployedService, front: Front) -> None:
     with loaded(front) as (quick, slow):
         wait_for(lambda: slow.answers["first"] > 4, seconds=20, what="answers of the first revision")
-        web.ends(web.update(taskDefinition=revision(web, "second")), "SUCCESSFUL")
+        web.ends(web.update(taskDefinition=web.serving("second", PORT)), "SUCCESSFUL")
         web.nothing_stray()
         wait_for(lambda: slow.answers["second"] > 4, seconds=20, what="answers of the second revision")
         web.update(desiredCount=4)
@@ -130,7 +122,7 @@ def test_a_network_load_balancer_passes_new_connections_on_through_a_deployment(
     web.ends(web.update(loadBalancers=[{"targetGroupArn": arn, **place} for arn in both]), "SUCCESSFUL")
     with SteadyLoad(endpoint_of(elb, listener["ListenerArn"]), path="/version", keeping=0, connecting=4) as load:
         wait_for(lambda: load.requests > 50, seconds=20, what="answers through the network load balancer")
-        web.ends(web.update(taskDefinition=revision(web, "third")), "SUCCESSFUL")
+        web.ends(web.update(taskDefinition=web.serving("third", PORT)), "SUCCESSFUL")
         web.nothing_stray()
         wait_for(lambda: load.answers["third"] > 50, seconds=20, what="answers of the third revision")
     assert load.failures == []

@@ -6,8 +6,8 @@ import json
 import uuid
 from typing import Any
 
-from conformance_support import wait_for
 from docker_world import STAY, World
+from waiting import wait_for
 
 
 def why(world: World, reference: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A web program for tests: ``web_program.py VERSION=PORT... [grpc=PORT]``.  Runs in containers, stdlib only.
+"""A web program for tests: ``web_program.py VERSION=PORT... [udp:VERSION=PORT] [grpc=PORT] [call:NAME=PORT]``.
 
 Every port is a server of its own that keeps connections open and answers
 
@@ -7,8 +7,11 @@ Every port is a server of its own that keeps connections open and answers
 * ``/ws``: a WebSocket that sends back what it gets;
 * everything else: how the request came here, as JSON.
 
-``grpc=PORT`` serves ``/test.Echo/Say``, which gives back its bytes, and needs the package grpcio.
-It ends in the middle of everything when it is asked to: nothing but draining protects requests.
+``udp:VERSION=PORT`` answers datagrams with the version, the host's name and the client's address.
+``grpc=PORT`` serves ``/test.Echo/Say``, which gives back its bytes, ``/test.Echo/Talk``, which does so
+with a stream, and ``/test.Echo/Who``, which names the host.  ``call:NAME=PORT`` calls these of NAME for
+ever, once ``/test.Echo/Go`` was called here, and writes a line for each answer.  Both need grpcio.
+It runs in containers, and ends in the middle of everything when it is asked to: nothing but draining protects requests.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+_GO = threading.Event()
 _WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -99,6 +103,14 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
+def serve_udp(version: str, port: int) -> None:
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("0.0.0.0", port))
+    while True:
+        _, client = server.recvfrom(2048)
+        server.sendto(f"{version} {socket.gethostname()} {client[0]}".encode(), client)
+
+
 def serve_grpc(port: int) -> None:
     from concurrent import futures
 
@@ -107,22 +119,56 @@ def serve_grpc(port: int) -> None:
     def say(request: bytes, _: Any) -> bytes:
         return request
 
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    handlers = {"Say": grpc.unary_unary_rpc_method_handler(say)}
+    def go(request: bytes, _: Any) -> bytes:
+        _GO.set()
+        return request
+
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    handlers = {
+        "Say": grpc.unary_unary_rpc_method_handler(say),
+        "Talk": grpc.stream_stream_rpc_method_handler(lambda words, _: (word + b"!" for word in words)),
+        "Go": grpc.unary_unary_rpc_method_handler(go),
+        "Who": grpc.unary_unary_rpc_method_handler(lambda *_: socket.gethostname().encode()),
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
     server.add_insecure_port(f"0.0.0.0:{port}")
     server.start()
     server.wait_for_termination()
 
 
+def call_grpc(name: str, port: int) -> None:
+    import grpc
+
+    _GO.wait()
+    with grpc.insecure_channel(f"{name}:{port}") as channel:
+        talk, who = channel.stream_stream("/test.Echo/Talk"), channel.unary_unary("/test.Echo/Who")
+        say = channel.unary_unary("/test.Echo/Say")
+        while True:
+            try:
+                # Three calls: with two servers in turn, the last one is not always of the same.
+                words = b"".join(talk(iter((b"a", b"b")), timeout=10, wait_for_ready=True))
+                words += say(b"c", timeout=10)
+                said = f"{words.decode()} {who(b'', timeout=10).decode()}"
+            except grpc.RpcError as error:
+                said = f"failed {error.code()} {error.details()}"
+            sys.stdout.write(f"{name} {said}\n")
+            sys.stdout.flush()
+            time.sleep(0.05)
+
+
 def main(words: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     for word in words:
         version, _, port = word.partition("=")
-        serve = (
-            (lambda port=port: serve_grpc(int(port))) if version == "grpc" else Server(version, int(port)).serve_forever
-        )
-        threading.Thread(target=serve, daemon=True).start()
+        if version == "grpc":
+            serve, given = serve_grpc, (int(port),)
+        elif version.startswith("call:"):
+            serve, given = call_grpc, (version.removeprefix("call:"), int(port))
+        elif version.startswith("udp:"):
+            serve, given = serve_udp, (version.removeprefix("udp:"), int(port))
+        else:
+            serve, given = Server(version, int(port)).serve_forever, ()
+        threading.Thread(target=serve, args=given, daemon=True).start()
     while True:
         signal.pause()
 

@@ -19,7 +19,10 @@ def web_task(image: str, *serves: str, **container: Any) -> dict[str, Any]:
 
     ``serves`` are the program's words; ``container`` goes into the container definition.
     """
-    ports = [{"containerPort": int(word.rpartition("=")[2])} for word in serves]
+    ports = [
+        {"containerPort": int(word.rpartition("=")[2]), "protocol": "udp" if word.startswith("udp:") else "tcp"}
+        for word in serves
+    ]
     mounts = dict(_mounts())
     return {
         "networkMode": "awsvpc",

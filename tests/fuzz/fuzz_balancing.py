@@ -167,7 +167,7 @@ class Balancing:
                 **group,
                 "Attributes": [{"Key": "stickiness.enabled", "Value": "true"}],
             },
-            "RegisterTargets": {**group, "Targets": [{"Id": self.address, "Port": 81, "AvailabilityZone": "all"}]},
+            "RegisterTargets": {**group, "Targets": [{"Id": "192.168.0.77", "Port": 81, "AvailabilityZone": "all"}]},
             "DeregisterTargets": {**group, "Targets": targets},
             "DescribeTargetHealth": {**group, "Targets": targets, "Include": ["All"]},
         }

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ipaddress
 import ssl
 from pathlib import Path
 
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from scripted_server import Exchange, ScriptedServer, always_ok, once, serving
+from self_signed import self_signed
 
 from openecs.http import HttpClient, HttpUnavailable, HttpUpgradeError, TcpAddress, parse_address
 
@@ -150,7 +145,8 @@ async def test_it_works_over_tcp() -> None:
 
 
 async def test_tls_is_spoken_and_verified(tmp_path: Path) -> None:
-    certificate = _self_signed(tmp_path)
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes(b"".join(self_signed("openecs test", address="127.0.0.1", authority=True)))
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_side.load_cert_chain(certificate)
     server = await asyncio.start_server(ScriptedServer(always_ok), "127.0.0.1", 0, ssl=server_side)
@@ -164,27 +160,3 @@ async def test_tls_is_spoken_and_verified(tmp_path: Path) -> None:
     await stranger.close()
     server.close()
     await server.wait_closed()
-
-
-def _self_signed(directory: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "openecs test")])
-    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(start)
-        .not_valid_after(start.replace(year=2090))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = directory / "server.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return path

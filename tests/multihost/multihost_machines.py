@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from conformance_support import wait_for
+from waiting import wait_for
 
 NAMESPACES = ("--net", "--mount", "--uts", "--ipc", "--pid")
 CGROUPS = Path("/sys/fs/cgroup")

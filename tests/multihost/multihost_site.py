@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from conformance_support import BIN, Installation, wait_for
+from conformance_support import BIN, Installation
 from multihost_machines import Agent, Fabric, Machine, MachineEngine, machines
+from waiting import wait_for
 
 from openecs.agent.runtime.docker.endpoint import find_endpoint
 from openecs.http import UnixAddress
@@ -92,6 +93,15 @@ class Site:
         )
         assert reply["failures"] == []
 
+    @contextmanager
+    def draining(self, name: str) -> Iterator[None]:
+        """The machine is DRAINING in the ``with`` block and ACTIVE for the next test, however the block ends."""
+        self.set_state(name, "DRAINING")
+        try:
+            yield
+        finally:
+            self.set_state(name, "ACTIVE")
+
     def machine_of(self, task: dict[str, Any]) -> str:
         """The name of the machine that the task was placed on."""
         (name,) = [name for name, arn in self.instances.items() if arn == task["containerInstanceArn"]]
@@ -154,17 +164,29 @@ class Site:
 
     def until_service_on(self, service: str, *names: str) -> None:
         """Wait until exactly these machines run the service's tasks."""
-        wait_for(
-            lambda: self.service_machines(service) == sorted(names),
-            seconds=40,
-            what=f"{service} on {names}, last on {self.service_machines(service)}",
-        )
+        found: list[str] = []
+
+        def look() -> bool:
+            found[:] = self.service_machines(service)
+            return found == sorted(names)
+
+        try:
+            wait_for(look, seconds=40, what=f"{service} on {names}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last on {found}") from None
 
     def delete_service(self, service: str) -> None:
         arns = self.ecs.list_tasks(cluster=CLUSTER, serviceName=service)["taskArns"]
         self.ecs.delete_service(cluster=CLUSTER, service=service, force=True)
         for arn in arns:
             self.reaches(arn, "STOPPED")
+
+    def clear(self) -> None:
+        """End what is left in the cluster, which is nothing unless a test has failed."""
+        for arn in self.ecs.list_services(cluster=CLUSTER)["serviceArns"]:
+            self.ecs.delete_service(cluster=CLUSTER, service=arn, force=True)
+        for arn in self.ecs.list_tasks(cluster=CLUSTER)["taskArns"]:
+            self.ecs.stop_task(cluster=CLUSTER, task=arn)
 
     # -- logs -------------------------------------------------------------------------------
 

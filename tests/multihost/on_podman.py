@@ -18,9 +18,10 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "conformance"))
+sys.path.insert(1, str(Path(__file__).parent.parent))
 
-from conformance_support import wait_for
 from multihost_machines import Fabric, MachineEngine, Tree, remove_cgroups
+from waiting import wait_for
 
 #: Podman's monitor notes here, and not where Podman looks, that a container ran out of memory.
 OOM_TRACE = Path("/oom")

@@ -9,8 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
-from conformance_support import wait_for
 from multihost_site import CLUSTER, STAY, Site
+from waiting import wait_for
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(site: Site) -> Iterator[None]:
+    """A test that fails leaves nothing that the next one would count."""
+    yield
+    site.clear()
 
 
 @pytest.fixture
@@ -97,15 +104,14 @@ def test_draining_moves_a_services_tasks_and_leaves_others(site: Site) -> None:
     service = site.service(definition, 2)
     site.until_service_on(service, "one", "two")
     site.reaches(alone, "RUNNING")
-    site.set_state("one", "DRAINING")
-    site.until_service_on(service, "two", "two")
-    assert site.describe(alone)["lastStatus"] == "RUNNING"
-    wait_for(lambda: site.instance("one")["runningTasksCount"] == 1, what="only the standalone task on one")
-    refusal = site.ecs.start_task(
-        cluster=CLUSTER, taskDefinition=definition, containerInstances=[site.instances["one"]]
-    )
-    assert [failure["reason"] for failure in refusal["failures"]] == ["INACTIVE"]
-    site.set_state("one", "ACTIVE")
+    with site.draining("one"):
+        site.until_service_on(service, "two", "two")
+        assert site.describe(alone)["lastStatus"] == "RUNNING"
+        wait_for(lambda: site.instance("one")["runningTasksCount"] == 1, what="only the standalone task on one")
+        refusal = site.ecs.start_task(
+            cluster=CLUSTER, taskDefinition=definition, containerInstances=[site.instances["one"]]
+        )
+        assert [failure["reason"] for failure in refusal["failures"]] == ["INACTIVE"]
     site.stop(alone)
     site.delete_service(service)
 

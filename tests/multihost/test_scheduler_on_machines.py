@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
 import pytest
-from conformance_support import BIN, wait_for
 from following_client import FollowingClient
 from multihost_site import CLUSTER, Site, opened
+from waiting import wait_for
 
 from openecs.planning.service_actions import UNREACHABLE_REASON
 
@@ -36,11 +36,18 @@ def site(tmp_path_factory: pytest.TempPathFactory, busybox_image: str) -> Iterat
         yield site
 
 
+@pytest.fixture(autouse=True)
+def nothing_left(site: Site) -> Iterator[None]:
+    """A test that fails leaves nothing that the next one would count."""
+    yield
+    site.clear()
+
+
 def test_tasks_spread_over_zones_first_and_then_over_machines(site: Site) -> None:
     definition = site.register()
     service = site.service(definition, 4, placementStrategy=[EVERY_ZONE, EVERY_MACHINE])
     plain = site.service(definition, 2)
-    aws(site, "services-stable", "--services", service, plain)
+    waited(site, "services_stable", services=[service, plain])
     assert site.service_machines(service) == ["a1", "a2", "b1", "b1"]
     for task in tasks_of(site, service):
         assert task["availabilityZone"] == ZONES[site.machine_of(task)]
@@ -50,7 +57,7 @@ def test_tasks_spread_over_zones_first_and_then_over_machines(site: Site) -> Non
     reply = site.ecs.run_task(cluster=CLUSTER, taskDefinition=definition, count=6, placementStrategy=[EVERY_MACHINE])
     assert reply["failures"] == []
     alone = [task["taskArn"] for task in reply["tasks"]]
-    aws(site, "tasks-running", "--tasks", *alone)
+    waited(site, "tasks_running", tasks=alone)
     assert Counter(site.machine_of(site.describe(arn)) for arn in alone) == {"a1": 2, "a2": 2, "b1": 2}
     site.stop(*alone)
     deleted(site, service, plain)
@@ -72,14 +79,14 @@ def test_a_machine_that_joins_gets_what_waited_for_it(site: Site) -> None:
     )
     assert reply["failures"] == []
     waiting = [task["taskArn"] for task in reply["tasks"]]
-    aws(site, "services-stable", "--services", daemon)
+    waited(site, "services_stable", services=[daemon])
     site.until_service_on(distinct, "a1", "a2", "b1")
     wait_for(
         lambda: any("unable to place a task" in text for text in messages(site, distinct)),
         what="the event about the fourth task",
     )
-    with in_background(site, "services-stable", "--services", daemon, distinct) as stable:
-        with in_background(site, "tasks-running", "--tasks", *waiting) as running:
+    with in_background(site, "services_stable", services=[daemon, distinct]) as stable:
+        with in_background(site, "tasks_running", tasks=waiting) as running:
             for arn in waiting:
                 task = site.describe(arn)
                 assert (task["lastStatus"], task["capacityProviderName"]) == ("PROVISIONING", PROVIDER)
@@ -91,8 +98,8 @@ def test_a_machine_that_joins_gets_what_waited_for_it(site: Site) -> None:
                 assert site.machine_of(site.reaches(arn, "RUNNING")) == "late"
             site.until_service_on(daemon, "a1", "a2", "b1", "late")
             site.until_service_on(distinct, "a1", "a2", "b1", "late")
-            assert running.wait(timeout=60) == 0
-        assert stable.wait(timeout=60) == 0
+            running.result(timeout=60)
+        stable.result(timeout=60)
     assert site.instance("late")["capacityProviderName"] == PROVIDER
     assert described(site, daemon)["desiredCount"] == 4
     late = site.machines["late"].engine
@@ -108,7 +115,7 @@ def test_draining_moves_tasks_above_the_floor_and_daemons_go_last(site: Site) ->
     web = site.register(SERVE, {"healthCheck": CHECK, "portMappings": ports})
     service = site.service(web, 6, placementStrategy=[EVERY_MACHINE])
     daemon = site.service(site.register(), None, schedulingStrategy="DAEMON")
-    aws(site, "services-stable", "--services", service, daemon)
+    waited(site, "services_stable", services=[service, daemon])
     # The waiter counts RUNNING tasks; the client below holds the floor against HEALTHY ones.
     wait_for(
         lambda: [task["healthStatus"] for task in tasks_of(site, service)] == ["HEALTHY"] * 6,
@@ -121,22 +128,22 @@ def test_draining_moves_tasks_above_the_floor_and_daemons_go_last(site: Site) ->
     def address(task: dict[str, Any]) -> str:
         return site.machines[site.machine_of(task)].address
 
-    with FollowingClient(site.ecs, service, cluster=CLUSTER, address=address) as client:
-        site.set_state("a1", "DRAINING")
-        with in_background(site, "services-stable", "--services", service, daemon) as stable:
-            wait_for(lambda: site.instance("a1")["runningTasksCount"] == 0, what="nothing left on a1")
-            site.reaches(its_daemon, "STOPPED")
-            wait_for(lambda: "a1" not in site.service_machines(service), what="the service to be elsewhere")
-            wait_for(lambda: len(site.service_machines(service)) == 6, what="six tasks elsewhere")
-            assert stable.wait(timeout=60) == 0
-    assert client.wrong == []
-    assert min(client.fewest_healthy, client.fewest_answers) >= 6
-    ends: list[datetime] = [site.reaches(arn, "STOPPED")["stoppedAt"] for arn in moved]
-    assert site.describe(its_daemon)["stoppingAt"] >= max(ends)
-    assert site.service_machines(daemon) == sorted({"a2", "b1", "late"} & set(site.instances))
-    for arn in (*moved, its_daemon):
-        assert not site.machines["a1"].engine.running(arn)
-    site.set_state("a1", "ACTIVE")
+    with ExitStack() as draining:
+        with FollowingClient(site.ecs, service, cluster=CLUSTER, address=address) as client:
+            draining.enter_context(site.draining("a1"))
+            with in_background(site, "services_stable", services=[service, daemon]) as stable:
+                wait_for(lambda: site.instance("a1")["runningTasksCount"] == 0, what="nothing left on a1")
+                site.reaches(its_daemon, "STOPPED")
+                wait_for(lambda: "a1" not in site.service_machines(service), what="the service to be elsewhere")
+                wait_for(lambda: len(site.service_machines(service)) == 6, what="six tasks elsewhere")
+                stable.result(timeout=60)
+        assert client.wrong == []
+        assert min(client.fewest_healthy, client.fewest_answers) >= 6
+        ends: list[datetime] = [site.reaches(arn, "STOPPED")["stoppedAt"] for arn in moved]
+        assert site.describe(its_daemon)["stoppingAt"] >= max(ends)
+        assert site.service_machines(daemon) == sorted({"a2", "b1", "late"} & set(site.instances))
+        for arn in (*moved, its_daemon):
+            assert not site.machines["a1"].engine.running(arn)
     site.until_service_on(daemon, *site.instances)
     deleted(site, service, daemon)
 
@@ -145,7 +152,7 @@ def test_what_a_lost_machine_ran_is_replaced_elsewhere(site: Site) -> None:
     definition = site.register()
     service = site.service(definition, 2, placementStrategy=[EVERY_ZONE], availabilityZoneRebalancing="DISABLED")
     daemon = site.service(definition, None, schedulingStrategy="DAEMON")
-    aws(site, "services-stable", "--services", service, daemon)
+    waited(site, "services_stable", services=[service, daemon])
     before = {task["taskArn"]: site.machine_of(task) for task in tasks_of(site, service) + tasks_of(site, daemon)}
     lost = next(name for name in site.service_machines(service) if ZONES[name] == "us-east-1b")
     survivors = [name for name in site.instances if name != lost]
@@ -163,14 +170,14 @@ def test_what_a_lost_machine_ran_is_replaced_elsewhere(site: Site) -> None:
         return len(site.service_machines(service)) == 2 and lost not in site.service_machines(service)
 
     wait_for(replaced, seconds=60, what="the lost task to be replaced on another machine")
-    aws(site, "services-stable", "--services", service)
+    waited(site, "services_stable", services=[service])
     (old,) = [task for task in map(site.describe, there) if task["group"] == f"service:{service}"]
     assert (old["desiredStatus"], old["stopCode"]) == ("STOPPED", "InfrastructureHealth")
     assert old["lastStatus"] != "STOPPED"
 
     forced = ("ecs", "deregister-container-instance", "--cluster", CLUSTER, "--container-instance", gone, "--force")
     site.installation.aws(*forced)
-    aws(site, "services-stable", "--services", service, daemon)
+    waited(site, "services_stable", services=[service, daemon])
     del site.instances[lost]
     assert site.service_machines(daemon) == sorted(survivors)
     assert set(site.service_machines(service)) <= set(survivors)
@@ -184,28 +191,26 @@ def test_what_a_lost_machine_ran_is_replaced_elsewhere(site: Site) -> None:
     deleted(site, service, daemon)
 
 
-def aws(site: Site, waiter: str, *arguments: str) -> None:
-    """``aws ecs wait``, to its end."""
-    site.installation.aws("ecs", "wait", waiter, "--cluster", CLUSTER, *arguments)
+def waited(site: Site, waiter: str, **arguments: Any) -> None:
+    """What ``aws ecs wait`` waits for, with more looks: the CLI's own 15 seconds between them are for AWS."""
+    site.ecs.get_waiter(waiter).wait(cluster=CLUSTER, WaiterConfig={"Delay": 1, "MaxAttempts": 90}, **arguments)
 
 
 @contextmanager
-def in_background(site: Site, waiter: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """``aws ecs wait`` in a process of its own, ended with the block if it still waits."""
-    command = [str(BIN / "aws"), "ecs", "wait", waiter, "--cluster", CLUSTER, *arguments]
-    with subprocess.Popen(command, env=site.installation.client_environ()) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+def in_background(site: Site, waiter: str, **arguments: Any) -> Iterator[Future[None]]:
+    """A waiter beside the block, which fails with it when it meets what makes it give up."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        yield thread.submit(waited, site, waiter, **arguments)
+    finally:
+        thread.shutdown(wait=False)
 
 
 def deleted(site: Site, *services: str) -> None:
     """Delete the services and wait until nothing of them is left."""
     for service in services:
         site.ecs.delete_service(cluster=CLUSTER, service=service, force=True)
-    aws(site, "services-inactive", "--services", *services)
+    waited(site, "services_inactive", services=list(services))
     for service in services:
         assert tasks_of(site, service) == []
 

@@ -15,9 +15,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from conformance_support import wait_for
 from multihost_site import CLUSTER, STAY, Site, opened
 from steady_load import SteadyLoad
+from waiting import wait_for
 from web_tasks import web_task
 
 PORT = 8080

@@ -17,11 +17,12 @@ ALB = attributes.of_load_balancer("application", "internet-facing")
 NLB = attributes.of_load_balancer("network", "internal")
 HTTP = attributes.of_target_group("HTTP")
 TCP = attributes.of_target_group("TCP")
+UDP = attributes.of_target_group("UDP")
 
 
 @pytest.mark.parametrize(
     "known",
-    [ALB, NLB, HTTP, TCP, attributes.of_target_group("UDP"), *map(attributes.of_listener, ("HTTP", "HTTPS", "TCP"))],
+    [ALB, NLB, HTTP, TCP, UDP, *map(attributes.of_listener, ("HTTP", "HTTPS", "TCP"))],
 )
 def test_every_default_may_be_set_and_is_then_not_kept(known: tuple[attributes.Attribute, ...]) -> None:
     defaults = attributes.effective(known, {})
@@ -56,6 +57,9 @@ def test_only_what_differs_is_kept_and_everything_is_shown() -> None:
         (HTTP, "stickiness.app_cookie.cookie_name", "a;b", attributes.AttributeValueError),
         (HTTP, "stickiness.type", "source_ip", attributes.AttributeValueError),
         (TCP, "preserve_client_ip.enabled", "true", attributes.UnsupportedAttributeError),
+        (UDP, "preserve_client_ip.enabled", "true", attributes.UnsupportedAttributeError),
+        (UDP, "proxy_protocol_v2.enabled", "true", attributes.UnsupportedAttributeError),
+        (UDP, "target_health_state.unhealthy.connection_termination.enabled", "true", attributes.AttributeValueError),
         (TCP, "stickiness.lb_cookie.duration_seconds", "1", attributes.UnknownAttributeError),
     ],
 )

@@ -478,6 +478,22 @@ def test_deferred_early_success_completes_with_a_share_of_healthy_tasks_and_goes
     ]
 
 
+def test_early_success_does_not_count_tasks_that_are_stopped_at_the_same_time():
+    configured = msgspec.structs.replace(early("DEFERRED", 100), maximum_percent=100)
+    simulation = Simulation(service(3, deployment_configuration=configured), health_check=True)
+    simulation.step()
+    first, *others = simulation.alive("ecs-svc/1")
+    for task in others:
+        simulation.runs(task)
+        simulation.change(task, health_status="HEALTHY")
+    # One that is protected before it runs stays: the healthy ones go.
+    simulation.change(first, protected_until=simulation.now + 3600.0)
+    simulation.service = msgspec.structs.replace(simulation.service, desired_count=1)
+    simulation.step()
+    assert simulation.healthy("ecs-svc/1") == []
+    assert simulation.service.primary.rollout_state == "IN_PROGRESS"
+
+
 def test_blocking_early_success_waits_until_the_older_tasks_go():
     configured = early("BLOCKING", 50)
     configured = msgspec.structs.replace(configured, minimum_healthy_percent=100)

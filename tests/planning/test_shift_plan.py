@@ -59,6 +59,20 @@ def test_a_first_deployment_passes_the_stages_and_does_not_bake() -> None:
     assert sim.now - began < 60.0
 
 
+def test_a_first_deployment_that_is_stopped_with_all_traffic_is_nothing_to_go_back_to() -> None:
+    hook = ecs.DeploymentLifecycleHook(target_type="PAUSE", lifecycle_stages=("POST_PRODUCTION_TRAFFIC_SHIFT",))
+    sim = ShiftSimulation(2, configured(lifecycle_hooks=(hook,)))
+    sim.service = msgspec.structs.replace(sim.service, deployments=(), last_completed=None)
+    sim.tasks.clear()
+    sim.begin(2)
+    sim.run()
+    assert sim.shift is not None and sim.shift.production == 100.0
+    sim.stop_requested = "ROLLBACK"
+    sim.step()
+    assert [(d.id, d.status, d.rollout_state) for d in sim.service.deployments] == [("ecs-svc/2", "PRIMARY", "FAILED")]
+    assert (sim.shift.production, sim.count(2)) == (100.0, 2)
+
+
 def test_both_revisions_run_while_the_deployment_bakes() -> None:
     sim = ShiftSimulation(3, configured(bake_time_in_minutes=600))
     sim.begin(2)

@@ -36,6 +36,11 @@ def health(healthy_at: float | None = None, **views: HostView) -> TargetHealth:
         # It has to be healthy everywhere once; a host that came later does not take that back.
         ({"a": HEALTHY}, "ab", None, "initial", "Elb.RegistrationInProgress"),
         ({"a": HEALTHY}, "ab", 1.0, "healthy", None),
+        # It was healthy, and nobody knows how it is now.
+        ({"a": HEALTHY}, "", 1.0, "unavailable", "Elb.InternalError"),
+        ({}, "", 1.0, "unavailable", "Elb.InternalError"),
+        # A host serves, and has not looked yet.
+        ({}, "a", 1.0, "initial", "Elb.RegistrationInProgress"),
         # What a host still says of its draining is no view of a target that was registered again.
         ({"a": DRAINING}, "a", 1.0, "initial", "Elb.RegistrationInProgress"),
     ],

@@ -18,10 +18,15 @@ SICK = TargetVerdict("UNHEALTHY", TargetFailure("arn:group", 80, "Request timed 
 
 
 def seen(
-    state: str, group: str = "a", *, healthy_at: float | None = None, description: str | None = None
+    state: str,
+    group: str = "a",
+    *,
+    healthy_at: float | None = None,
+    reason: str | None = None,
+    description: str | None = None,
 ) -> SeenTarget:
     target = Target(target_group_arn=group, id="10.0.0.1", port=80, registered_at=100.0)
-    condition = TargetCondition(state, description=description)
+    condition = TargetCondition(state, reason, description)
     return SeenTarget(target, condition, healthy_at, HealthCheck(protocol="HTTP", interval=30, unhealthy_threshold=2))
 
 
@@ -33,6 +38,9 @@ def seen(
         (1, [seen("unused")], "UNKNOWN"),
         (1, [seen("draining")], "UNKNOWN"),
         (1, [seen("healthy")], "HEALTHY"),
+        # Nobody looks because nobody is to look, or because nobody can.
+        (1, [seen("unavailable", reason="Target.HealthCheckDisabled")], "HEALTHY"),
+        (1, [seen("unavailable", reason="Elb.InternalError", healthy_at=101.0)], "UNKNOWN"),
         (2, [seen("healthy")], "UNKNOWN"),
         (2, [seen("healthy"), seen("initial", "b")], "UNKNOWN"),
         (2, [seen("healthy"), seen("healthy", "b")], "HEALTHY"),

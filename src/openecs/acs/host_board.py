@@ -28,6 +28,8 @@ AT_ONCE = 500
 Key = tuple[str, str]
 #: (node id, key, report) of one kind; ``None``: the host withdrew it.  Opens its own transaction.
 ReportTaker = Callable[[str, str, Document | None], None]
+#: Node id → the keys of the reports of one kind that its host made and has not withdrawn.
+KnownReports = Callable[[str], Iterable[str]]
 
 
 class Placed(NamedTuple):
@@ -63,6 +65,7 @@ class HostBoard:
     def __init__(self) -> None:
         self._sources: dict[str, list[DocumentSource]] = {}
         self._takers: dict[str, ReportTaker] = {}
+        self._known: dict[str, KnownReports] = {}
         self._kept: dict[Key, _Kept] = {}
         #: Keys to look at, in the order in which they changed.
         self._dirty: dict[Key, None] = {}
@@ -80,11 +83,17 @@ class HostBoard:
             self._sources.setdefault(kind, []).append(source)
         self._unlisted.append(source)
 
-    def take_reports(self, kind: str, taker: ReportTaker) -> None:
-        """Have ``taker`` hear the reports of one kind.  Raises ``ValueError`` for a second one."""
+    def take_reports(self, kind: str, taker: ReportTaker, known: KnownReports | None = None) -> None:
+        """Have ``taker`` hear the reports of one kind.  Raises ``ValueError`` for a second one.
+
+        ``known``: what a host made is remembered beyond its connection.  A host that connects says
+        all that holds; what is known of it beyond that it withdrew while nobody listened.
+        """
         if kind in self._takers:
             raise ValueError(f"two takers for reports of kind {kind}")
         self._takers[kind] = taker
+        if known is not None:
+            self._known[kind] = known
 
     def changed(self, kind: str, key: str) -> None:
         """The document may be another one now, or gone."""
@@ -132,6 +141,10 @@ class HostBoard:
     def keys(self) -> Iterable[Key]:
         """Of all documents."""
         return self._kept
+
+    def known(self, node_id: str) -> set[Key]:
+        """The reports of a host that hold as far as takers remember."""
+        return {(kind, key) for kind, known in self._known.items() for key in known(node_id)}
 
     def take(self, node_id: str, kind: str, key: str, body: bytes | None) -> None:
         """Hand one report on; ``None`` withdraws it."""
@@ -201,7 +214,7 @@ class HostLink:
         given = {(entry.kind, entry.key) for entry in message.entries}
         gone = {(key.kind, key.key) for key in message.removed}
         if message.all:
-            gone |= self._reported - given
+            gone |= (self._reported | self._board.known(self._node_id)) - given
         for kind, key in sorted(gone):
             self._board.take(self._node_id, kind, key, None)
         for entry in message.entries:

@@ -290,12 +290,29 @@ class ConnectTarget(Document, frozen=True, kw_only=True):
     availability_zone: str = ""
     #: It gets nothing new.
     draining: bool = False
+    #: In which of two places it is: a deployment that shifts traffic starts its tasks in the other one.
+    alternate: bool = False
+
+
+class ConnectTest(Document, frozen=True, kw_only=True):
+    """Which requests are test traffic, and where they go."""
+
+    header: str
+    #: The header's exact value; ``None``: any.
+    value: str | None = None
+    alternate: bool = False
 
 
 class ConnectDocument(Document, frozen=True, kw_only=True):
     """Kind ``connect``, key: ``namespace id/discovery name``.  Only for hosts with tasks in the namespace."""
 
     targets: tuple[ConnectTarget, ...] = ()
+    #: Thousandths of the production traffic that go to the alternate targets; the others get the rest.
+    alternate_share: int = 0
+    #: ``None``: there is no test traffic now.
+    test: ConnectTest | None = None
+    #: Stands for the two above; hosts report the one that is in force.
+    routing: str = ""
     #: Seconds; ``None`` for the default of the protocol, 0 for none.
     idle_timeout: int | None = None
     request_timeout: int | None = None
@@ -366,6 +383,8 @@ class ConnectReport(Document, frozen=True, kw_only=True):
 
     #: ``address:port`` of those that drain, and to which nothing of this host is in flight any more.
     drained: tuple[str, ...] = ()
+    #: ``ConnectDocument.routing`` of what is in force for all tasks of the host; empty while nothing is.
+    routing: str = ""
 
 
 REPORTS: dict[str, type[Document]] = {

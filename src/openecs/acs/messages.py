@@ -192,10 +192,13 @@ class ConnectAlias(Message, frozen=True):
 
 
 class ConnectIngress(Message, frozen=True):
-    """A port of the task's address that leads to another one of its own."""
+    """A port of the task's address behind which its proxy stands, and the one of its own to which that leads."""
 
     port: int
     container_port: int
+    protocol: str = "tcp"
+    #: Where the proxy listens while ``port`` is the container's own: what comes in there is redirected.
+    listener: int = 0
 
 
 class ConnectPayload(Message, frozen=True):
@@ -205,6 +208,10 @@ class ConnectPayload(Message, frozen=True):
     ingress: tuple[ConnectIngress, ...] = ()
     #: Docker's LogConfig of what the proxy could not deliver, as JSON; empty for no log.
     log_config: str = ""
+    #: ``TEXT`` or ``JSON``: the form in which all requests and connections are written there.
+    access_log: str = ""
+    #: Paths in it keep their query strings.
+    access_log_queries: bool = False
 
 
 class TaskPayload(Message, frozen=True):

@@ -7,6 +7,7 @@ listens: names on the same port do not meet.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 
 import msgspec
 
@@ -19,9 +20,15 @@ PROXY = "ecs-service-connect"
 #: The first address of names: as AWS has it.
 FIRST_ADDRESS = ipaddress.IPv4Address("127.255.0.1")
 
+#: The first port at which the proxy listens for what comes in at container ports: above those that
+#: Linux gives to connections.
+FIRST_LISTENER = 61_700
+
 
 def render(connect: ServiceConnect, task_id: str, log_target: LogTarget) -> ConnectPayload:
-    """The names with their addresses, the ports that lead elsewhere in the task, and the proxy's log."""
+    """The names with their addresses, the ports behind which the proxy stands, and its log."""
+    access = connect.access_log
+    log = _log(connect, task_id, log_target)
     addresses = {
         name: str(FIRST_ADDRESS + number)
         for number, name in enumerate(dict.fromkeys(name.dns_name for name in connect.names))
@@ -37,13 +44,28 @@ def render(connect: ServiceConnect, task_id: str, log_target: LogTarget) -> Conn
             )
             for name in connect.names
         ),
-        ingress=tuple(
-            ConnectIngress(port=port.ingress_port, container_port=port.container_port)
-            for port in connect.ports
-            if port.ingress_port != port.container_port
-        ),
-        log_config=_log(connect, task_id, log_target),
+        ingress=tuple(_ingress(connect, log)),
+        log_config=log,
+        access_log=access.format if access is not None else "",
+        access_log_queries=access is not None and access.include_query_parameters == "ENABLED",
     )
+
+
+def _ingress(connect: ServiceConnect, log: str) -> Iterator[ConnectIngress]:
+    """The ports behind which the proxy stands: those that are overridden, and all whose traffic it writes down."""
+    logs = bool(log) and connect.access_log is not None
+    # More than one Service Connect service may offer a port.
+    ports = {port.ingress_port: port for port in connect.ports}
+    for number, port in enumerate(ports.values()):
+        own = port.ingress_port == port.container_port
+        if own and not logs:
+            continue
+        yield ConnectIngress(
+            port=port.ingress_port,
+            container_port=port.container_port,
+            protocol=port.protocol,
+            listener=FIRST_LISTENER + number if own else 0,
+        )
 
 
 def _log(connect: ServiceConnect, task_id: str, target: LogTarget) -> str:

@@ -142,7 +142,7 @@ class BalancerDocuments:
                 ),
                 default,
             ),
-            certificates=listener.certificates,
+            certificates=tuple(dict.fromkeys(listener.certificates)),
             ssl_policy=listener.ssl_policy,
             alpn_policy=listener.alpn_policy,
             attributes=attributes.effective(attributes.of_listener(listener.protocol), listener.attributes),

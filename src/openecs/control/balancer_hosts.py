@@ -15,7 +15,8 @@ from openecs.planning.balancer_places import BalancerPlace
 from openecs.state.state import State
 from openecs.state.store import Notice
 
-#: Seconds after which the interfaces of a host whose agent is away move to another host.
+#: Seconds after which the interfaces of a host whose agent is away move to another host, and what it said
+#: counts no longer.
 AWAY_LIMIT = 30.0
 
 
@@ -32,7 +33,7 @@ class BalancerHosts:
 
     def places(self, load_balancer_arn: str) -> tuple[BalancerPlace, ...]:
         """Every host, as a place for the interfaces of one load balancer."""
-        state, now = self._state, self._clock.now()
+        state = self._state
         others: Counter[str] = Counter(
             interface.node_id
             for interface in state.interfaces
@@ -43,7 +44,7 @@ class BalancerHosts:
                 node_id=node.id,
                 availability_zone=node.availability_zone or "",
                 problem=host.balancer_problem,
-                present=now - self._away.get(node.id, now) < AWAY_LIMIT,
+                present=not self.is_lost(node.id),
                 connected=node.agent_connected,
                 others=others[node.id],
             )
@@ -59,6 +60,11 @@ class BalancerHosts:
             if node_id is not None and (node is None or not node.agent_connected):
                 found[node_id] = f"The agent of host {node_id} is not connected."
         return found
+
+    def is_lost(self, node_id: str) -> bool:
+        """Whether a host's agent has been away for too long, or the host is not known any more."""
+        now = self._clock.now()
+        return node_id not in self._state.nodes or now - self._away.get(node_id, now) >= AWAY_LIMIT
 
     def overdue_in(self, nodes: Iterable[str | None]) -> float | None:
         """Seconds until the first of the nodes that are away has been so for too long."""

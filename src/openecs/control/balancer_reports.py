@@ -1,6 +1,17 @@
-"""What hosts report of load balancers and targets, put into the records of observed state."""
+"""What hosts report of load balancers and targets, put into the records of observed state.
+
+A host is heard about the load balancers that have an interface on it, and about the target groups
+that these use.  What another one says counts for nothing: it is late, or it is not to be trusted.
+It is kept in memory until the host withdraws it, because an interface may come back to a host that
+has not even heard that it was away, and such a host does not say everything again.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import structlog
 
 from openecs.acs.host_board import HostBoard
 from openecs.acs.host_documents import BalancerReport, Document, TargetsReport, TargetView
@@ -13,6 +24,16 @@ from openecs.planning.target_state import condition
 from openecs.state.state import State
 from openecs.state.store import Transaction
 
+logger = structlog.get_logger("openecs.control")
+
+
+class _Said(NamedTuple):
+    """Of what a report is: the kind of reports, the key of this one, and whose it is."""
+
+    kind: str
+    key: str
+    node_id: str
+
 
 class BalancerReports:
     """Takes the reports of the kinds ``balancer`` and ``targets``."""
@@ -21,18 +42,23 @@ class BalancerReports:
         self._state = state
         self._clock = clock
         self._lookup = TargetLookup(state)
+        #: The newest reports of hosts that are not heard.
+        self._unheard: dict[_Said, Document] = {}
 
     def attach(self, board: HostBoard) -> None:
         """Hear the reports of all hosts."""
-        board.take_reports("balancer", self.take_balancer)
-        board.take_reports("targets", self.take_targets)
+        board.take_reports("balancer", self.take_balancer, self._known_balancers)
+        board.take_reports("targets", self.take_targets, self._known_groups)
 
     def take_balancer(self, node_id: str, key: str, report: Document | None) -> None:
         """The part of a load balancer that a host runs."""
-        old = self._state.balancer_hosts.get(f"{key}|{node_id}")
-        if not isinstance(report, BalancerReport) or key not in self._state.load_balancers:
+        state = self._state
+        old = state.balancer_hosts.get(f"{key}|{node_id}")
+        hosts = self._lookup.hosts_of(key) if key in state.load_balancers else None
+        heard = self._is_heard(_Said("balancer", key, node_id), report, hosts)
+        if not heard or not isinstance(report, BalancerReport):
             if old is not None:
-                with self._state.transaction() as tx:
+                with state.transaction() as tx:
                     tx.delete(old)
             return
         record = old or BalancerHost(load_balancer_arn=key, node_id=node_id)
@@ -44,20 +70,65 @@ class BalancerReports:
             applied=report.applied,
         )
         if new is not old:
-            with self._state.transaction() as tx:
+            with state.transaction() as tx:
                 tx.put(new)
 
     def take_targets(self, node_id: str, key: str, report: Document | None) -> None:
         """The targets of a group as a host sees them.  What it does not name, it does not see."""
-        views = report.targets if isinstance(report, TargetsReport) else ()
+        state = self._state
+        hosts = self._lookup.hosts(key) if key in state.target_groups else None
+        heard = self._is_heard(_Said("targets", key, node_id), report, hosts)
+        views = report.targets if heard and isinstance(report, TargetsReport) else ()
         seen = {(view.id, view.port): view for view in views}
         now = self._clock.now()
-        with self._state.transaction() as tx:
-            for target in self._state.targets.by("target_group", key):
+        with state.transaction() as tx:
+            for target in state.targets.by("target_group", key):
                 self._merge(tx, node_id, target, seen.get((target.id, target.port)), now)
-            for health in self._state.target_health.by("target_group", key):
-                if health.key not in self._state.targets:
+            for health in state.target_health.by("target_group", key):
+                if health.key not in state.targets:
                     tx.delete(health)
+            self._note_healthy(tx, key)
+
+    def hosts_changed(self, load_balancer_arn: str) -> None:
+        """Other hosts run the load balancer now, or serve, or other target groups are used."""
+        hosts = self._lookup.hosts_of(load_balancer_arn)
+        groups = self._state.balancer_usage.target_groups(load_balancer_arn)
+        keys = {load_balancer_arn, *groups}
+        for said, report in list(self._unheard.items()):
+            if said.key in keys and said.node_id in hosts:
+                take = self.take_balancer if said.kind == "balancer" else self.take_targets
+                take(said.node_id, said.key, report)
+        with self._state.transaction() as tx:
+            for group in groups:
+                self._note_healthy(tx, group)
+
+    def _is_heard(self, said: _Said, report: Document | None, hosts: frozenset[str] | None) -> bool:
+        """Whether a report counts; ``hosts``: those that are heard about this, ``None`` when it is not there."""
+        if report is None or hosts is None or said.node_id in hosts:
+            self._unheard.pop(said, None)
+            return hosts is not None
+        if said not in self._unheard:
+            there = (self._state.load_balancers, self._state.target_groups)
+            self._unheard = {s: r for s, r in self._unheard.items() if any(s.key in table for table in there)}
+            logger.info(
+                "report ignored: no interface of this load balancer lives on the host that speaks of it",
+                node=said.node_id,
+                kind=said.kind,
+                key=said.key,
+            )
+        self._unheard[said] = report
+        return False
+
+    def _known_balancers(self, node_id: str) -> Iterable[str]:
+        held = [host.load_balancer_arn for host in self._state.balancer_hosts.by("node", node_id)]
+        return [*held, *self._unheard_of("balancer", node_id)]
+
+    def _known_groups(self, node_id: str) -> Iterable[str]:
+        held = {health.target_group_arn for health in self._state.target_health if node_id in health.views}
+        return [*held, *self._unheard_of("targets", node_id)]
+
+    def _unheard_of(self, kind: str, node_id: str) -> list[str]:
+        return [said.key for said in self._unheard if (said.kind, said.node_id) == (kind, node_id)]
 
     def _merge(self, tx: Transaction, node_id: str, target: Target, view: TargetView | None, now: float) -> None:
         old = self._state.target_health.get(target.key)
@@ -71,11 +142,15 @@ class BalancerReports:
             if known is None or changed(known, at=0.0) != seen:
                 views[node_id] = changed(seen, at=now)
         new = changed(base, views=views)
-        if new.healthy_at is None and self._healthy(target, new):
-            new = changed(new, healthy_at=now)
         if new is not old and (old is not None or new.views):
             tx.put(new)
 
-    def _healthy(self, target: Target, health: TargetHealth) -> bool:
-        hosts = self._lookup.ready_hosts(target.target_group_arn)
-        return condition(target, health, in_use=True, hosts=hosts).state == "healthy"
+    def _note_healthy(self, tx: Transaction, target_group_arn: str) -> None:
+        """Note the first time at which targets are healthy."""
+        hosts = self._lookup.ready_hosts(target_group_arn)
+        for health in self._state.target_health.by("target_group", target_group_arn):
+            target = self._state.targets.get(health.key)
+            if target is None or health.healthy_at is not None:
+                continue
+            if condition(target, health, in_use=True, hosts=hosts).state == "healthy":
+                tx.put(changed(health, healthy_at=self._clock.now()))

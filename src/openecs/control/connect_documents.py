@@ -7,13 +7,15 @@ namespace.  What a task itself has to listen on is part of its payload.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from openecs.acs.host_board import HostBoard, Placed
 from openecs.acs.host_documents import ConnectDocument, ConnectTarget
-from openecs.control import connect_lookup
-from openecs.model.discovery import DiscoveryService
+from openecs.control import connect_lookup, connect_routing
+from openecs.model.discovery import DiscoveryInstance, DiscoveryService
 from openecs.model.service import Service
 from openecs.model.service_connect import ConnectPort, endpoint_key
+from openecs.model.service_deployment import ServiceDeployment
 from openecs.model.task import Task
 from openecs.state.state import State
 from openecs.state.store import Notice
@@ -38,25 +40,39 @@ class ConnectDocuments:
         if endpoint is None:
             return None
         port = connect_lookup.offered_port(self._state, endpoint)
+        serving = self._serving(endpoint)
+        service = self._state.services.get(endpoint.owner_arn or "")
+        routing = connect_routing.Routing(0)
+        if service is not None:
+            routing = connect_routing.routing(self._state, service, port).careful({t.alternate for t in serving})
         document = ConnectDocument(
-            targets=(*self._serving(endpoint), *self._draining(endpoint)),
+            targets=(*serving, *self._draining(endpoint)),
+            alternate_share=routing.alternate_share,
+            test=routing.test,
+            routing=routing.revision,
             idle_timeout=port.idle_timeout if port is not None else None,
             request_timeout=port.request_timeout if port is not None else None,
         )
         return Placed(document, connect_lookup.client_hosts(self._state, namespace_id))
 
     def _serving(self, endpoint: DiscoveryService) -> list[ConnectTarget]:
-        instances = self._state.discovery_instances.by("service", endpoint.id)
-        healthy = [i for i in instances if i.health != "UNHEALTHY"]
+        places: dict[bool, list[DiscoveryInstance]] = {False: [], True: []}
+        for instance in self._state.discovery_instances.by("service", endpoint.id):
+            task = self._state.tasks.get(instance.task_arn or "")
+            if task is not None:
+                places[task.connect is not None and task.connect.alternate].append(instance)
         return [
             ConnectTarget(
                 address=instance.attributes.get("AWS_INSTANCE_IPV4", ""),
                 port=int(instance.attributes.get("AWS_INSTANCE_PORT", "0")),
                 availability_zone=instance.attributes.get("AVAILABILITY_ZONE", ""),
+                alternate=alternate,
             )
+            for alternate, instances in places.items()
             # All of them when none is healthy: one may answer all the same.
-            for instance in sorted(healthy or instances, key=lambda i: i.instance_id)
-            if instance.task_arn is not None
+            for instance in sorted(
+                [i for i in instances if i.health != "UNHEALTHY"] or instances, key=lambda i: i.instance_id
+            )
         ]
 
     def _draining(self, endpoint: DiscoveryService) -> list[ConnectTarget]:
@@ -66,7 +82,10 @@ class ConnectDocuments:
             for port in draining_ports(task):
                 if port.discovery_name == endpoint.name and task.service_arn == endpoint.owner_arn:
                     address = task.eni.private_ipv4_address if task.eni is not None else ""
-                    found.append(ConnectTarget(address=address, port=port.ingress_port, draining=True))
+                    alternate = task.connect is not None and task.connect.alternate
+                    found.append(
+                        ConnectTarget(address=address, port=port.ingress_port, draining=True, alternate=alternate)
+                    )
         return found
 
 
@@ -79,6 +98,7 @@ class ConnectChanges:
         state.store.subscribe("discovery_service", self._endpoint)
         state.store.subscribe("discovery_instance", self._instance)
         state.store.subscribe("service", self._service)
+        state.store.subscribe("service_deployment", self._deployment)
         state.store.subscribe("task", self._task)
 
     def _endpoint(self, notice: Notice) -> None:
@@ -94,14 +114,31 @@ class ConnectChanges:
     def _service(self, notice: Notice) -> None:
         old: Service | None = notice.old
         new: Service | None = notice.new
-        if old is not None and new is not None and _offers(old) == _offers(new):
+        if old is not None and new is not None and _told(old) == _told(new):
             return
         for service in (old, new):
-            for deployment in service.deployments if service is not None else ():
-                if deployment.connect is not None:
-                    for port in deployment.connect.ports:
-                        key = endpoint_key(deployment.connect.namespace_id, port.discovery_name)
-                        self._changed("connect", key)
+            if service is not None:
+                self._all_of(service)
+
+    def _deployment(self, notice: Notice) -> None:
+        """How much traffic a deployment shifts changes, and at its end nothing is shifted any more."""
+        old: ServiceDeployment | None = notice.old
+        new: ServiceDeployment | None = notice.new
+        record = new or old
+        if record is None or record.shift is None:
+            return
+        if old is not None and new is not None and old.shift == new.shift and old.finished == new.finished:
+            return
+        service = self._state.services.get(record.service_arn)
+        if service is not None:
+            self._all_of(service)
+
+    def _all_of(self, service: Service) -> None:
+        """All endpoints of a service are to be looked at."""
+        for deployment in service.deployments:
+            if deployment.connect is not None:
+                for port in deployment.connect.ports:
+                    self._changed("connect", endpoint_key(deployment.connect.namespace_id, port.discovery_name))
 
     def _task(self, notice: Notice) -> None:
         old: Task | None = notice.old
@@ -136,5 +173,19 @@ def _where(task: Task | None) -> str | None:
     return None if task is None or task.stopped else task.node_id
 
 
-def _offers(service: Service) -> list[tuple[ConnectPort, ...]]:
-    return [d.connect.ports if d.connect is not None else () for d in service.deployments]
+def _told(service: Service) -> tuple[Any, ...]:
+    """What of a service documents depend on: its ports, and which deployment is in production."""
+    parts = [
+        (
+            d.connect.ports,
+            d.connect.alternate,
+            d.id,
+            d.status,
+            d.rollout_state,
+            d.rolls_back,
+            d.first_running_at is None,
+        )
+        for d in service.deployments
+        if d.connect is not None and d.connect.ports
+    ]
+    return (service.production_id, *parts) if parts else ()

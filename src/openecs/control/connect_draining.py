@@ -1,10 +1,8 @@
-"""Waits until nothing is in flight to tasks that left Service Connect, and takes endpoints away that nobody offers.
+"""Waits until nothing is in flight to tasks that left Service Connect.
 
 A task that is to stop leaves its endpoints first (``control.registries``); from then on hosts give
 it nothing new and report when nothing of theirs is in flight to it.  When all hosts with clients
 have said so, or after ``LONGEST`` seconds, its order to stop may go to its agent.
-
-What hosts report is kept in memory only: each host says all of it again when it connects.
 """
 
 from __future__ import annotations
@@ -13,11 +11,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from openecs.acs.host_board import HostBoard
-from openecs.acs.host_documents import ConnectReport, Document
 from openecs.clock import Clock
 from openecs.control import connect_lookup
 from openecs.control.connect_documents import draining_ports
+from openecs.control.connect_reports import ConnectNews, ConnectReports
 from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.model.service_connect import endpoint_key
 from openecs.model.task import Task
@@ -31,16 +28,12 @@ LONGEST = 30.0
 class ConnectDraining:
     """Keys are task ARNs."""
 
-    def __init__(self, state: State, clock: Clock) -> None:
+    def __init__(self, state: State, clock: Clock, reports: ConnectReports) -> None:
         self._state = state
         self._clock = clock
-        #: (node, endpoint) → ``address:port`` of those to which nothing is in flight from there.
-        self._drained: dict[tuple[str, str], frozenset[str]] = {}
+        self._reports = reports
         self._wake: Callable[[str], None] = lambda _: None
-
-    def attach(self, board: HostBoard) -> None:
-        """Hear what hosts report."""
-        board.take_reports("connect", self.take)
+        reports.watch(self._heard)
 
     def loop(self, timing: Timing) -> Loop:
         """The loop that runs it."""
@@ -49,14 +42,9 @@ class ConnectDraining:
         loop.watch(self._state.store, "task", self._task_changed)
         return loop
 
-    def take(self, node_id: str, key: str, report: Document | None) -> None:
-        """What a host says of an endpoint."""
-        if not isinstance(report, ConnectReport):
-            self._drained.pop((node_id, key), None)
-            return
-        self._drained[node_id, key] = frozenset(report.drained)
-        if report.drained:
-            for task in self._state.tasks.by("connect", key.partition("/")[0]):
+    def _heard(self, news: ConnectNews) -> None:
+        if news.drained:
+            for task in self._state.tasks.by("connect", news.endpoint.partition("/")[0]):
                 if task.connect_draining_since is not None:
                     self._wake(task.arn)
 
@@ -79,7 +67,7 @@ class ConnectDraining:
         hosts = connect_lookup.client_hosts(self._state, namespace)
         return all(
             f"{task.eni.private_ipv4_address}:{port.ingress_port}"
-            in self._drained.get((host, endpoint_key(namespace, port.discovery_name)), frozenset())
+            in self._reports.drained(host, endpoint_key(namespace, port.discovery_name))
             for port in draining_ports(task)
             for host in hosts
         )

@@ -15,7 +15,7 @@ TUNNELS = ipaddress.IPv4Network("169.254.64.0/18")
 
 
 class HostReports:
-    """Takes the reports of the kind ``host``.  A host that is not connected keeps its record."""
+    """Takes the reports of the kind ``host``.  A host keeps its record for as long as its node is known."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -29,6 +29,8 @@ class HostReports:
         old = self._state.hosts.get(node_id)
         if not isinstance(report, HostReport):
             return  # An agent that says nothing of itself has not lost its abilities.
+        if node_id not in self._state.nodes:
+            return  # It was forgotten meanwhile; its agent registers anew and says it again.
         new = changed(
             old or Host(node_id=node_id),
             address=report.address,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from openecs.ids import Ids
-from openecs.model.network_interface import Interface
+from openecs.model.network_interface import Interface, InterfaceType
 from openecs.model.vpc import VpcSubnet
 from openecs.planning.new_task import mac_address
 from openecs.planning.new_vpc import DEFAULT_GROUP
@@ -26,7 +26,7 @@ def make_interface(
     requester: str | None = None,
     now: float = 0.0,
     address: str | None = None,
-    interface_type: str = "interface",
+    interface_type: InterfaceType = "interface",
     default_group: bool = True,
 ) -> Interface | None:
     """An interface in the subnet; ``None`` when it has no free address, or when ``address`` is taken.

@@ -99,14 +99,16 @@ class RegistryController:
 
     def _deployment(self, task: Task) -> tuple[Service | None, Deployment | None]:
         service = self._state.services.get(task.service_arn or "")
-        found = (d for d in service.deployments if d.id == task.deployment_id) if service is not None else ()
-        return service, next(iter(found), None)
+        return service, service.deployment(task.deployment_id) if service is not None else None
 
     def _task_changed(self, notice: Notice) -> Iterable[str]:
         old: Task | None = notice.old
         new: Task | None = notice.new
         task = new or old
         if task is None or task.service_arn is None:
+            return ()
+        if not task.drains and (new is None or new.last_status != "RUNNING"):
+            # Nothing of it is registered, and nothing is to be.
             return ()
         if old is not None and new is not None and not _matters(old, new):
             return ()

@@ -78,4 +78,4 @@ class ServiceTargets:
         if task is None or task.stopped or not self._state.targets.by("task", arn):
             known.pop(arn, None)
             return
-        known[arn] = verdicts.of(task, load_balancers_of(service.deployments, task))
+        known[arn] = verdicts.of(task, load_balancers_of(service, task))

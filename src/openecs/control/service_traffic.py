@@ -3,6 +3,7 @@
 A rule's forward action gets both target groups of a load balancer with weights.  They are written
 in the transaction that decides about them, and made so again while the deployment goes on if
 somebody else changes the rule.  What is to be written is ``planning.traffic_shift``'s to say.
+For Service Connect nothing is written: hosts are told what follows (``connect_routing``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from openecs.control import connect_routing
 from openecs.control.balancer_revision import in_force
+from openecs.control.connect_reports import ConnectReports
 from openecs.control.listener_actions import actions_at, put_actions
 from openecs.ids import Ids
 from openecs.model import balancer_arns
@@ -34,9 +37,10 @@ class _Share(NamedTuple):
 class ServiceTraffic:
     """Reads and writes listener rules for the services controller."""
 
-    def __init__(self, state: State, ids: Ids) -> None:
+    def __init__(self, state: State, ids: Ids, connect: ConnectReports) -> None:
         self._state = state
         self._ids = ids
+        self._connect = connect
 
     def view(self, service: Service) -> TrafficView | None:
         """Where the newest deployment of a service is with its traffic; ``None``: it does not shift any."""
@@ -48,8 +52,8 @@ class ServiceTraffic:
             record.shift,
             record.deployment_configuration,
             self._ids,
-            applied=not record.finished and self._applied(shares),
-            tests=any(test for _, test in self._rules(record)),
+            applied=not record.finished and self._applied(service, shares),
+            tests=any(test for _, test in self._rules(record)) or connect_routing.tests(self._state, record),
         )
 
     def write(self, tx: Transaction, service: Service, shift: TrafficShift | None) -> list[str]:
@@ -75,8 +79,10 @@ class ServiceTraffic:
             return False
         return not all(self._written(share) for share in self._shares(record, shift))
 
-    def _applied(self, shares: tuple[_Share, ...]) -> bool:
+    def _applied(self, service: Service, shares: tuple[_Share, ...]) -> bool:
         if not all(self._written(share) for share in shares):
+            return False
+        if not connect_routing.in_force(self._state, self._connect, service):
             return False
         balancers = {balancer_arns.load_balancer_of(share.rule) for share in shares}
         return all(in_force(self._state, arn) for arn in balancers)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from openecs.clock import Clock
+from openecs.control import connect_lookup, connect_routing
+from openecs.control.connect_reports import ConnectNews, ConnectReports
 from openecs.control.daemon_instances import DaemonInstances
 from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.control.room_left import room_left
@@ -44,7 +46,7 @@ class ServiceController:
 
     ``alarms`` gives the names of the alarms of a service's region that are in ALARM.
     ``lost_after`` is for how many seconds a task's agent may be out of reach before the task is
-    replaced; ``None`` for ever.
+    replaced; ``None`` for ever.  ``connect`` is what hosts say of Service Connect.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class ServiceController:
         *,
         alarms: Callable[[Service], frozenset[str]] = lambda _: frozenset(),
         lost_after: float | None = None,
+        connect: ConnectReports | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
@@ -66,7 +69,8 @@ class ServiceController:
         self._zones = ServiceZones(state, launcher.networks)
         self._targets = ServiceTargets(state)
         self._rollouts = ServiceRollouts(state)
-        self._traffic = ServiceTraffic(state, ids)
+        self._connect = connect or ConnectReports()
+        self._traffic = ServiceTraffic(state, ids, self._connect)
         self._launches = ServiceLaunches(state, launcher, ids, daemons=self._daemons, zones=self._zones)
         self._waiting = WaitingServices(state)
         #: Has a service looked at soon; before there is a loop every service will be anyway.
@@ -76,6 +80,7 @@ class ServiceController:
         """The loop that runs this controller, woken by every change that matters to it."""
         loop = Loop("services", self.reconcile, timing, resync=self._all)
         self._wake = loop.enqueue
+        self._connect.watch(self._connect_changed)
         store = self._state.store
         loop.watch(store, "service", lambda notice: (notice.key,))
         loop.watch(store, "service_deployment", _stop_requested)
@@ -100,6 +105,13 @@ class ServiceController:
             alarms = service.deployment_configuration.alarms
             if service.status == "ACTIVE" and alarms is not None and changed.intersection(alarms.alarm_names):
                 self._wake(service.arn)
+
+    def _connect_changed(self, news: ConnectNews) -> None:
+        """A host routes differently: the service whose endpoint it is may have waited for that."""
+        namespace_id, _, name = news.endpoint.partition("/")
+        endpoint = connect_lookup.owned_service(self._state, namespace_id, name) if news.routing else None
+        if endpoint is not None and endpoint.owner_arn is not None:
+            self._wake(endpoint.owner_arn)
 
     def reconcile(self, key: str) -> Result:
         """Take one step for one service."""
@@ -197,6 +209,8 @@ class ServiceController:
         if task is not None and task.service_arn is not None and _matters(old, new):
             keys.append(task.service_arn)
         keys.extend(self._waiting.task_changed(old, new))
+        if old is not None and not old.stopped and (new is None or new.stopped):
+            keys.extend(connect_routing.waiting(self._state, old))
         keys.extend(self._daemons.task_changed(old, new))
         return keys
 

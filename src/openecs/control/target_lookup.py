@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
-from openecs import arn as arns
 from openecs.model.load_balancer import LoadBalancer
 from openecs.model.node import ContainerInstance
 from openecs.model.target_group import Target, TargetGroup
+from openecs.model.vpc import VpcSubnet
 from openecs.planning import balancer_attributes
 from openecs.planning.target_state import INVALID_STATE, NOT_REGISTERED, TargetCondition, condition
 from openecs.state.state import State
@@ -67,23 +68,24 @@ class TargetLookup:
 
     def instance(self, region: str, target_id: str) -> ContainerInstance | None:
         """The container instance of a target id: an EC2 instance's, or its own where it is none."""
-        for instance in self._state.container_instances:
-            if instance.region != region or instance.status == "INACTIVE":
-                continue
-            if target_id in (instance.ec2_instance_id, arns.short(instance.arn)):
-                return instance
-        return None
+        table = self._state.container_instances
+        known = (*table.by("ec2_instance", target_id), *table.by("short_id", target_id))
+        return next((each for each in known if each.region == region and each.status != "INACTIVE"), None)
 
     def zone(self, group: TargetGroup, target: Target) -> str:
         """The availability zone of a target: as registered, its subnet's or its host's; empty when none is known."""
         if target.availability_zone is not None:
             return target.availability_zone
         if group.target_type == "ip":
-            subnet = next((s for s in self._state.subnets.by("vpc", group.vpc_id) if within(target.id, s.cidr)), None)
+            subnet = self.subnet(group, target.id)
             return subnet.availability_zone if subnet is not None else ""
         instance = self.instance(group.region, target.id)
         node = self._state.nodes.get(instance.node_id) if instance is not None else None
         return (node.availability_zone or "") if node is not None else ""
+
+    def subnet(self, group: TargetGroup, address: str) -> VpcSubnet | None:
+        """The subnet of the group's VPC that an address is in."""
+        return next((s for s in self._state.subnets.by("vpc", group.vpc_id) if within(address, s.cidr)), None)
 
     def deregistration_delay(self, target_group_arn: str) -> float:
         """Seconds for which a target of the group may drain."""
@@ -96,4 +98,8 @@ class TargetLookup:
 
 def within(address: str, cidr: str) -> bool:
     """Whether an IPv4 address is in a block."""
-    return ipaddress.IPv4Address(address) in ipaddress.IPv4Network(cidr)
+    return ipaddress.IPv4Address(address) in _network(cidr)
+
+
+#: A block is looked at for every target of every group in its VPC.
+_network = lru_cache(maxsize=1024)(ipaddress.IPv4Network)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from openecs.control.target_lookup import TargetLookup
-from openecs.model.service import Deployment
+from openecs.model.service import Service
 from openecs.model.task import Task
 from openecs.planning import target_slots
 from openecs.planning.target_state import condition
@@ -51,9 +49,10 @@ class TargetVerdicts:
         return known
 
 
-def load_balancers_of(deployments: Iterable[Deployment], task: Task) -> tuple[ecs.LoadBalancer, ...]:
+def load_balancers_of(service: Service, task: Task) -> tuple[ecs.LoadBalancer, ...]:
     """The load balancers of the deployment that started a task; none when that is gone.
 
     They name the target groups that its tasks are in.
     """
-    return next((target_slots.of(d) for d in deployments if d.id == task.deployment_id), ())
+    deployment = service.deployment(task.deployment_id)
+    return target_slots.of(deployment) if deployment is not None else ()

@@ -83,6 +83,9 @@ class TargetController:
         task = new or old
         if task is None or task.service_arn is None:
             return ()
+        if not task.drains and (new is None or new.last_status != "RUNNING"):
+            # Nothing of it is registered, and nothing is to be.
+            return ()
         if new is not None and old is not None and not _matters(old, new):
             return ()
         if not task.drains and not self._is_balanced(task):
@@ -92,7 +95,7 @@ class TargetController:
 
     def _is_balanced(self, task: Task) -> bool:
         service = self._state.services.get(task.service_arn or "")
-        return service is not None and bool(load_balancers_of(service.deployments, task))
+        return service is not None and bool(load_balancers_of(service, task))
 
     def _health_changed(self, notice: Notice) -> Iterable[str]:
         target = self._state.targets.get(notice.key)
@@ -153,7 +156,7 @@ class _Turn:
     # -- on its way in --------------------------------------------------------------------
 
     def _arrive(self, tx: Transaction, task: Task) -> None:
-        load_balancers = load_balancers_of(self._service.deployments, task)
+        load_balancers = load_balancers_of(self._service, task)
         if not load_balancers:
             return
         wanted: set[str] = set()

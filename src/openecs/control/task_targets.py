@@ -57,18 +57,20 @@ def _place(
     instance = state.container_instances.get(task.container_instance_arn or "")
     if instance is None:
         return None, None
-    return instance_id(instance), _host_port(task, load_balancer)
+    return instance_id(instance), _host_port(task, group, load_balancer)
 
 
-def _host_port(task: Task, load_balancer: ecs.LoadBalancer) -> int | None:
-    """The host's port that leads to the container's."""
+def _host_port(task: Task, group: TargetGroup, load_balancer: ecs.LoadBalancer) -> int | None:
+    """The host's port that leads to the container's, by every protocol of the target group."""
     port = load_balancer.container_port
     if task.network_mode == "host":
         return port
+    found: dict[str, set[int]] = {"tcp": set(), "udp": set()}
     for container in task.containers:
         if container.name != load_balancer.container_name:
             continue
         for binding in container.network_bindings:
             if binding.container_port == port and binding.host_port:
-                return binding.host_port
-    return None
+                found[binding.protocol or "tcp"].add(binding.host_port)
+    wanted = {"UDP": ("udp",), "TCP_UDP": ("tcp", "udp")}.get(group.protocol, ("tcp",))
+    return min(set.intersection(*(found[protocol] for protocol in wanted)), default=None)

@@ -59,5 +59,5 @@ def launch_again(state: State, task: Task, count: int) -> LaunchSpec:
 def pins_of(state: State, task: Task) -> tuple[ImagePin, ...]:
     """The image digests that the task's deployment has settled."""
     service = state.services.get(task.service_arn or "")
-    deployments = service.deployments if service else ()
-    return next((d.pins for d in deployments if d.id == task.deployment_id), ())
+    deployment = service.deployment(task.deployment_id) if service is not None else None
+    return deployment.pins if deployment is not None else ()

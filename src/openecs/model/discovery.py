@@ -7,6 +7,8 @@ from typing import Literal
 from openecs.model.record import Record
 from openecs.shapes import servicediscovery as sd
 
+#: Characters of a DNS name.
+MAX_NAME = 253
 InstanceHealth = Literal["HEALTHY", "UNHEALTHY", "UNKNOWN"]
 
 

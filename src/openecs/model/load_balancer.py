@@ -41,7 +41,6 @@ class LoadBalancer(Record, frozen=True, kw_only=True):
     #: AWS's states; ``reason`` says why it is not active.
     state: Literal["provisioning", "active", "active_impaired", "failed"] = "provisioning"
     reason: str = ""
-    enforce_security_group_inbound_rules_on_private_link_traffic: str | None = None
 
     @property
     def key(self) -> str:
@@ -76,7 +75,7 @@ class Listener(Record, frozen=True, kw_only=True):
     protocol: Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"]
     default_actions: tuple[elbv2.Action, ...]
     ssl_policy: str | None = None
-    #: The default certificate first.
+    #: The default certificate, then those of the list, which may name the default one, too.
     certificates: tuple[str, ...] = ()
     alpn_policy: tuple[str, ...] = ()
     attributes: dict[str, str] = {}

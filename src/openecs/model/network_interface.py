@@ -9,6 +9,9 @@ from typing import Literal
 
 from openecs.model.record import Record
 
+#: Whose it is, as DescribeNetworkInterfaces says it.
+InterfaceType = Literal["interface", "nat_gateway", "network_load_balancer"]
+
 
 class Interface(Record, frozen=True, kw_only=True):
     """One elastic network interface."""
@@ -23,7 +26,7 @@ class Interface(Record, frozen=True, kw_only=True):
     mac_address: str
     security_groups: tuple[str, ...] = ()
     description: str = ""
-    interface_type: str = "interface"
+    interface_type: InterfaceType = "interface"
     source_dest_check: bool = True
     #: Set for interfaces that a service of ours made: nobody else may delete them.
     requester_id: str | None = None

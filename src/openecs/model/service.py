@@ -150,6 +150,13 @@ class Service(Record, frozen=True, kw_only=True):
         """The deployment that the service moves to, if it still has one."""
         return next((d for d in self.deployments if d.status == "PRIMARY"), None)
 
+    def deployment(self, deployment_id: str | None) -> Deployment | None:
+        """The deployment (or task set) of that id, if the service still has it."""
+        for found in self.deployments:
+            if found.id == deployment_id:
+                return found
+        return None
+
 
 class ServiceEvents(Record, frozen=True, kw_only=True):
     """The newest events of a service, newest first, at most 100."""

@@ -37,6 +37,10 @@ class ConnectPort(Record, frozen=True, kw_only=True):
     #: Seconds; ``None`` for the default, 0 for none.
     idle_timeout: int | None = None
     request_timeout: int | None = None
+    #: While a deployment shifts traffic, requests with this header are test traffic; empty: none are.
+    test_header: str = ""
+    #: Its exact value; ``None`` for any.
+    test_value: str | None = None
 
 
 class ServiceConnect(Record, frozen=True, kw_only=True):
@@ -47,6 +51,11 @@ class ServiceConnect(Record, frozen=True, kw_only=True):
     ports: tuple[ConnectPort, ...] = ()
     #: Where what the proxy could not deliver is written.
     log_configuration: ecs.LogConfiguration | None = None
+    #: How what passes the proxy is written there, if it is.
+    access_log: ecs.ServiceConnectAccessLogConfiguration | None = None
+    #: In which of two places its tasks are for those who call them: a deployment that shifts traffic
+    #: uses the one that the revision in production does not use.
+    alternate: bool = False
 
 
 def endpoint_key(namespace_id: str, discovery_name: str) -> str:

@@ -14,14 +14,13 @@ class VpcEndpoint(Record, frozen=True, kw_only=True):
     owner: str
     vpc_id: str
     service_name: str
-    endpoint_type: str
+    endpoint_type: ec2.VpcEndpointType
     created_at: float
-    state: str = "available"
+    state: ec2.State = "available"
     policy_document: str = ""
     route_table_ids: tuple[str, ...] = ()
     subnet_ids: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
-    network_interface_ids: tuple[str, ...] = ()
     private_dns_enabled: bool = False
     client_token: str | None = None
 

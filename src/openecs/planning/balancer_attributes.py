@@ -193,6 +193,20 @@ _STREAM_GROUP = (
     ),
 )
 
+#: Where groups for UDP differ from those for TCP alone.
+_DATAGRAM_CHANGES = {
+    "deregistration_delay.connection_termination.enabled": Attribute(
+        "deregistration_delay.connection_termination.enabled", "true", _SWITCH
+    ),
+    "target_health_state.unhealthy.connection_termination.enabled": Attribute(
+        "target_health_state.unhealthy.connection_termination.enabled", "false", one_of("false")
+    ),
+    "proxy_protocol_v2.enabled": Attribute(
+        "proxy_protocol_v2.enabled", "false", only("false", "the load balancer adds nothing to datagrams")
+    ),
+}
+_DATAGRAM_GROUP = tuple(_DATAGRAM_CHANGES.get(attribute.key, attribute) for attribute in _STREAM_GROUP)
+
 _RESPONSE_HEADERS = (
     *("strict_transport_security", "access_control_allow_origin", "access_control_allow_methods"),
     *("access_control_allow_headers", "access_control_allow_credentials", "access_control_expose_headers"),
@@ -240,8 +254,7 @@ def of_target_group(protocol: str) -> tuple[Attribute, ...]:
         return _HTTP_GROUP
     if protocol not in ("UDP", "TCP_UDP"):
         return _STREAM_GROUP
-    ended = Attribute("deregistration_delay.connection_termination.enabled", "true", _SWITCH)
-    return tuple(ended if attribute.key == ended.key else attribute for attribute in _STREAM_GROUP)
+    return _DATAGRAM_GROUP
 
 
 def of_listener(protocol: str) -> tuple[Attribute, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from openecs.model import network_text
 from openecs.model.target_group import HealthCheck
 from openecs.shapes import elbv2
 
@@ -59,7 +60,7 @@ def check_health_check(check: HealthCheck, protocol: str, version: str | None) -
         raise HealthCheckError(
             f"Health check timeout '{check.timeout}' must be smaller than or equal to the interval '{check.interval}'"
         )
-    if check.port != "traffic-port" and not (re.fullmatch(r"[0-9]{1,5}", check.port) and 1 <= int(check.port) <= 65535):
+    if check.port != "traffic-port" and network_text.port(check.port) is None:
         raise HealthCheckError(f"Health check port '{check.port}' must be in range [1, 65535] or 'traffic-port'")
     if check.protocol == "TCP":
         return

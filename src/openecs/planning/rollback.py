@@ -29,11 +29,13 @@ def target(service: Service, census: Census, desired: int) -> Deployment | None:
     in_production = _in_production(service, census)
     if in_production is not None:
         return in_production
-    completed = service.last_completed
+    completed, failing = service.last_completed, census.primary
+    if completed is not None and failing is not None and completed.id == failing.deployment.id:
+        # It has all production traffic already, and there is nothing older than it.
+        return None
     if completed is not None:
         # Its tasks may still run: then what is known of it now is newer than what was remembered.
-        return next((d for d in service.deployments if d.id == completed.id), completed)
-    failing = census.primary
+        return service.deployment(completed.id) or completed
     if failing is None or failing.deployment.rolls_back is not None:
         return None
     for group in census.groups:

@@ -202,7 +202,9 @@ def _early_success(service: Service, primary: Group, todo: Step, desired: int) -
     criteria = service.deployment_configuration.early_success_criteria
     if criteria is None or not criteria.enable or criteria.healthy_percent is None:
         return False
-    if len(primary.healthy) < -(-desired * criteria.healthy_percent // 100):
+    stopped = {stop.task_arn for stop in todo.stops}
+    healthy = sum(task.arn not in stopped for task in primary.healthy)
+    if healthy < -(-desired * criteria.healthy_percent // 100):
         return False
     # BLOCKING: the older tasks have to be on their way down first.
     return criteria.source_service_revision_cleanup == "DEFERRED" or todo.older_gone

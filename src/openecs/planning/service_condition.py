@@ -46,7 +46,7 @@ def back_off(
     """
     if held is None:
         return []
-    old = next((d for d in before.deployments if d.id == deployment.id), None)
+    old = before.deployment(deployment.id)
     if held.cause == "never-started":
         grew = old is None or old.start_failures.count < deployment.start_failures.count
         if grew and backoff.rounds(held.failures, desired) >= backoff.IMPAIRED_ROUNDS:

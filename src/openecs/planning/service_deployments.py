@@ -44,7 +44,7 @@ def advance(
     """
     if record.finished:
         return record
-    target = next((d for d in service.deployments if d.id == record.deployment_id), None)
+    target = service.deployment(record.deployment_id)
     restored = next((d for d in service.deployments if d.rolls_back == record.deployment_id), None)
     changes = _monitors(record, service, target, in_alarm)
     if service.status != "ACTIVE":

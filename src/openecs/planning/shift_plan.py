@@ -148,15 +148,13 @@ def _counts(
 
 
 def _together(group: Group, keeper: Group) -> bool:
-    """Whether both have their traffic from the same target groups, or neither has any by them.
+    """Whether both have their traffic from the same places, or neither has any.
 
     Of tasks whose deployment is forgotten nobody knows.
     """
     if not group.deployment.id:
         return True
-    return target_slots.groups(target_slots.of(group.deployment)) == target_slots.groups(
-        target_slots.of(keeper.deployment)
-    )
+    return target_slots.places(group.deployment) == target_slots.places(keeper.deployment)
 
 
 def _remains(group: Group) -> bool:

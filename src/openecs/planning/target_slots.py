@@ -37,6 +37,15 @@ def groups(load_balancers: Iterable[ecs.LoadBalancer]) -> set[str]:
     return {one.target_group_arn for one in load_balancers if one.target_group_arn}
 
 
+def places(deployment: Deployment) -> set[str]:
+    """Where the tasks of a deployment get traffic from: target groups, and their place in Service Connect."""
+    connect = deployment.connect
+    offered = connect.ports if connect is not None else ()
+    return groups(of(deployment)) | {
+        f"{port.discovery_name}/{connect.alternate}" for port in offered if connect is not None
+    }
+
+
 def base(service: Service) -> Deployment | None:
     """The deployment that has the production traffic of a service now, outside of any shift.
 

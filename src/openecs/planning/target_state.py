@@ -3,7 +3,8 @@
 Each host probes on its own, as each node of a load balancer does on AWS, and routes by what it
 sees itself.  The API shows one state: the worst that a host reports.  A target that was never
 healthy is healthy when every host that serves says so; afterwards a host that has no view of it
-yet (a load balancer's interface has just moved there) does not count.
+yet (a load balancer's interface has just moved there) does not count.  While no host serves,
+nobody knows how a target is that was healthy before.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ NOT_REGISTERED = TargetCondition("unused", "Target.NotRegistered", "Target is no
 INVALID_STATE = TargetCondition("unused", "Target.InvalidState", "Target is in the stopped state")
 DRAINING = TargetCondition("draining", "Target.DeregistrationInProgress", "Target deregistration is in progress")
 REGISTERING = TargetCondition("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
+UNOBSERVED = TargetCondition(
+    "unavailable", "Elb.InternalError", "Target health is unavailable due to an internal error"
+)
 HEALTHY = TargetCondition("healthy")
 
 
@@ -51,12 +55,12 @@ def condition(
     if not usable:
         return INVALID_STATE
     views = _views(health, hosts)
+    was_healthy = health is not None and health.healthy_at is not None
     if not views:
-        return REGISTERING
+        return UNOBSERVED if was_healthy and not hosts else REGISTERING
     worst = min(views, key=_badness)
     if worst.state != "healthy":
         return TargetCondition(worst.state, worst.reason, worst.description)
-    was_healthy = health is not None and health.healthy_at is not None
     if not was_healthy and len(views) < len(set(hosts)):
         return REGISTERING
     return HEALTHY

@@ -62,7 +62,7 @@ def judge(wanted: int, seen: Iterable[SeenTarget]) -> TargetVerdict:
     failed: list[tuple[float, TargetFailure]] = []
     for one in seen:
         state = one.condition.state
-        if state == "healthy" or (state == "unavailable" and not one.health_check.enabled):
+        if state == "healthy" or one.condition.reason == "Target.HealthCheckDisabled":
             healthy += 1
         elif state == "unhealthy":
             failed.append((_spared_until(one), _failure(one)))

@@ -232,16 +232,17 @@ def _hooks(shift: TrafficShift, configuration: ecs.DeploymentConfiguration, now:
         # PAUSE hooks stand before the step that comes next, never within one.
         stage, step = "PRE_PRODUCTION_TRAFFIC_SHIFT", shift.steps
     wanted = [
-        (index, hook)
+        (index, hook, named)
         for index, hook in enumerate(configuration.lifecycle_hooks or ())
-        if hook.target_type == "PAUSE" and stage in (hook.lifecycle_stages or ())
+        for named in dict.fromkeys(hook.lifecycle_stages or ())
+        if hook.target_type == "PAUSE" and named == stage
     ]
     if stage == "PRE_PRODUCTION_TRAFFIC_SHIFT" and not _step_is_next(shift, configuration, now):
         wanted = []
     runs = list(shift.hooks)
-    for index, hook in wanted:
+    for index, hook, named in wanted:
         if not any((run.stage, run.step, run.index) == (stage, step, index) for run in runs):
-            runs.append(_reached(hook, stage, step, index, now, ids))
+            runs.append(_reached(hook, named, step, index, now, ids))
     wake_at: float | None = None
     failure: str | None = None
     for number, run in enumerate(runs):
@@ -269,12 +270,19 @@ def _step_is_next(shift: TrafficShift, configuration: ecs.DeploymentConfiguratio
     return now >= (shift.step_at or shift.stage_started_at) + _bake(configuration) * 60.0
 
 
-def _reached(hook: ecs.DeploymentLifecycleHook, stage: str, step: int, index: int, now: float, ids: Ids) -> HookRun:
+def _reached(
+    hook: ecs.DeploymentLifecycleHook,
+    stage: ecs.DeploymentLifecycleHookStage,
+    step: int,
+    index: int,
+    now: float,
+    ids: Ids,
+) -> HookRun:
     timeout = hook.timeout_configuration
     minutes = timeout.timeout_in_minutes if timeout and timeout.timeout_in_minutes is not None else None
     return HookRun(
         id=f"ecs-pause-{ids.hex32()}",
-        stage=stage,  # type: ignore[arg-type]  # one of the stages that hooks name
+        stage=stage,
         step=step,
         index=index,
         status="AWAITING_ACTION",

@@ -88,6 +88,8 @@ class Reset:
         state = self._state
         for node in [node for node in state.nodes if not node.agent_connected]:
             tx.delete(node)
+        for host in [host for host in state.hosts if host.node_id not in state.nodes]:
+            tx.delete(host)
         # What a node is lent to follows from the clusters; what it registered as is its agent's name.
         for instance in list(state.container_instances):
             its = state.nodes.get(instance.node_id)

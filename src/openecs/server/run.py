@@ -29,6 +29,7 @@ from openecs.control.balancer_reports import BalancerReports
 from openecs.control.balancers import BalancerController
 from openecs.control.connect_draining import ConnectDraining
 from openecs.control.connect_endpoints import ConnectEndpoints
+from openecs.control.connect_reports import ConnectReports
 from openecs.control.discovery_documents import DiscoveryDocuments
 from openecs.control.draining_targets import DrainingTargets
 from openecs.control.historian import Historian
@@ -158,12 +159,14 @@ class _Parts:
             ),
             self.state,
         )
-        BalancerReports(self.state, clock).attach(self.board)
-        self.balancers = BalancerController(self.state, clock)
+        balancer_reports = BalancerReports(self.state, clock)
+        balancer_reports.attach(self.board)
+        self.balancers = BalancerController(self.state, clock, balancer_reports)
         self.draining_targets = DrainingTargets(self.state, clock)
         connect_documents.attach(self.board, self.state)
-        self.connect_draining = ConnectDraining(self.state, clock)
-        self.connect_draining.attach(self.board)
+        connect_reports = ConnectReports()
+        connect_reports.attach(self.board)
+        self.connect_draining = ConnectDraining(self.state, clock, connect_reports)
         self.connect_endpoints = ConnectEndpoints(self.state)
         self.agents = AgentGateway(
             self.state,
@@ -178,7 +181,12 @@ class _Parts:
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
         self.services = ServiceController(
-            self.state, self.launcher, clock, self.ids, lost_after=config.replace_lost_after or None
+            self.state,
+            self.launcher,
+            clock,
+            self.ids,
+            lost_after=config.replace_lost_after or None,
+            connect=connect_reports,
         )
         self.registries = RegistryController(self.state, clock, self.ids)
         self.targets = TargetController(self.state, clock, self.ids)

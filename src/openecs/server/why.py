@@ -158,7 +158,7 @@ class Why:
     def _verdict(self, task: Task, verdicts: TargetVerdicts) -> TargetVerdict | None:
         """What its load balancers say of a task that is one of their targets, or is to be."""
         service = self._state.services.get(task.service_arn or "")
-        load_balancers = load_balancers_of(service.deployments, task) if service is not None else ()
+        load_balancers = load_balancers_of(service, task) if service is not None else ()
         return verdicts.of(task, load_balancers) if load_balancers and not task.stopped else None
 
     def _find_task(self, reference: str) -> Task | None:

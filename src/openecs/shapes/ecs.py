@@ -1949,8 +1949,8 @@ class SystemControl(Shape, frozen=True, kw_only=True, rename="camel"):
 
 
 class Tag(Shape, frozen=True, kw_only=True, rename="camel"):
-    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))\\Z')] | None = None
-    value: Annotated[str, Meta(max_length=256, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))\\Z')] | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*))\\Z')] | None = None
+    value: Annotated[str, Meta(max_length=256, pattern='^(?:([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*))\\Z')] | None = None
 
 
 class TagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -2144,7 +2144,7 @@ class Ulimit(Shape, frozen=True, kw_only=True, rename="camel"):
 
 class UntagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     resource_arn: str
-    tag_keys: tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w\\s\\d_.:/=+\\-@]*))\\Z')], ...]
+    tag_keys: tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*))\\Z')], ...]
 
 
 class UntagResourceResponse(Shape, frozen=True, kw_only=True, rename="camel"):

@@ -608,7 +608,7 @@ class RemoveListenerCertificatesOutput(Shape, frozen=True, kw_only=True, rename=
 
 class RemoveTagsInput(Shape, frozen=True, kw_only=True, rename="pascal"):
     resource_arns: tuple[str, ...]
-    tag_keys: tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')], ...]
+    tag_keys: tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')], ...]
 
 
 class RemoveTagsOutput(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -715,8 +715,8 @@ class SubnetMapping(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 
 class Tag(Shape, frozen=True, kw_only=True, rename="pascal"):
-    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]
-    value: Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')] | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')]
+    value: Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')] | None = None
 
 
 class TagDescription(Shape, frozen=True, kw_only=True, rename="pascal"):

@@ -17,7 +17,7 @@ OrderBy = Literal["LogStreamName", "LastEventTime"]
 class CreateLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
     kms_key_id: Annotated[str, Meta(max_length=256)] | None = None
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
     log_group_class: LogGroupClass | None = None
     deletion_protection_enabled: bool | None = None
 
@@ -133,7 +133,7 @@ class ListTagsForResourceRequest(Shape, frozen=True, kw_only=True, rename="camel
 
 
 class ListTagsForResourceResponse(Shape, frozen=True, kw_only=True, rename="camel"):
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
 
 
 class ListTagsLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -141,7 +141,7 @@ class ListTagsLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
 
 
 class ListTagsLogGroupResponse(Shape, frozen=True, kw_only=True, rename="camel"):
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
 
 
 class LogGroup(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -214,19 +214,19 @@ class SearchedLogStream(Shape, frozen=True, kw_only=True, rename="camel"):
 
 class TagLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)]
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)]
 
 
 class TagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)\\Z')]
-    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)]
+    tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)]
 
 
 class UntagLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
-    tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], ...], Meta(min_length=1)]
+    tags: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], ...], Meta(min_length=1)]
 
 
 class UntagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)\\Z')]
-    tag_keys: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w\\s\\d_.:/=+\\-@]+)$)\\Z')], ...], Meta(max_length=50)]
+    tag_keys: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], ...], Meta(max_length=50)]

@@ -50,6 +50,8 @@ class Addresses:
 
     def task_changed(self, old: Task | None, new: Task | None) -> None:
         """Take one replacement of a task record into account."""
+        if (old is None or old.eni is None) and (new is None or new.eni is None):
+            return
         before = old.eni if old is not None and not old.stopped else None
         after = new.eni if new is not None and not new.stopped else None
         if before is after:

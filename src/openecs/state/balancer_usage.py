@@ -46,13 +46,15 @@ class BalancerUsage:
         for listener, by in ((old, -1), (new, 1)):
             if listener is not None:
                 self._count(listener.load_balancer_arn, named_groups(listener.default_actions), by)
-        for arn in old.certificates if old is not None else ():
-            users = self._certificates[arn]
-            users.pop(old.arn, None)  # type: ignore[union-attr]
-            if not users:
-                del self._certificates[arn]
-        for arn in new.certificates if new is not None else ():
-            self._certificates.setdefault(arn, {})[new.arn] = None  # type: ignore[union-attr]
+        if old is not None:
+            for arn in set(old.certificates):
+                users = self._certificates[arn]
+                users.pop(old.arn, None)
+                if not users:
+                    del self._certificates[arn]
+        if new is not None:
+            for arn in new.certificates:
+                self._certificates.setdefault(arn, {})[new.arn] = None
 
     def rule_changed(self, old: ListenerRule | None, new: ListenerRule | None) -> None:
         """Take one replacement of a rule into account."""

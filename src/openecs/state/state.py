@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from openecs import arn as arns
 from openecs.model.access_key import AccessKey
 from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
@@ -58,6 +59,9 @@ class State:
             #: Instances whose tasks have to go elsewhere.
             not_active=lambda i: None if i.status == "ACTIVE" else i.cluster_arn,
             node=lambda i: i.node_id,
+            #: The ids under which it can be a target.
+            ec2_instance=lambda i: i.ec2_instance_id,
+            short_id=lambda i: arns.short(i.arn),
         )
         self.tasks = Table(
             "task",

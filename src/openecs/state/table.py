@@ -30,8 +30,8 @@ class Table(Generic[R]):
         self.name = name
         self.record_type = record_type
         self._records: dict[str, R] = {}
-        self._index_keys = indexes
         self._indexes: dict[str, dict[Hashable, dict[str, R]]] = {name: {} for name in indexes}
+        self._index_keys = tuple((index_key, self._indexes[name]) for name, index_key in indexes.items())
         self._watchers: list[Callable[[R | None, R | None], None]] = []
 
     def __len__(self) -> int:
@@ -81,17 +81,21 @@ class Table(Generic[R]):
             self._records.pop(key, None)
         else:
             self._records[key] = record
-        for name, index_key in self._index_keys.items():
-            index = self._indexes[name]
+        # On the way of every change of every record: most leave most indexes' values as they are.
+        for index_key, index in self._index_keys:
             before = index_key(old) if old is not None else None
             after = index_key(record) if record is not None else None
-            if old is not None and before is not None and before != after:
+            if before is not None and before != after:
                 bucket = index[before]
                 del bucket[key]
                 if not bucket:
                     del index[before]
             if record is not None and after is not None:
-                index.setdefault(after, {})[key] = record
+                found = index.get(after)
+                if found is None:
+                    index[after] = {key: record}
+                else:
+                    found[key] = record
         for watcher in self._watchers:
             watcher(old, record)
         return old

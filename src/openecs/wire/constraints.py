@@ -19,6 +19,10 @@ LONGEST_VALUE = 512
 
 REQUIRED = "Member must not be null"
 
+#: Java's ``\\p{Z}`` within a class of characters: blanks and the like, but no control characters,
+#: which ``\\s`` would let in.
+SEPARATORS = r" \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+
 
 class Violation(NamedTuple):
     """One broken constraint."""
@@ -113,7 +117,8 @@ def _constraints(expected: inspect.Type) -> list[str]:
 
 
 def _as_modelled(pattern: str) -> str:
-    """The pattern without the anchors that the generated shapes add."""
+    """The pattern without the anchors and in the spelling that the model has."""
+    pattern = pattern.replace(rf"\w{SEPARATORS}\d", r"\p{L}\p{Z}\p{N}").replace(SEPARATORS, r"\p{Z}")
     return pattern.removeprefix("^(?:").removesuffix(")$").removesuffix(r")\Z")
 
 

@@ -17,7 +17,8 @@ from openecs.wire.form import Tree, parse_form, tree
 from openecs.wire.operation import Operation
 from openecs.wire.shape_types import bare
 from openecs.wire.xml_names import Names
-from openecs.wire.xml_writer import Writer, compile_writer, escape
+from openecs.wire.xml_text import escape
+from openecs.wire.xml_writer import Writer, compile_writer
 
 
 class Ec2Codec:

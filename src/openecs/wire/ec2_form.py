@@ -7,28 +7,24 @@ Unlike the Query services EC2 refuses parameters that it does not know.
 
 from __future__ import annotations
 
-import calendar
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import inspect
 
 from openecs.errors import AWSError
+from openecs.wire import form_values
 from openecs.wire.form import Tree
 from openecs.wire.shape_types import bare, is_timestamp
 from openecs.wire.xml_names import Names
+from openecs.wire.xml_text import is_tellable
 
 #: (branch, the parameter's name so far) → plain data.
 Reader = Callable[["Tree | str", str], Any]
 
 #: Parameters of the protocol itself.
 _PROTOCOL = re.compile(r"(?:Action|Version|SignatureMethod|SignatureVersion|AWSAccessKeyId|Timestamp|X-Amz-.*)")
-_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|\+00:?00)")
-#: Seconds since the epoch of the first second of the year 1 and of the year 10000.
-_FIRST, _END = -62_135_596_800.0, 253_402_300_800.0
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 def compile_ec2_reader(shape: type, names: Names) -> Callable[[Tree], Any]:
@@ -118,6 +114,8 @@ def _number(entry: tuple[int, str, Tree | str]) -> int:
 def _text(branch: Tree | str, path: str) -> str:
     if isinstance(branch, dict):
         raise AWSError("UnknownParameter", f"The parameter {path}.{next(iter(branch), '')[:64]} is not recognized")
+    if not is_tellable(branch):
+        raise invalid_value(branch, path, "It has characters that XML cannot carry.")
     return branch
 
 
@@ -130,30 +128,23 @@ def _boolean(branch: Tree | str, path: str) -> bool:
 
 def _integer(branch: Tree | str, path: str) -> int:
     text = _text(branch, path)
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    raise invalid_value(text, path, "Expected an integer.")
+    value = form_values.integer(text)
+    if value is None:
+        raise invalid_value(text, path, "Expected an integer.")
+    return value
 
 
 def _double(branch: Tree | str, path: str) -> float:
     text = _text(branch, path)
-    try:
-        return float(text)
-    except ValueError:
-        raise invalid_value(text, path, "Expected a number.") from None
+    value = form_values.double(text)
+    if value is None:
+        raise invalid_value(text, path, "Expected a number.")
+    return value
 
 
 def _timestamp(branch: Tree | str, path: str) -> float:
     text = _text(branch, path)
-    match = _TIMESTAMP.fullmatch(text)
-    try:
-        if match is None:
-            seconds = float(text)
-        else:
-            seconds = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S")) + float(match[2] or 0)
-    except ValueError:
-        raise invalid_value(text, path, "Expected a timestamp.") from None
-    # "nan" and what is no date of four digits could be stored, but no reply could be written of it.
-    if not _FIRST <= seconds < _END:
+    value = form_values.timestamp(text)
+    if value is None:
         raise invalid_value(text, path, "Expected a timestamp.")
-    return seconds
+    return value

@@ -6,9 +6,6 @@ have given, so that the same typed shapes and the same wording of refusals serve
 
 from __future__ import annotations
 
-import calendar
-import re
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,7 +13,9 @@ from urllib.parse import parse_qsl
 from msgspec import inspect
 
 from openecs.errors import AWSError
+from openecs.wire import form_values
 from openecs.wire.shape_types import bare, is_timestamp
+from openecs.wire.xml_text import is_tellable
 
 #: A part of a parameter's dotted name → the parts below it, or the value.
 Tree = dict[str, "Tree | str"]
@@ -26,8 +25,6 @@ Reader = Callable[["Tree | str"], Any]
 MOST_PARAMETERS = 10_000
 #: Deeper than any AWS shape.
 DEEPEST = 24
-
-_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|\+00:?00)")
 
 
 def malformed(message: str) -> AWSError:
@@ -153,6 +150,8 @@ def _number(pair: tuple[int, Tree | str]) -> int:
 def _text(branch: Tree | str) -> str:
     if isinstance(branch, dict):
         raise malformed("A value was expected where the request has a structure or list.")
+    if not is_tellable(branch):
+        raise AWSError("ValidationError", "A value of the request has characters that XML cannot carry.")
     return branch
 
 
@@ -165,25 +164,23 @@ def _boolean(branch: Tree | str) -> bool:
 
 def _integer(branch: Tree | str) -> int:
     text = _text(branch)
-    if re.fullmatch(r"[+-]?\d{1,19}", text, re.ASCII):
-        return int(text)
-    raise malformed(f"'{text[:64]}' is not an Integer.")
+    value = form_values.integer(text)
+    if value is None:
+        raise malformed(f"'{text[:64]}' is not an Integer.")
+    return value
 
 
 def _double(branch: Tree | str) -> float:
     text = _text(branch)
-    try:
-        return float(text)
-    except ValueError:
-        raise malformed(f"'{text[:64]}' is not a Double.") from None
+    value = form_values.double(text)
+    if value is None:
+        raise malformed(f"'{text[:64]}' is not a Double.")
+    return value
 
 
 def _timestamp(branch: Tree | str) -> float:
     text = _text(branch)
-    match = _TIMESTAMP.fullmatch(text)
-    try:
-        if match is None:
-            return float(text)
-        return calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S")) + float(match[2] or 0)
-    except ValueError:
-        raise malformed(f"'{text[:64]}' is not a timestamp.") from None
+    value = form_values.timestamp(text)
+    if value is None:
+        raise malformed(f"'{text[:64]}' is not a timestamp.")
+    return value

@@ -10,7 +10,8 @@ from openecs.wire.auth_errors import QUERY_DIALECT, AuthDialect
 from openecs.wire.explain import Explainer
 from openecs.wire.form import Reader, compile_reader, parse_form, tree
 from openecs.wire.operation import Operation
-from openecs.wire.xml_writer import Writer, compile_writer, escape
+from openecs.wire.xml_text import escape
+from openecs.wire.xml_writer import Writer, compile_writer
 
 
 class QueryCodec:

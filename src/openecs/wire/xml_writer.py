@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,26 +17,18 @@ from msgspec import inspect
 
 from openecs.wire.shape_types import bare, is_timestamp
 from openecs.wire.xml_names import QUERY_NAMES, Names
+from openecs.wire.xml_text import escape
 
 #: Appends the XML of one value, its own element included.
 Writer = Callable[[list[str], Any], None]
 
-#: Characters that XML 1.0 cannot carry, not even escaped.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def escape(text: str) -> str:
-    """``text`` as the content of an element; what XML cannot carry becomes U+FFFD."""
-    if text.isalnum():
-        return text
-    text = _FORBIDDEN.sub("\ufffd", text)
-    # A bare carriage return would be read back as a line feed.
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
-
 
 def compile_writer(shape: type, names: Names = QUERY_NAMES) -> Writer:
     """A writer of the members of ``shape``, a ``Shape`` class, without an element around."""
-    return _members(inspect.type_info(shape), {}, names)  # type: ignore[arg-type]
+    kind = inspect.type_info(shape)
+    if not isinstance(kind, inspect.StructType):
+        raise TypeError(f"{shape} is no structure")
+    return _members(kind, {}, names)
 
 
 def _members(kind: inspect.StructType, known: dict[type, Writer], names: Names) -> Writer:

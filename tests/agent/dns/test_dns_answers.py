@@ -37,6 +37,11 @@ def name(name: str, *addresses: str, scope: str = "vpc-a", **more: object) -> Na
     return NameDocument(name=name, scope=scope, a=addresses, **more)
 
 
+def answers_from(zones: Zones, choose: random.Random | None = None, *, elsewhere: str = "") -> Answers:
+    """Answers to everybody, but not to the asker who is elsewhere."""
+    return Answers(zones, lambda asker: asker != elsewhere, choose)
+
+
 def ask(answers: Answers, name: str, kind: str = "A", *, asker: str = INSIDE, tcp: bool = False):
     wire = dns.message.make_query(name, kind).to_wire()
     reply = answers.tcp(wire, asker) if tcp else answers.udp(wire, asker)
@@ -48,14 +53,55 @@ def addresses(reply: dns.message.Message) -> list[str]:
 
 
 def test_a_name_of_the_vpc_is_answered_to_its_interfaces_and_to_those_outside_of_all() -> None:
-    answers = Answers(zones(zone(), name("web.app.test", "10.0.0.5")))
+    answers = answers_from(zones(zone(), name("web.app.test", "10.0.0.5")))
     assert addresses(ask(answers, "web.app.test")) == ["10.0.0.5"]
     assert addresses(ask(answers, "WEB.App.Test", asker=OUTSIDE)) == ["10.0.0.5"]
     assert isinstance(ask(answers, "web.app.test", asker=OTHER), Forward)
 
 
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("asked", ["web.app.test", "nope.app.test", "www.example.org", "ip-10-0-3-4.ec2.internal"])
+@pytest.mark.parametrize("asker", [OUTSIDE, INSIDE])
+def test_who_is_not_on_this_host_is_refused_everything(asked: str, asker: str, tcp: bool) -> None:
+    answers = answers_from(zones(zone(), name("web.app.test", "10.0.0.5")), elsewhere=asker)
+    # What somebody else has just been answered is kept, and is not for this one either.
+    ask(answers, asked, asker="10.0.0.77", tcp=tcp)
+    for _ in range(2):
+        reply = ask(answers, asked, asker=asker, tcp=tcp)
+        assert reply.rcode() == dns.rcode.REFUSED
+        assert reply.answer == reply.authority == []
+    assert answers.udp(b"rubbish", asker) is None
+
+
+def test_who_is_on_this_host_is_looked_up_again_when_that_may_have_changed() -> None:
+    here = {INSIDE}
+    answers = Answers(zones(zone(), name("web.app.test", "10.0.0.5")), here.__contains__)
+    assert addresses(ask(answers, "web.app.test")) == ["10.0.0.5"]
+    here.clear()
+    answers.forget_askers()
+    assert ask(answers, "web.app.test").rcode() == dns.rcode.REFUSED
+    here.add(INSIDE)
+    # Who was refused is not remembered.
+    assert addresses(ask(answers, "web.app.test")) == ["10.0.0.5"]
+
+
+def test_an_interface_sees_its_own_vpc_where_several_have_one_range() -> None:
+    """As the default VPCs of all regions do."""
+    networks = {f"vpc-{x}": VpcDocument(cidrs=("10.0.0.0/16",), resolver="10.0.0.2") for x in "ab"}
+    names = [name("web.app.test", f"10.0.0.{n}", scope=f"vpc-{x}") for n, x in ((1, "a"), (2, "b"))]
+    zones_of = {x: zone(scope=f"vpc-{x}") for x in "ab"}
+    found = Zones({"vpc": networks, "zone": zones_of, "name": {one.scope: one for one in names}})
+    answers = answers_from(found)
+    answers.replace(found, {"10.0.0.8": "vpc-a", "10.0.0.9": "vpc-b"})
+    assert addresses(ask(answers, "web.app.test", asker="10.0.0.8")) == ["10.0.0.1"]
+    assert addresses(ask(answers, "web.app.test", asker="10.0.0.9")) == ["10.0.0.2"]
+    # The address is now an interface of the other one.
+    answers.replace(found, {"10.0.0.9": "vpc-a"})
+    assert addresses(ask(answers, "web.app.test", asker="10.0.0.9")) == ["10.0.0.1"]
+
+
 def test_names_for_everybody_and_the_longest_zone() -> None:
-    answers = Answers(
+    answers = answers_from(
         zones(
             zone("test", scope="*"),
             zone("app.test"),
@@ -71,7 +117,7 @@ def test_names_for_everybody_and_the_longest_zone() -> None:
 
 
 def test_no_such_name_and_no_such_record_are_told_apart() -> None:
-    answers = Answers(zones(zone(), name("a.b.app.test", "10.0.0.5")))
+    answers = answers_from(zones(zone(), name("a.b.app.test", "10.0.0.5")))
     missing, nothing, branch = (
         ask(answers, "nope.app.test"),
         ask(answers, "a.b.app.test", "AAAA"),
@@ -90,21 +136,21 @@ def test_no_such_name_and_no_such_record_are_told_apart() -> None:
 
 def test_up_to_eight_values_in_changing_order() -> None:
     many = [f"10.0.1.{n}" for n in range(1, 21)]
-    answers = Answers(zones(zone(), name("web.app.test", *many)), random.Random(1))
+    answers = answers_from(zones(zone(), name("web.app.test", *many)), random.Random(1))
     replies = [addresses(ask(answers, "web.app.test")) for _ in range(40)]
     assert {len(reply) for reply in replies} == {8}
     assert {reply[0] for reply in replies} == set(many)
 
 
 def test_weighted_names_give_one_value() -> None:
-    answers = Answers(zones(zone(), name("web.app.test", "10.0.1.1", "10.0.1.2", routing="weighted")))
+    answers = answers_from(zones(zone(), name("web.app.test", "10.0.1.1", "10.0.1.2", routing="weighted")))
     replies = [tuple(addresses(ask(answers, "web.app.test"))) for _ in range(10)]
     assert set(replies) == {("10.0.1.1",), ("10.0.1.2",)}
 
 
 def test_srv_records_lead_to_names_with_addresses() -> None:
     target = ServiceTarget(port=32768, target="task1.web.app.test")
-    answers = Answers(
+    answers = answers_from(
         zones(zone(), name("web.app.test", srv=(target,), ttl=9), name("task1.web.app.test", "192.168.1.4"))
     )
     reply = ask(answers, "web.app.test", "SRV")
@@ -116,7 +162,7 @@ def test_srv_records_lead_to_names_with_addresses() -> None:
 
 def test_a_record_that_cannot_be_written_spoils_its_own_name_only() -> None:
     target = ServiceTarget(port=1, target="x" * 64 + ".web.app.test")
-    answers = Answers(zones(zone(), name("web.app.test", srv=(target,)), name("other.app.test", "10.0.1.1")))
+    answers = answers_from(zones(zone(), name("web.app.test", srv=(target,)), name("other.app.test", "10.0.1.1")))
     for tcp in (False, True):
         assert ask(answers, "web.app.test", "SRV", tcp=tcp).rcode() == dns.rcode.SERVFAIL
     assert addresses(ask(answers, "other.app.test")) == ["10.0.1.1"]
@@ -124,7 +170,7 @@ def test_a_record_that_cannot_be_written_spoils_its_own_name_only() -> None:
 
 def test_what_is_kept_for_the_next_asker_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "KEPT_BYTES", 4000)
-    answers = Answers(zones(zone(), *(name(f"n{number}.app.test", "10.0.1.1") for number in range(200))))
+    answers = answers_from(zones(zone(), *(name(f"n{number}.app.test", "10.0.1.1") for number in range(200))))
     for number in range(200):
         assert addresses(ask(answers, f"n{number}.app.test")) == ["10.0.1.1"]
         kept = sum(len(query) + sum(map(len, replies)) for (_, query), replies in answers._udp.items())
@@ -132,7 +178,7 @@ def test_what_is_kept_for_the_next_asker_is_bounded(monkeypatch: pytest.MonkeyPa
 
 
 def test_cnames_are_followed_among_our_names_and_asked_for_elsewhere() -> None:
-    answers = Answers(
+    answers = answers_from(
         zones(
             zone(),
             name("in.app.test", cnames=("web.app.test",)),
@@ -153,7 +199,7 @@ def test_cnames_are_followed_among_our_names_and_asked_for_elsewhere() -> None:
 
 
 def test_several_cnames_are_answered_one_at_a_time() -> None:
-    answers = Answers(
+    answers = answers_from(
         zones(
             zone(),
             name("any.app.test", cnames=("a.app.test", "b.app.test"), routing="weighted"),
@@ -167,12 +213,12 @@ def test_several_cnames_are_answered_one_at_a_time() -> None:
 
 def test_names_that_lead_to_each_other_many_times_are_no_work() -> None:
     circle = tuple(f"n{n}.app.test" for n in range(50))
-    answers = Answers(zones(zone(), *(name(one, cnames=circle) for one in circle)))
+    answers = answers_from(zones(zone(), *(name(one, cnames=circle) for one in circle)))
     assert ask(answers, "n1.app.test").rcode() == dns.rcode.SERVFAIL
 
 
 def test_aliases_are_answered_with_the_addresses_of_what_they_stand_for() -> None:
-    answers = Answers(
+    answers = answers_from(
         zones(
             zone(),
             zone("elb.internal", scope="*"),
@@ -184,18 +230,18 @@ def test_aliases_are_answered_with_the_addresses_of_what_they_stand_for() -> Non
 
 
 def test_changes_are_answered_at_once() -> None:
-    answers = Answers(zones(zone(), name("web.app.test", "10.0.0.5")))
+    answers = answers_from(zones(zone(), name("web.app.test", "10.0.0.5")))
     assert addresses(ask(answers, "web.app.test")) == ["10.0.0.5"]
-    answers.replace(zones(zone(), name("web.app.test", "10.0.0.6")))
+    answers.replace(zones(zone(), name("web.app.test", "10.0.0.6")), {})
     assert addresses(ask(answers, "web.app.test")) == ["10.0.0.6"]
-    answers.replace(zones(zone()))
+    answers.replace(zones(zone()), {})
     assert ask(answers, "web.app.test").rcode() == dns.rcode.NXDOMAIN
-    answers.replace(zones())
+    answers.replace(zones(), {})
     assert isinstance(ask(answers, "web.app.test"), Forward)
 
 
 def test_a_reply_from_memory_has_the_id_and_spelling_of_its_query() -> None:
-    answers = Answers(zones(zone(), name("web.app.test", "10.0.0.5")))
+    answers = answers_from(zones(zone(), name("web.app.test", "10.0.0.5")))
     for identifier in (1, 2, 65535):
         query = dns.message.make_query("wEb.app.test", "A", id=identifier)
         reply = dns.message.from_wire(answers.udp(query.to_wire(), INSIDE))
@@ -205,7 +251,7 @@ def test_a_reply_from_memory_has_the_id_and_spelling_of_its_query() -> None:
 
 def test_more_than_fits_is_told_over_tcp() -> None:
     targets = tuple(ServiceTarget(port=n, target=f"{'x' * 60}.{'y' * 60}.{n}.app.test") for n in range(1, 9))
-    answers = Answers(zones(zone(), name("web.app.test", srv=targets)))
+    answers = answers_from(zones(zone(), name("web.app.test", srv=targets)))
     assert ask(answers, "web.app.test", "SRV").flags & dns.flags.TC
     assert len(ask(answers, "web.app.test", "SRV", tcp=True).answer[0]) == 8
 
@@ -223,14 +269,14 @@ def test_more_than_fits_is_told_over_tcp() -> None:
     ],
 )
 def test_host_names_of_interfaces(asked: str, asker: str, address: str | None) -> None:
-    reply = ask(Answers(zones()), asked, asker=asker)
+    reply = ask(answers_from(zones()), asked, asker=asker)
     assert isinstance(reply, Forward) if address is None else addresses(reply) == [address]
 
 
 def test_addresses_of_vpcs_have_names() -> None:
-    reply = ask(Answers(zones()), "4.3.0.10.in-addr.arpa", "PTR")
+    reply = ask(answers_from(zones()), "4.3.0.10.in-addr.arpa", "PTR")
     assert reply.answer[0][0].target.to_text() == "ip-10-0-3-4.ec2.internal."
-    assert isinstance(ask(Answers(zones()), "4.3.168.192.in-addr.arpa", "PTR"), Forward)
+    assert isinstance(ask(answers_from(zones()), "4.3.168.192.in-addr.arpa", "PTR"), Forward)
 
 
 def test_resolvers_are_those_of_vpcs_with_dns_support() -> None:
@@ -239,4 +285,4 @@ def test_resolvers_are_those_of_vpcs_with_dns_support() -> None:
 
 def test_other_classes_are_refused() -> None:
     wire = dns.message.make_query("version.bind", "TXT", "CH").to_wire()
-    assert dns.message.from_wire(Answers(zones()).udp(wire, INSIDE)).rcode() == dns.rcode.REFUSED
+    assert dns.message.from_wire(answers_from(zones()).udp(wire, INSIDE)).rcode() == dns.rcode.REFUSED

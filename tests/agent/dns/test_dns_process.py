@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from openecs.acs import messages as m
-from openecs.acs.host_documents import NameDocument, VpcDocument, ZoneDocument
+from openecs.acs.host_documents import InterfaceDocument, NameDocument, VpcDocument, ZoneDocument
 from openecs.agent.dns.feed import Entry, Feed, Told
 from openecs.agent.dns.process import ResolverProcess
 from openecs.agent.dns.resolver import HostResolver, resolver_folder
@@ -120,6 +120,37 @@ async def test_names_are_answered_from_the_documents_and_follow_them(host: Host)
     await host.gone()
 
 
+async def test_an_interface_of_this_host_says_which_of_two_vpcs_with_one_range_an_asker_is_in(host: Host) -> None:
+    documents = HostDocuments(None)
+
+    def interface(vpc: str, node: str = "node-1") -> m.HostEntry:
+        return entry("interface", "eni-1", InterfaceDocument(vpc_id=vpc, subnet_id="s", address=HERE, node_id=node))
+
+    for vpc, address in (("vpc-a", "10.0.0.1"), ("vpc-b", "10.0.0.2")):
+        known = (
+            entry("vpc", vpc, VpcDocument(cidrs=("127.0.0.0/8",), resolver=HERE)),
+            entry("zone", vpc, ZoneDocument(name="app.test", scope=vpc)),
+            entry("name", vpc, NameDocument(name="web.app.test", scope=vpc, a=(address,))),
+        )
+        documents.take(m.HostDocumentsMessage(entries=known))
+    documents.take(m.HostDocumentsMessage(entries=(interface("vpc-b"),)))
+    resolver = host.resolver(documents, "node-1")
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(resolver.run())
+        await resolver.servers()
+        await host.until("10.0.0.2")
+        documents.take(m.HostDocumentsMessage(entries=(interface("vpc-a"),)))
+        await host.until("10.0.0.1")
+        documents.take(m.HostDocumentsMessage(entries=(interface("vpc-b"),)))
+        await host.until("10.0.0.2")
+        # Now it is on another host; here the address means nothing but its range.
+        documents.take(m.HostDocumentsMessage(entries=(interface("vpc-b", "node-2"),)))
+        await host.until("10.0.0.1")
+        await stopped(running)
+    await resolver.leave()
+    await host.gone()
+
+
 async def test_names_are_answered_while_the_agent_restarts_and_the_next_one_takes_over(host: Host) -> None:
     documents = HostDocuments(None)
     told(documents, "10.0.0.1")
@@ -213,7 +244,12 @@ async def test_tasks_of_a_vpc_ask_at_its_own_address(tmp_path: Path) -> None:
     }
     documents.take(m.HostDocumentsMessage(entries=tuple(entry("vpc", key, vpc) for key, vpc in vpcs.items())))
     resolver = HostResolver(documents, "node-1", tmp_path, needs_root=False)
+    # Another region's VPC may have the same range, and other settings.
+    twin = VpcDocument(cidrs=("10.0.0.0/16",), resolver="10.0.0.2", dns_support=False)
+    own = InterfaceDocument(vpc_id="vpc-twin", subnet_id="s", address="10.0.0.6", node_id="node-1")
+    documents.take(m.HostDocumentsMessage(entries=(entry("vpc", "vpc-twin", twin), entry("interface", "eni-1", own))))
     resolver._is("", ("169.254.169.253", "10.0.0.2"))
+    assert await resolver.servers("10.0.0.6") == ()
     assert await resolver.servers("10.0.0.5") == ("10.0.0.2",)
     assert await resolver.servers("10.1.0.5") == ()  # DNS support is off.
     assert await resolver.servers("10.2.0.5") == ("169.254.169.253",)  # Not on this host yet.

@@ -20,6 +20,7 @@ from openecs.agent.dns.answers import Answers
 from openecs.agent.dns.server import DnsServer
 from openecs.agent.dns.upstream import Upstream, name_servers
 from openecs.agent.dns.zones import Zones
+from openecs.agent.network import vicinity
 
 HERE = "127.0.0.1"
 
@@ -101,7 +102,7 @@ async def ask(elsewhere: Elsewhere, tmp_path: Path) -> AsyncIterator[Ask]:
     conf = tmp_path / "resolv.conf"
     conf.write_text(f"search example.org\nnameserver 127.0.0.9\nnameserver {HERE}\n")
     upstream = Upstream(lambda: frozenset({"127.0.0.9"}), resolv_conf=conf, port=elsewhere.port, patience=0.5)
-    server = DnsServer(Answers(Zones(documents)), upstream, port=free_port())
+    server = DnsServer(Answers(Zones(documents), vicinity.is_here), upstream, port=free_port())
     assert await server.listen({HERE}) == {}
 
     async def query(name: str, kind: str = "A", *, tcp: bool = False) -> dns.message.Message:

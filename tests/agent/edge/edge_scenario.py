@@ -19,6 +19,7 @@ import msgspec
 from edge_kit import LB, LISTENER, TG, Host, balancer, group, until
 
 from openecs.acs.host_documents import BalancerInterface, SubnetDocument, TargetEntry
+from openecs.agent.edge.datagrams import Datagrams, WithDatagrams
 from openecs.agent.edge.endpoints import Endpoints
 from openecs.agent.edge.envoy import Envoy
 from openecs.agent.edge.envoy_proxy import EnvoyProxy
@@ -65,15 +66,16 @@ class Machine:
 
     @contextlib.asynccontextmanager
     async def edge(self) -> AsyncIterator[None]:
+        sockets = NamespaceSockets()
         edge = Edge(
             EdgeParts(
                 documents=self.host.documents,
                 reports=self.host.reports,
-                proxy=EnvoyProxy(self.envoy, Renderer(self.data / "access-logs")),
+                proxy=WithDatagrams(EnvoyProxy(self.envoy, Renderer(self.data / "access-logs")), Datagrams(sockets)),
                 namespaces=Namespaces(NODE, self.interfaces),
                 endpoints=Endpoints(self.data / "endpoints.json", "127.0.0.1"),
                 memory=HealthMemory(self.folder / "health.json"),
-                sockets=NamespaceSockets(),
+                sockets=sockets,
                 clock=SystemClock(),
                 random=lambda: 0.5,
             )

@@ -168,9 +168,12 @@ class World:
         }
         return Documents(document, groups, dict(certificates or {}), states, place or Place())
 
-    def rendered(self, *rules: BalancerRule, **more: Any) -> Rendered:
-        """What Envoy is to be told; ``more`` is for ``documents``."""
+    def rendered(
+        self, *rules: BalancerRule, weights: Mapping[str, Mapping[int, int]] | None = None, **more: Any
+    ) -> Rendered:
+        """What Envoy is to be told; ``weights`` of targets by group and port, ``more`` is for ``documents``."""
         found = self.documents(*rules, **more)
+        own = {group_arn(g): {(g, port): n for port, n in ports.items()} for g, ports in (weights or {}).items()}
         return render(
             {BALANCER: found.balancer},
             found.groups,
@@ -178,6 +181,7 @@ class World:
             found.states,
             {BALANCER: found.place},
             xds=self.envoy.xds,
+            weights=own,
         )
 
     def ask(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openecs.acs.host_documents import ConnectDocument, ConnectTarget
+import pytest
+
+from openecs.acs.host_documents import ConnectDocument, ConnectTarget, ConnectTest
 from openecs.acs.messages import ConnectAlias, ConnectIngress, ConnectPayload
 from openecs.agent.edge import connect_render
+from openecs.agent.edge.connect_logs import ProxyLog, access_logs
 from openecs.agent.edge.connect_render import ConnectPart
 from openecs.agent.edge.connect_stats import endpoint_counters
+from openecs.agent.edge.connect_tasks import redirects
 from openecs.agent.edge.edge_stats import counters
 
 XDS = Path("/run/xds")
@@ -89,6 +93,87 @@ def test_an_overridden_port_leads_to_the_containers() -> None:
     (cluster,) = found.clusters.values()
     (entry,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert entry["endpoint"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 80}
+    # Envoy's own limit is 1,024 connections.
+    assert cluster["circuit_breakers"]["thresholds"][0]["max_connections"] > 100_000
+
+
+def test_the_traffic_of_two_places_is_divided_by_weights_and_by_a_header() -> None:
+    document = ConnectDocument(
+        targets=(
+            ConnectTarget(address="10.0.0.1", port=80),
+            ConnectTarget(address="10.0.0.2", port=80, alternate=True),
+        ),
+        alternate_share=125,
+        test=ConnectTest(header="x-test", value="yes", alternate=True),
+    )
+    found = connect_render.render((part(HTTP, TCP),), {"ns-1/web": document, "ns-1/db": document}, XDS)
+    own = connect_render.short("arn:a")
+    plain, other = f"connect/ns-1/web@{own}", f"connect/ns-1/web/alternate@{own}"
+    addresses = {
+        name: [e["endpoint"]["address"]["socket_address"]["address"] for e in one["endpoints"][0]["lb_endpoints"]]
+        for name, one in found.endpoints.items()
+        if "/web" in name
+    }
+    assert addresses == {plain: ["10.0.0.1"], other: ["10.0.0.2"]}
+    test, production = found.routes[plain]["virtual_hosts"][0]["routes"]
+    assert test["match"] == {"prefix": "/", "headers": [{"name": "x-test", "string_match": {"exact": "yes"}}]}
+    assert test["route"]["cluster"] == other
+    weights = {c["name"]: c["weight"] for c in production["route"]["weighted_clusters"]["clusters"]}
+    assert weights == {plain: 875, other: 125}
+    (db,) = (manager(one) for name, one in found.listeners.items() if "/db@" in name)
+    assert {c["name"]: c["weight"] for c in db["weighted_clusters"]["clusters"]} == {
+        f"connect/ns-1/db@{own}": 875,
+        f"connect/ns-1/db/alternate@{own}": 125,
+    }
+
+
+@pytest.mark.parametrize(("share", "place"), [(0, ""), (1000, "/alternate")])
+def test_undivided_traffic_has_one_cluster(share: int, place: str) -> None:
+    document = ConnectDocument(alternate_share=share, test=ConnectTest(header="x-test"))
+    found = connect_render.render((part(HTTP, TCP),), {"ns-1/web": document, "ns-1/db": document}, XDS)
+    own = connect_render.short("arn:a")
+    (routes,) = found.routes.values()
+    test, production = routes["virtual_hosts"][0]["routes"]
+    assert test["match"]["headers"] == [{"name": "x-test", "present_match": True}]
+    assert production["route"]["cluster"] == f"connect/ns-1/web{place}@{own}"
+    (db,) = (manager(one) for name, one in found.listeners.items() if "/db@" in name)
+    assert db["cluster"] == f"connect/ns-1/db{place}@{own}"
+    assert {production["route"]["cluster"], db["cluster"]} <= set(found.clusters) == set(found.endpoints)
+
+
+def test_access_logs_tell_of_calls_and_of_what_comes_in() -> None:
+    ingress = (ConnectIngress(80, 80, "http", 61700), ConnectIngress(5432, 5432, "tcp", 61701))
+    payload = ConnectPayload((HTTP, TCP), ingress, "{}", "JSON", access_log_queries=True)
+    found = connect_render.render((ConnectPart("arn:a", Path("/run/netns/a"), payload, "/log"),), {}, XDS)
+    forms = {
+        name.partition("@")[0]: manager(one)["access_log"][0]["typed_config"]["log_format"]["json_format"]
+        for name, one in found.listeners.items()
+    }
+    assert {name: form.get("path") for name, form in forms.items()} == {
+        "connect/127.255.0.1:8080/ns-1/web": "%PATH(WQ)%",
+        "connect/127.255.0.3:5432/ns-1/db": None,
+        "connect/ingress/80": "%PATH(WQ)%",
+        "connect/ingress/5432": None,
+    }
+    ports = {
+        one["address"]["socket_address"]["port_value"] for name, one in found.listeners.items() if "ingress" in name
+    }
+    assert ports == {61700, 61701}
+
+
+def test_lines_of_text_hide_query_strings_unless_asked_for() -> None:
+    (log,) = access_logs(ProxyLog("/log", "TEXT"), "web:80", http=True)
+    form = log["typed_config"]["log_format"]["text_format_source"]["inline_string"]
+    assert form.startswith('[%START_TIME%] "%REQ(:METHOD)% %PATH(NQ)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% ')
+    assert form.endswith('"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n')
+
+
+def test_what_comes_in_at_container_ports_is_led_to_the_proxy() -> None:
+    connect = ConnectPayload(ingress=(ConnectIngress(80, 80, "http", 61700), ConnectIngress(8181, 81)))
+    rules = redirects(connect)
+    assert 'iifname != "lo" tcp dport 80 redirect to :61700' in rules
+    assert "8181" not in rules
+    assert redirects(ConnectPayload(ingress=(ConnectIngress(8181, 81),))) == ""
 
 
 def test_every_resource_says_whose_it_is_and_two_tasks_share_none() -> None:
@@ -103,8 +188,8 @@ def test_every_resource_says_whose_it_is_and_two_tasks_share_none() -> None:
 
 def test_counters_of_an_endpoint_are_the_sum_over_tasks() -> None:
     stats = [
-        {"name": f"cluster.connect/ns-1/web@{task}.{figure}", "value": value}
-        for task in ("a", "b")
+        {"name": f"cluster.connect/ns-1/web{task}.{figure}", "value": value}
+        for task in ("@a", "/alternate@b")
         for figure, value in (("upstream_rq_completed", 3), ("upstream_rq_2xx", 2), ("upstream_rq_5xx", 1))
     ]
     stats.append({"name": "cluster.web/1.upstream_rq_completed", "value": 9})

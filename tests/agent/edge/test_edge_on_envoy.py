@@ -16,12 +16,13 @@ pytestmark = pytest.mark.docker
 _HOST = "mount -t sysfs sysfs /sys && mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && ip link set lo up && "
 
 
-def test_life_of_a_load_balancer() -> None:
+@pytest.mark.parametrize("scenario", ["edge_scenario.py", "datagram_scenario.py"])
+def test_life_of_a_load_balancer(scenario: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
     folder = Path(__file__).parent
     with tempfile.TemporaryDirectory(prefix="edge-") as data:
-        command = f'{_HOST} exec "{sys.executable}" "{folder / "edge_scenario.py"}" "{data}"'
+        command = f'{_HOST} exec "{sys.executable}" "{folder / scenario}" "{data}"'
         ended = subprocess.run(
             ["unshare", "--net", "--mount", "--propagation", "slave", "sh", "-c", command],
             capture_output=True,

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from edge_kit import LB, LISTENER, TG, Host, Web, balancer, group, target, until
 
+from openecs.acs.host_documents import ConnectDocument
 from openecs.agent.edge.proxy import Served, Serving
 from openecs.agent.edge.select import ENVOY, NoEdge, find_envoy
 
@@ -60,6 +61,30 @@ async def test_a_target_is_registered_before_it_can_be_probed(host: Host) -> Non
         assert web.asked == 0
         host.namespaces.broken = ""
         await until(lambda: host.states() == [("healthy", None)])
+
+
+async def test_a_target_that_comes_later_starts_slowly(host: Host) -> None:
+    slow = {"slow_start.duration_seconds": "1"}
+    async with Web().serving() as first, Web().serving() as second, host.edge():
+        host.put("balancer", LB, balancer())
+        host.put("target-group", TG, group(target(first.port), attributes=slow))
+        await until(lambda: host.states() == [("healthy", None)])
+        assert host.proxy.serving is not None
+        assert host.proxy.serving.weights == {}
+        later = target(second.port, registered_at=2.0)
+        host.put("target-group", TG, group(target(first.port), later, attributes=slow))
+        seen: dict[int, None] = {}
+
+        def full() -> bool:
+            found = host.proxy.serving.weights.get(TG, {}) if host.proxy.serving is not None else {}
+            if ("127.0.0.1", second.port) in found:
+                assert found["127.0.0.1", first.port] == 100
+                seen[found["127.0.0.1", second.port]] = None
+            return bool(seen) and not found
+
+        await until(full)
+    assert len(seen) > 5
+    assert list(seen) == sorted(seen)
 
 
 async def test_draining_ends_when_nothing_is_in_flight(host: Host) -> None:
@@ -197,8 +222,18 @@ async def test_a_host_that_cannot_says_so_of_each(host: Host) -> None:
     report = host.balancer()
     assert report is not None
     assert (report.ready, report.problem) == (False, edge.problem)
+    host.put("connect", "ns-1/db", ConnectDocument())
+    assert await _said(host) == [("balancer", LB), ("connect", "ns-1/db")]
     host.remove("balancer", LB)
+    host.remove("connect", "ns-1/db")
     assert host.balancer() is None
+    assert await _said(host) == []
+
+
+async def _said(host: Host) -> list[tuple[str, str]]:
+    host.reports.connected()
+    message = await host.reports.next()
+    return [(entry.kind, entry.key) for entry in message.entries]
 
 
 @pytest.mark.parametrize(("named", "found"), [("/bin/sh", Path("/bin/sh")), ("/nowhere/envoy", None)])

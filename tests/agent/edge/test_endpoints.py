@@ -43,6 +43,17 @@ def test_what_was_given_stays(tmp_path: Path) -> None:
     assert again.choose([A, B], held=again.remembered.values()) == {A.arn: FIRST_PORT, B.arn: 80}
 
 
+def test_a_listener_that_gets_another_port_gets_it_here_too(tmp_path: Path) -> None:
+    ports = Ports(80, 82)
+    made = endpoints(tmp_path, ports)
+    assert made.choose([A], held=()) == {A.arn: FIRST_PORT}
+    ports.taken.add(FIRST_PORT)
+    assert made.choose([A._replace(port=81)], held={FIRST_PORT}) == {A.arn: 81}
+    # What is not free is no reason for yet another one.
+    ports.taken.add(81)
+    assert made.choose([A._replace(port=82)], held={81}) == {A.arn: 81}
+
+
 def test_what_somebody_else_took_meanwhile_is_given_up(tmp_path: Path) -> None:
     ports = Ports()
     assert endpoints(tmp_path, ports).choose([A], held=()) == {A.arn: 80}
@@ -85,3 +96,26 @@ def test_whether_a_port_is_free() -> None:
         assert not port_is_free("127.0.0.1", port, udp=False)
         assert port_is_free("127.0.0.1", port, udp=True)
     assert port_is_free("127.0.0.1", port, udp=False)
+
+
+@pytest.mark.parametrize(
+    ("wish", "busy", "port"),
+    [
+        (Wish("listener", 80, udp=True), {(80, True)}, 20_000),
+        (Wish("listener", 80, udp=True), {(80, False), (20_000, True)}, 20_001),
+        (Wish("listener", 80, udp=True, tcp=False), {(80, False)}, 80),
+        (Wish("listener", 80, udp=False), {(80, True)}, 80),
+    ],
+)
+def test_a_port_is_free_for_every_protocol_of_its_listener(
+    tmp_path: Path, wish: Wish, busy: set[tuple[int, bool]], port: int
+) -> None:
+    endpoints = Endpoints(tmp_path / "ports", "127.0.0.1", is_free=lambda _, port, udp: (port, udp) not in busy)
+    assert endpoints.choose([wish], ()) == {"listener": port}
+
+
+def test_a_listener_with_another_protocol_moves_where_its_port_is_taken(tmp_path: Path) -> None:
+    busy = {(80, True)}
+    endpoints = Endpoints(tmp_path / "ports", "127.0.0.1", is_free=lambda _, port, udp: (port, udp) not in busy)
+    assert endpoints.choose([A], ()) == {A.arn: 80}
+    assert endpoints.choose([A._replace(udp=True, tcp=False)], {80}) == {A.arn: FIRST_PORT}

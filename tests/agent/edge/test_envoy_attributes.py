@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
 import socket
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import pytest
 import websockets
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from envoy_world import LISTENER, World, forward, free_port, path, rule
+from self_signed import self_signed
 
-from openecs.acs.host_documents import BalancerInterface, CertificateDocument, TargetEntry
+from openecs.acs.host_documents import BalancerInterface, BalancerRule, CertificateDocument, TargetEntry
 from openecs.agent.edge.envoy_render import Place
 from openecs.shapes import elbv2
 
@@ -38,26 +37,8 @@ def world() -> Iterator[World]:
 
 
 def certificate(*names: str) -> CertificateDocument:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-    begin = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(begin)
-        .not_valid_after(begin + dt.timedelta(days=20_000))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return CertificateDocument(
-        chain=made.public_bytes(serialization.Encoding.PEM).decode(), private_key=private.decode(), names=names
-    )
+    chain, key = self_signed(*names)
+    return CertificateDocument(chain=chain.decode(), private_key=key.decode(), names=names)
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +275,15 @@ def test_algorithms_use_all_targets(world: World, algorithm: str) -> None:
             assert set(counts.values()) == {15}
 
 
+def test_a_target_that_starts_slowly_gets_its_share(world: World) -> None:
+    with several(3) as ports:
+        for weight, expected in ((5, 0.024), (50, 0.2), (100, 1 / 3)):
+            weights = {"default": {**dict.fromkeys(ports, 100), ports[2]: weight}}
+            world.serve(targets={"default": ports}, weights=weights)
+            counts = Counter(world.ask()[1] for _ in range(300))
+            assert abs(counts[str(ports[2])] / 300 - expected) < 0.03, (weight, counts)
+
+
 def test_weights(world: World) -> None:
     world.serve(rule(forward(("a", 90), ("b", 10))))
     counts = Counter(world.ask()[1].split()[0] for _ in range(200))
@@ -412,6 +402,86 @@ def lines() -> Iterator[Lines]:
     found.server.close()
 
 
+class Connecting:
+    """Clients that connect again and again while the ``with`` block runs."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._end = threading.Event()
+        #: Port of the target → connections; what went wrong.
+        self.answers: Counter[int] = Counter()
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(2)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join(10)
+
+    def next(self, count: int) -> Counter[int]:
+        """Who answers the next connections."""
+        before = self.answers.copy()
+        deadline = time.monotonic() + 20
+        while sum(self.answers.values()) < sum(before.values()) + count:
+            assert time.monotonic() < deadline, self.failures
+            time.sleep(0.002)
+        return self.answers - before
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            try:
+                self.answers[said(self._port)] += 1
+            except (OSError, ValueError) as error:
+                self.failures.append(repr(error))
+
+
+def said(port: int) -> int:
+    """The port of the target that a new connection comes to."""
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(b"x")
+        return int(client.recv(16))
+
+
+def test_connections_move_with_the_weights_of_a_network_load_balancer(world: World) -> None:
+    blue, green = Lines(), Lines()
+    served: dict[str, Any] = {
+        "balancer": NETWORK,
+        "group": {"protocol": "TCP"},
+        "targets": {"default": [blue.port], "a": [green.port]},
+    }
+
+    def shift(*weights: tuple[str, int]) -> None:
+        default = BalancerRule(arn="default", priority=0, actions=(forward(*weights),))
+        world.serve(**served, listener={**TCP, "rules": (default,)})
+
+    shift(("default", 100), ("a", 0))
+    with (
+        Connecting(world.port) as load,
+        socket.create_connection(("127.0.0.1", world.port), 5) as kept,
+    ):
+        assert set(load.next(50)) == {blue.port}
+        pid = world.envoy.pid()
+        for percent in (25, 50, 75):
+            shift(("default", 100 - percent), ("a", percent))
+            share = load.next(600)[green.port] / 600
+            assert abs(share - percent / 100) < 0.12, (percent, share)
+        shift(("default", 0), ("a", 100))
+        load.next(10)
+        assert set(load.next(50)) == {green.port}
+        # What was connected before stays where it is.
+        kept.sendall(b"x")
+        assert int(kept.recv(16)) == blue.port
+        assert world.envoy.pid() == pid
+    assert load.failures == []
+    for lines in (blue, green):
+        lines.server.close()
+
+
 def test_proxy_protocol_tells_the_client(world: World, lines: Lines) -> None:
     world.serve(
         balancer=NETWORK,
@@ -423,6 +493,9 @@ def test_proxy_protocol_tells_the_client(world: World, lines: Lines) -> None:
         client.sendall(b"hello")
         assert client.recv(16) == f"{lines.port}\n".encode()
         port = client.getsockname()[1]
+        # What is Envoy's may have come in a packet of its own; each has its answer.
+        while not b"".join(lines.heard).endswith(b"hello"):
+            assert client.recv(16)
     heard = b"".join(lines.heard)
     assert heard.startswith(b"\r\n\r\n\0\r\nQUIT\n\x21\x11")
     assert heard[16:20] == socket.inet_aton("127.0.0.1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import shutil
 import socket
 import ssl
@@ -13,10 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from self_signed import self_signed
 
 from openecs.acs.host_documents import (
     BalancerDocument,
@@ -33,25 +29,9 @@ BALANCER = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app
 CERTIFICATE = "arn:aws:acm:us-east-1:000000000000:certificate/"
 
 
-def certificate(name: str) -> CertificateDocument:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=36500))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return CertificateDocument(
-        chain=made.public_bytes(serialization.Encoding.PEM).decode(), private_key=pem.decode(), names=(name,)
-    )
+def certificate(*names: str) -> CertificateDocument:
+    chain, key = self_signed(*names)
+    return CertificateDocument(chain=chain.decode(), private_key=key.decode(), names=names)
 
 
 def listener(port: int, *certificates: str) -> BalancerListener:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +11,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
+from self_signed import self_signed
 
 from openecs.acs.host_documents import HealthCheckDocument, TargetEntry, TargetGroupDocument
 from openecs.agent.edge import http2
@@ -88,6 +84,8 @@ def probe(port: int, **changes: object) -> Probe:
         (b"HTTP/1.1 204 No Content\r\n\r\n", "200-299", PASSED),
         (b"HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n", "200,302", PASSED),
         (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "200", PASSED),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 15 + b"HTTP/1.1 200 OK\r\n\r\n", "200", PASSED),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 16 + b"HTTP/1.1 200 OK\r\n\r\n", "200", FAILED),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "200", mismatch(503)),
         (b"HTTP/1.1 302 Found\r\n\r\n", "200-299", mismatch(302)),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\ncut", "200", PASSED),
@@ -156,7 +154,8 @@ async def test_grpc(sockets: NamespaceSockets) -> None:
 
     server = grpc.server(ThreadPoolExecutor(2), handlers=[Service()])
     port = server.add_insecure_port("127.0.0.1:0")
-    credentials = grpc.ssl_server_credentials([pair()])
+    chain, key = self_signed("elsewhere.example")
+    credentials = grpc.ssl_server_credentials([(key, chain)])
     tls_port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
     try:
@@ -265,30 +264,9 @@ def test_which_port_path_and_matcher() -> None:
 
 
 def certified(folder: Path) -> ssl.SSLContext:
-    key, chain = pair()
+    chain, key = self_signed("elsewhere.example")
     (folder / "key.pem").write_bytes(key)
     (folder / "cert.pem").write_bytes(chain)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context
-
-
-def pair() -> tuple[bytes, bytes]:
-    """A key and a certificate that nobody trusts, for a name that nobody asks for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "elsewhere.example")])
-    begin = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(begin)
-        .not_valid_after(begin + dt.timedelta(days=20_000))
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        certificate.public_bytes(serialization.Encoding.PEM),
-    )

@@ -68,6 +68,23 @@ def test_served_in_the_namespace_and_at_the_edge() -> None:
         assert piece in text
 
 
+@pytest.mark.parametrize(("protocol", "streams"), [("UDP", 0), ("TCP_UDP", 3)])
+def test_envoy_takes_datagrams_from_outside_only(protocol: str, streams: int) -> None:
+    document = balancer(443, type="network", interfaces=INTERFACES, listeners=(listener(protocol),))
+    made = rendered(document)
+    assert made.problems == {}
+    kinds = [one["address"]["socket_address"]["protocol"] for one in made.resources.listeners.values()]
+    assert sorted(kinds) == ["TCP"] * streams + ["UDP"]
+    (outside,) = (one for one in made.resources.listeners.values() if "udp_listener_config" in one)
+    assert outside["address"]["socket_address"] == {"protocol": "UDP", "address": "127.0.0.1", "port_value": 20_000}
+    # To the load balancer itself, in whose namespace the kernel gives them to targets.
+    cluster = made.resources.clusters[outside["name"]]
+    entries = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    places = [entry["endpoint"]["address"]["socket_address"] for entry in entries]
+    assert places == [{"address": f"10.208.{n}.9", "port_value": 443} for n in range(2)]
+    assert made.owners[outside["name"]] == LB
+
+
 def test_https_waits_for_its_certificate() -> None:
     document = balancer(443, listeners=(listener("HTTPS", certificates=(CERTIFICATE,)),))
     waiting = rendered(document)

@@ -92,7 +92,67 @@ def test_ports_and_timeouts_are_settled(api: Api) -> None:
             protocol="http",
             idle_timeout=0,
             request_timeout=7,
+            test_header="x-amzn-ecs-blue-green-test",
         ),
+    )
+
+
+def test_test_traffic_is_told_by_the_given_header(api: Api) -> None:
+    rules = {"header": {"name": "X-Canary", "value": {"exact": "yes"}}}
+    shown = create(api, {**WEB, "clientAliases": [{"port": 80, "testTrafficRules": rules}]}, RAW)["deployments"][0]
+    assert shown["serviceConnectConfiguration"]["services"][0]["clientAliases"][0]["testTrafficRules"] == rules
+    primary = api.record().primary
+    assert primary is not None
+    assert primary.connect is not None
+    assert [(port.test_header, port.test_value) for port in primary.connect.ports] == [("x-canary", "yes"), ("", None)]
+
+
+def test_a_deployment_that_shifts_traffic_uses_the_other_place(api: Api) -> None:
+    def place() -> bool:
+        primary = api.record().primary
+        assert primary is not None
+        assert primary.connect is not None
+        revision = api.state.service_revisions.get(primary.revision_arn)
+        assert revision is not None
+        assert revision.connect_alternate == primary.connect.alternate
+        return primary.connect.alternate
+
+    def completed() -> None:
+        service = api.record()
+        (primary, *_) = service.deployments
+        done = msgspec.structs.replace(primary, rollout_state="COMPLETED")
+        attempt = api.state.service_deployments.get(service.service_deployment_arn or "")
+        assert attempt is not None
+        api.put(
+            msgspec.structs.replace(service, deployments=(done,)), msgspec.structs.replace(attempt, status="SUCCESSFUL")
+        )
+
+    def update(strategy: str) -> bool:
+        completed()
+        api.update(forceNewDeployment=True, deploymentConfiguration={"strategy": strategy})
+        return place()
+
+    create(api, WEB)
+    assert [place(), *(update(strategy) for strategy in ("LINEAR", "ROLLING", "CANARY", "BLUE_GREEN"))] == [
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_access_logs_need_a_log(api: Api) -> None:
+    access = {"format": "JSON", "includeQueryParameters": "ENABLED"}
+    with pytest.raises(AWSError, match="logConfiguration must be specified"):
+        create(api, WEB, accessLogConfiguration=access)
+    shown = create(api, WEB, accessLogConfiguration=access, logConfiguration={"logDriver": "json-file"})
+    assert shown["deployments"][0]["serviceConnectConfiguration"]["accessLogConfiguration"] == access
+    primary = api.record().primary
+    assert primary is not None
+    assert primary.connect is not None
+    assert primary.connect.access_log == ecs.ServiceConnectAccessLogConfiguration(
+        format="JSON", include_query_parameters="ENABLED"
     )
 
 
@@ -147,13 +207,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("an alias twice", {"services": [WEB, {**RAW, "clientAliases": [{"port": 80, "dnsName": "web.shop"}]}]}, "in use"),
     ("a mapped port as override", {"services": [{**WEB, "ingressPortOverride": 5432}]}, "conflicts"),
     ("a request timeout of TCP", {"services": [{**RAW, "timeout": {"perRequestTimeoutSeconds": 1}}]}, "TCP"),
-    ("TLS", {"services": [{**WEB, "tls": {"issuerCertificateAuthority": {}}}]}, "services.tls is not supported"),
+    ("TLS", {"services": [{**WEB, "tls": {"issuerCertificateAuthority": {}}}]}, "services.tls .*Private CA"),
     (
-        "test traffic",
-        {"services": [{**WEB, "clientAliases": [{"port": 1, "testTrafficRules": {"header": {"name": "x"}}}]}]},
-        "testTrafficRules is not supported",
+        "test traffic of TCP",
+        {"services": [{**RAW, "clientAliases": [{"port": 1, "testTrafficRules": {"header": {"name": "x"}}}]}]},
+        "testTrafficRules can't be set for the TCP",
     ),
-    ("access logs", {"accessLogConfiguration": {"format": "TEXT"}}, "accessLogConfiguration is not supported"),
+    (
+        "no header's name",
+        {"services": [{**WEB, "clientAliases": [{"port": 1, "testTrafficRules": {"header": {"name": "a b"}}}]}]},
+        "header name a b of the testTrafficRules",
+    ),
+    ("a log level", {"containerConfigurations": [{"logLevel": "debug"}]}, "containerConfigurations is not supported"),
     ("no namespace", {"namespace": None}, "A namespace must be specified"),
     ("an unknown namespace", {"namespace": "shop"}, "namespace shop was not found"),
 ]

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from service_kit import SUBNET, Api, definition
 
-from openecs.model.discovery import DiscoveryService
+from openecs.errors import AWSError
+from openecs.model.discovery import DiscoveryService, Namespace
 from openecs.shapes import ecs
 from openecs.shapes import servicediscovery as sd
 
@@ -62,6 +63,29 @@ def test_a_registry_is_kept_and_shown_and_a_change_of_it_is_a_deployment(api: Ap
     # A new task definition keeps the registry; an empty list takes it away.
     assert api.update(forceNewDeployment=True)["serviceRegistries"] == registry("SRV", port=80)
     assert api.update(serviceRegistries=[])["serviceRegistries"] == []
+
+
+@pytest.mark.parametrize(("length", "accepted"), [(216, True), (217, False)])
+def test_names_of_tasks_that_srv_records_lead_to_fit_into_a_query(api: Api, length: int, accepted: bool) -> None:
+    name = ".".join(["n" * 54] * 4)[:length].ljust(length, "n")
+    api.put(
+        Namespace(
+            id="ns-1",
+            arn="arn:aws:servicediscovery:eu-west-1:123456789012:namespace/ns-1",
+            region="eu-west-1",
+            name=name,
+            type="DNS_PUBLIC",
+            created_at=1.0,
+            creator_request_id="",
+        )
+    )
+    given = {"taskDefinition": "vpc:1", "networkConfiguration": NETWORK}
+    if accepted:
+        api.create(**given, serviceRegistries=registry("SRV", port=80))
+    else:
+        with pytest.raises(AWSError, match="would be longer than 253 characters"):
+            api.create(**given, serviceRegistries=registry("SRV", port=80))
+        api.create(**given, serviceRegistries=registry("A"))
 
 
 def test_task_sets_have_registries_of_their_own(api: Api) -> None:

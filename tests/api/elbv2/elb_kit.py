@@ -58,7 +58,7 @@ class World:
         reports = BalancerReports(self.state, self.clock)
         reports.attach(self.board)
         self.reports = reports
-        self.balancers = BalancerController(self.state, self.clock)
+        self.balancers = BalancerController(self.state, self.clock, reports)
         self.draining = DrainingTargets(self.state, self.clock)
         self.networks.ensure(REGION)
         subnets = sorted(self.state.subnets.by("region", REGION), key=lambda subnet: subnet.availability_zone)

@@ -77,14 +77,25 @@ def test_certificates_of_listeners(world: World) -> None:
     (shown,) = world("DescribeListeners", ListenerArns=[listener])["Listeners"]
     assert (shown["SslPolicy"], shown["MutualAuthentication"]) == ("ELBSecurityPolicy-2016-08", {"Mode": "off"})
     world("AddListenerCertificates", ListenerArn=listener, Certificates=[{"CertificateArn": second}])
-    all_of_them = world("DescribeListenerCertificates", ListenerArn=listener)["Certificates"]
-    assert [(each["CertificateArn"], each["IsDefault"]) for each in all_of_them] == [(first, True), (second, False)]
+
+    def certificates() -> list[tuple[str, bool]]:
+        found = world("DescribeListenerCertificates", ListenerArn=listener)["Certificates"]
+        return [(each["CertificateArn"], each["IsDefault"]) for each in found]
+
+    assert certificates() == [(first, True), (second, False)]
     assert world("DescribeCertificate", CertificateArn=second)["Certificate"]["InUseBy"] == [balancer]
     remove = {"ListenerArn": listener, "Certificates": [{"CertificateArn": first}]}
     world.refused("OperationNotPermitted", "default certificate", "RemoveListenerCertificates", **remove)
-    # Another default certificate leaves the others; plain HTTP has none.
+    # The list is apart from the default certificate, which it may have, too.
+    world("AddListenerCertificates", **remove)
+    assert certificates() == [(first, True), (second, False), (first, False)]
+    world("RemoveListenerCertificates", **remove)
     world("ModifyListener", ListenerArn=listener, Certificates=[{"CertificateArn": second}])
-    assert len(world("DescribeListenerCertificates", ListenerArn=listener)["Certificates"]) == 1
+    assert certificates() == [(second, True), (second, False)]
+    world.host()
+    world.balancers.reconcile(balancer)
+    assert told(world, "n1")["balancer", balancer].listeners[0].certificates == (second,)
+    # Plain HTTP has none.
     strict = "ELBSecurityPolicy-TLS13-1-3-2021-06"
     (shown,) = world("ModifyListener", ListenerArn=listener, SslPolicy=strict)["Listeners"]
     assert shown["SslPolicy"] == strict

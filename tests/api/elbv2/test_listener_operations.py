@@ -46,6 +46,18 @@ def test_a_target_group_belongs_to_one_load_balancer(world: World) -> None:
     world.refused("TargetGroupAssociationLimit", group, "CreateListener", **request)
 
 
+def test_the_same_listener_is_made_once(world: World) -> None:
+    balancer, listener, group = world.serving()
+    request = {"LoadBalancerArn": balancer, "Protocol": "HTTP", "Port": 80, "DefaultActions": [forward(group)]}
+    before = world.state.store.revision
+    assert [x["ListenerArn"] for x in world("CreateListener", **request)["Listeners"]] == [listener]
+    assert world.state.store.revision == before
+    tagged = {**request, "Tags": [{"Key": "a", "Value": "b"}]}
+    world.refused("DuplicateListener", "already exists on this port", "CreateListener", **tagged)
+    other = {**request, "DefaultActions": [FIXED]}
+    world.refused("DuplicateListener", "already exists on this port", "CreateListener", **other)
+
+
 FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
 
 
@@ -67,6 +79,11 @@ FIXED = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
         ({"DefaultActions": [{"Type": "authenticate-oidc"}]}, None, "authenticate-oidc"),
         ({"DefaultActions": [{"Type": "forward"}]}, "ValidationError", "target group"),
         ({"DefaultActions": [{"Type": "redirect"}]}, "ValidationError", "redirect"),
+        (
+            {"DefaultActions": [{**FIXED, "RedirectConfig": {"StatusCode": "HTTP_301"}}]},
+            "InvalidLoadBalancerAction",
+            "of another type",
+        ),
         (
             {"DefaultActions": [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]},
             "InvalidLoadBalancerAction",
@@ -278,6 +295,60 @@ def test_network_load_balancers_forward_streams(world: World) -> None:
     assert attributes == [{"Key": "tcp.idle_timeout.seconds", "Value": "350"}]
     request = {"LoadBalancerArn": arn, "Port": 81, "DefaultActions": [forward(group)]}
     world.refused("ValidationError", "HTTP", "CreateListener", Protocol="HTTP", **request)
-    world.refused("InvalidConfigurationRequest", "not supported", "CreateListener", Protocol="UDP", **request)
+    world.refused("InvalidConfigurationRequest", "not supported", "CreateListener", Protocol="QUIC", **request)
     fixed = {**request, "DefaultActions": [FIXED]}
     world.refused("InvalidLoadBalancerAction", "forward", "CreateListener", Protocol="TCP", **fixed)
+
+
+@pytest.mark.parametrize(
+    ("listener", "group", "fits"),
+    [
+        ("UDP", "UDP", True),
+        ("UDP", "TCP_UDP", True),
+        ("TCP_UDP", "TCP_UDP", True),
+        ("TCP", "TCP_UDP", True),
+        ("TCP", "UDP", False),
+        ("UDP", "TCP", False),
+        ("UDP", "HTTP", False),
+        ("TCP_UDP", "UDP", False),
+        ("TCP_UDP", "TCP", False),
+    ],
+)
+def test_protocols_of_listeners_and_target_groups(world: World, listener: str, group: str, fits: bool) -> None:
+    request: dict[str, Any] = {
+        "LoadBalancerArn": world.balancer("net", Type="network"),
+        "Protocol": listener,
+        "Port": 53,
+        "DefaultActions": [forward(world.group("datagrams", Protocol=group))],
+    }
+    if fits:
+        (made,) = world("CreateListener", **request)["Listeners"]
+        assert made["Protocol"] == listener
+        # What AWS has for both protocols on one port is TCP_UDP.
+        other = {**request, "Protocol": "TCP" if listener == "UDP" else "UDP"}
+        if group == "TCP_UDP":
+            world.refused("DuplicateListener", "already exists on this port", "CreateListener", **other)
+    else:
+        world.refused("IncompatibleProtocols", group, "CreateListener", **request)
+
+
+def test_datagrams_have_no_settings_of_connections(world: World) -> None:
+    arn = world.balancer("net", Type="network")
+    group = world.group("datagrams", Protocol="UDP")
+    listener = world.listener(arn, group, Protocol="UDP")
+    assert world("DescribeListenerAttributes", ListenerArn=listener)["Attributes"] == []
+    idle = [{"Key": "tcp.idle_timeout.seconds", "Value": "60"}]
+    world.refused(
+        "ValidationError", "not recognized", "ModifyListenerAttributes", ListenerArn=listener, Attributes=idle
+    )
+    shown = world("DescribeTargetGroupAttributes", TargetGroupArn=group)["Attributes"]
+    values = {attribute["Key"]: attribute["Value"] for attribute in shown}
+    assert values["deregistration_delay.connection_termination.enabled"] == "true"
+    assert values["target_health_state.unhealthy.connection_termination.enabled"] == "false"
+    for key, code in (
+        ("preserve_client_ip.enabled", "InvalidConfigurationRequest"),
+        ("proxy_protocol_v2.enabled", "InvalidConfigurationRequest"),
+        ("target_health_state.unhealthy.connection_termination.enabled", "ValidationError"),
+    ):
+        change = [{"Key": key, "Value": "true"}]
+        world.refused(code, key, "ModifyTargetGroupAttributes", TargetGroupArn=group, Attributes=change)

@@ -92,6 +92,13 @@ def test_a_network_load_balancer_has_the_addresses_that_it_is_given(world: World
     world.refused(
         "InvalidConfigurationRequest", "without", "SetSecurityGroups", LoadBalancerArn=arn, SecurityGroups=[group]
     )
+    inbound = "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"
+    assert inbound not in shown
+    filtered = world.balancer("filtered", Type="network", SecurityGroups=[group])
+    assert world("DescribeLoadBalancers", LoadBalancerArns=[filtered])["LoadBalancers"][0][inbound] == "on"
+    change = {"LoadBalancerArn": filtered, "SecurityGroups": [group]}
+    assert world("SetSecurityGroups", **change) == {"SecurityGroupIds": [group], inbound: "on"}
+    world.refused("InvalidConfigurationRequest", "Private links", "SetSecurityGroups", **change, **{inbound: "off"})
 
 
 def test_subnets_can_be_changed_and_those_that_stay_keep_their_address(world: World) -> None:

@@ -42,7 +42,8 @@ def test_the_same_target_group_is_made_once(world: World) -> None:
         ({"HealthCheckPath": "/a b"}, "ValidationError", "not allowed"),
         ({"TargetType": "lambda"}, "InvalidConfigurationRequest", "not supported"),
         ({"TargetType": "alb"}, "InvalidConfigurationRequest", "not supported"),
-        ({"Protocol": "UDP"}, "InvalidConfigurationRequest", "not supported"),
+        ({"Protocol": "QUIC"}, "InvalidConfigurationRequest", "not supported"),
+        ({"Protocol": "UDP", "HealthCheckProtocol": "UDP"}, "ValidationError", "not supported"),
         ({"Protocol": "GENEVE"}, "InvalidConfigurationRequest", "not supported"),
         ({"IpAddressType": "ipv6"}, "InvalidConfigurationRequest", "not supported"),
         ({"ProtocolVersion": "HTTP3"}, "ValidationError", "HTTP3"),
@@ -96,13 +97,37 @@ def test_attributes_of_a_target_group_fit_together(world: World) -> None:
         ({"Id": "i-0123456789abcdef0"}, "ValidationError", "IPv4"),
         ({"Id": "::1"}, "ValidationError", "IPv4"),
         ({"Id": "8.8.8.8", "AvailabilityZone": "all"}, "InvalidTarget", "8.8.8.8"),
-        ({"Id": "192.168.0.1"}, "ValidationError", "Availability Zone"),
+        ({"Id": "192.168.0.1"}, "ValidationError", "Availability Zone is required for IP address '192.168.0.1'"),
+        ({"Id": "192.168.0.1", "AvailabilityZone": "moon"}, "ValidationError", "select 'all'"),
+        ({"Id": "192.168.0.1", "AvailabilityZone": "us-east-1a"}, "ValidationError", "is outside the VPC"),
+        ({"Id": ADDRESS, "AvailabilityZone": "all"}, "ValidationError", f"to 'all' from '{REGION}a'"),
+        ({"Id": ADDRESS, "AvailabilityZone": f"{REGION}b"}, "ValidationError", f"to '{REGION}b' from '{REGION}a'"),
+        # The public addresses of the default VPC are in none of its subnets.
+        ({"Id": "10.208.192.9"}, "ValidationError", "because it is not in the VPC"),
         ({"Id": ADDRESS, "QuicServerId": "0x0"}, "ValidationError", "QUIC"),
     ],
 )
 def test_addresses_that_are_no_targets(world: World, target: dict[str, Any], code: str, words: str) -> None:
     group = world.group()
     world.refused(code, words, "RegisterTargets", TargetGroupArn=group, Targets=[target])
+
+
+@pytest.mark.parametrize(
+    ("address", "zone", "shown"),
+    [
+        (ADDRESS, None, f"{REGION}a"),
+        (ADDRESS, f"{REGION}a", f"{REGION}a"),
+        ("10.208.192.9", f"{REGION}c", f"{REGION}c"),
+        ("192.168.0.1", "all", "all"),
+        ("192.168.0.1", f"{REGION}b", f"{REGION}b"),
+    ],
+)
+def test_zones_that_addresses_can_have(world: World, address: str, zone: str | None, shown: str) -> None:
+    group = world.group()
+    target = {"Id": address} | ({"AvailabilityZone": zone} if zone is not None else {})
+    world("RegisterTargets", TargetGroupArn=group, Targets=[target])
+    (found,) = world("DescribeTargetHealth", TargetGroupArn=group)["TargetHealthDescriptions"]
+    assert found["Target"] == {"Id": address, "Port": 80, "AvailabilityZone": shown}
 
 
 def test_a_target_from_its_registration_to_its_end(world: World) -> None:
@@ -151,8 +176,11 @@ def test_draining_ends_with_the_delay_or_without_a_load_balancer(world: World) -
     world.clock.advance(20.0)
     world.draining.reconcile(key)
     assert [target.port for target in world.state.targets] == [81]
-    # Without a port, all ports of the address are meant.
+    # Without a port, the one at the group's port is meant.
     world("DeregisterTargets", TargetGroupArn=group, Targets=[{"Id": ADDRESS}])
+    assert world.health(group, Targets=[{"Id": ADDRESS}]) == [("unused", "Target.NotRegistered")]
+    assert world.health(group, Targets=[{"Id": ADDRESS, "Port": 81}]) == [("initial", "Elb.RegistrationInProgress")]
+    world("DeregisterTargets", TargetGroupArn=group, Targets=[{"Id": ADDRESS, "Port": 81}])
     world("DeleteListener", ListenerArn=listener)
     world.draining.reconcile(target_key(group, ADDRESS, 81))
     assert len(world.state.targets) == 0

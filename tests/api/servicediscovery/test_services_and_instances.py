@@ -138,6 +138,17 @@ def test_ids_that_srv_records_lead_to_are_parts_of_dns_names() -> None:
     cm.register(services["SRV"], "x" * 63, **given)
 
 
+def test_names_that_srv_records_lead_to_fit_into_a_query() -> None:
+    cm = Map()
+    namespace = cm.namespace(".".join(["n" * 63] * 3 + ["n" * 55]))
+    given = {"AWS_INSTANCE_IPV4": "10.0.0.1", "AWS_INSTANCE_PORT": "80"}
+    services = {kind: cm.service(namespace, kind.ljust(3, "x"), kind) for kind in ("SRV", "A")}
+    cm.register(services["SRV"], "i", **given)  # That makes 253 characters.
+    refused = {"service_id": services["SRV"], "instance_id": "ii", "attributes": given}
+    assert cm.refusal("RegisterInstance", **refused) == "InvalidInput"
+    cm.register(services["A"], "ii", **given)
+
+
 def test_a_dns_service_cannot_be_named_by_a_dot() -> None:
     cm = Map()
     records = sd.DnsConfig(dns_records=(RECORD,))

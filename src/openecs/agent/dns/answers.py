@@ -1,14 +1,15 @@
 """What a query gets: bytes to send back, or what to ask another server.  No I/O.
 
-Most queries repeat: the reply to a message is kept, without its id, in as many variants as there
-are orders of its records, until documents change.  So the hot path is two look-ups.
+Only who is on this host is answered; to others everything is REFUSED, also what another server
+would know.  Most queries repeat: the reply to a message is kept, without its id, in as many variants
+as there are orders of its records, until documents change.  So the hot path is two look-ups.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from openecs.acs.host_documents import NameDocument, ZoneDocument
@@ -38,22 +39,32 @@ class Forward(NamedTuple):
 
 
 class Answers:
-    """Replies from the zones."""
+    """Replies from the zones.  ``is_here`` tells of an asker's address whether it is on this host."""
 
-    def __init__(self, zones: Zones, choose: random.Random | None = None) -> None:
+    def __init__(self, zones: Zones, is_here: Callable[[str], bool], choose: random.Random | None = None) -> None:
+        self._is_here = is_here
         self._choose = choose or random.Random()  # noqa: S311 -- an order, no secret
         self._udp: dict[tuple[str, bytes], list[bytes]] = {}
+        #: Asker on this host → scope.  Nobody else fills it.
         self._scopes: dict[str, str] = {}
         #: Bytes of queries and replies in ``_udp``.
         self._kept_bytes = 0
         self.zones = zones
+        #: Address of an interface of this host → its VPC.  VPCs may have the same addresses.
+        self._interfaces: Mapping[str, str] = {}
         self._turn = 0
 
-    def replace(self, zones: Zones) -> None:
-        """Answer from these zones from now on."""
-        self.zones = zones
-        self._udp.clear()
-        self._kept_bytes = 0
+    def replace(self, zones: Zones, interfaces: Mapping[str, str]) -> None:
+        """Answer from these zones from now on; ``interfaces``: address of each interface of this host → its VPC."""
+        if zones is not self.zones:
+            self.zones = zones
+            self._udp.clear()
+            self._kept_bytes = 0
+        self._interfaces = interfaces
+        self._scopes.clear()
+
+    def forget_askers(self) -> None:
+        """Who is on this host may have changed."""
         self._scopes.clear()
 
     def udp(self, message: bytes, asker: str) -> bytes | Forward | None:
@@ -61,6 +72,8 @@ class Answers:
         scope = self._scopes.get(asker)
         if scope is None:
             scope = self._scope(asker)
+            if scope is None:
+                return _refusal(message)
         kept = self._udp.get((scope, message[2:]))
         if kept is not None:
             self._turn = turn = self._turn + 1
@@ -69,18 +82,22 @@ class Answers:
 
     def tcp(self, message: bytes, asker: str) -> bytes | Forward | None:
         """The reply to a message that came over TCP, whatever its length."""
+        scope = self._scope(asker)
+        if scope is None:
+            return _refusal(message)
         query = packet.read_query(message)
         if not isinstance(query, Query):
             return query.reply if query is not None else None
-        answered = self._answer(query, message, self._scope(asker))
+        answered = self._answer(query, message, scope)
         return answered if isinstance(answered, Forward) else packet.write(query, *answered[0])
 
-    def _scope(self, asker: str) -> str:
+    def _scope(self, asker: str) -> str | None:
+        """What an asker sees; ``None`` for those who are not on this host."""
         scope = self._scopes.get(asker)
-        if scope is None:
+        if scope is None and self._is_here(asker):
             if len(self._scopes) >= KEPT_REPLIES:
                 self._scopes.clear()
-            scope = self._scopes[asker] = self.zones.scope(asker)
+            scope = self._scopes[asker] = self._interfaces.get(asker) or self.zones.scope(asker)
         return scope
 
     def _look_up(self, message: bytes, scope: str) -> bytes | Forward | None:
@@ -221,6 +238,11 @@ class _Reply(NamedTuple):
     code: int
     answers: tuple[bytes, ...] = ()
     authority: tuple[bytes, ...] = ()
+
+
+def _refusal(message: bytes) -> bytes | None:
+    query = packet.read_query(message)
+    return packet.write(query, packet.REFUSED) if isinstance(query, Query) else None
 
 
 def _turned(records: list[bytes], start: int, weighted: bool) -> list[bytes]:  # noqa: FBT001

@@ -2,7 +2,8 @@
 
 An agent's documents stay when its connection ends, so that names go on being answered while it
 restarts; they go when it says goodbye.  What connected agents say counts before what others said
-earlier: of those only networks that no connected agent knows are still served.
+earlier: of those only networks that no connected agent knows are still served.  Interfaces are
+those of the agent's own host: every agent tells of others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 
 from openecs.acs.host_documents import DOCUMENTS
 
-KINDS = ("vpc", "zone", "name")
+KINDS = ("vpc", "zone", "name", "interface")
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -106,9 +107,7 @@ class Feed:
         ordered = sorted(self._agents.values(), key=lambda a: (a.connections > 0, a.told_at), reverse=True)
         for agent in ordered:
             known = merged["vpc"].keys() & agent.documents["vpc"].keys()
-            if agent.connections <= 0 and known:
-                continue
-            for kind in KINDS:
+            for kind in ("interface",) if agent.connections <= 0 and known else KINDS:
                 for key, document in agent.documents[kind].items():
                     merged[kind].setdefault(key, document)
         return merged

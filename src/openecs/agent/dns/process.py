@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -25,6 +26,7 @@ from openecs.agent.dns.server import DnsServer
 from openecs.agent.dns.upstream import Upstream
 from openecs.agent.dns.zones import Zones
 from openecs.agent.metadata.http import listen, same_user
+from openecs.agent.network import vicinity
 from openecs.agent.network.commands import run
 from openecs.agent.network.driver import NetworkError
 
@@ -50,7 +52,9 @@ class ResolverProcess:
         self._folder = folder
         self._address = address
         self._feed = Feed()
-        self._answers = Answers(Zones({}))
+        self._answers = Answers(Zones({}), vicinity.is_here)
+        #: What the zones were made of.
+        self._documents: dict[str, dict[str, Any]] = {}
         self._server = DnsServer(self._answers, Upstream(lambda: self._server.addresses), port=port)
         self._writers: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Event()
@@ -62,11 +66,13 @@ class ResolverProcess:
         sock = listen(self._folder / SOCKET)
         server = await asyncio.start_unix_server(self._serve_agent, sock=sock, limit=LINE)
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._apply_changes()), group.create_task(self._end_unless_needed())]
-                await self._done.wait()
-                for task in tasks:
-                    task.cancel()
+            # A kept asker's address may be somebody else's when addresses or routes change.
+            with vicinity.watching(self._answers.forget_askers):
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._apply_changes()), group.create_task(self._end_unless_needed())]
+                    await self._done.wait()
+                    for task in tasks:
+                        task.cancel()
         finally:
             # Gone before the lock is: whoever finds no socket starts another resolver.
             (self._folder / SOCKET).unlink(missing_ok=True)
@@ -125,8 +131,13 @@ class ResolverProcess:
             await self._changed.wait()
             await asyncio.sleep(GATHER)
             self._changed.clear()
-            zones = Zones(self._feed.documents())
-            self._answers.replace(zones)
+            documents = self._feed.documents()
+            # Interfaces change with every task that starts here, names with few of them.
+            interfaces = {i.address: i.vpc_id for i in reversed(documents.pop("interface").values())}
+            zones = self._answers.zones
+            if documents != self._documents:
+                zones, self._documents = Zones(documents), documents
+            self._answers.replace(zones, interfaces)
             await self._listen({self._address, *zones.resolvers.values()})
 
     async def _listen(self, wanted: set[str]) -> None:

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from openecs import __version__
+from openecs.acs.host_documents import Document, InterfaceDocument
 from openecs.agent.dns.feed import KINDS, Entry, Status, Told
 from openecs.agent.dns.process import ADDRESS, PORT, SOCKET
 from openecs.agent.dns.upstream import RESOLV_CONF, name_servers
@@ -52,6 +53,8 @@ class HostResolver:
         self._port = port
         self._needs_root = needs_root
         self._changed: set[Key] = set()
+        #: Interfaces of this host that the resolver knows.
+        self._told_interfaces: set[str] = set()
         self._wake = asyncio.Event()
         self._known = asyncio.Event()
         #: Process id of the resolver that this agent started, until it is seen to have ended.
@@ -78,7 +81,8 @@ class HostResolver:
             from openecs.agent.dns.zones import Zones  # Imported here: nothing else of the agent needs it.
 
             zones = Zones({"vpc": self._documents.all("vpc")})
-            vpc = zones.scope(vpc_address)
+            own = (i.vpc_id for i in self._interfaces().values() if i.address == vpc_address)
+            vpc = next(own, "") or zones.scope(vpc_address)
             if vpc and vpc not in zones.resolvers:
                 return ()  # The VPC has DNS support turned off.
             resolver = zones.resolvers.get(vpc)
@@ -116,8 +120,22 @@ class HostResolver:
             await leave(self._folder(), self._node_id)
 
     def _note(self, changed: frozenset[Key]) -> None:
-        self._changed |= changed
-        self._wake.set()
+        self._changed |= {key for key in changed if self._concerns(*key)}
+        if self._changed:
+            self._wake.set()
+
+    def _concerns(self, kind: str, key: str) -> bool:
+        """Whether the resolver is told of a document's change: of interfaces, only where they are this host's."""
+        return kind != "interface" or key in self._told_interfaces or self._document(kind, key) is not None
+
+    def _document(self, kind: str, key: str) -> Document | None:
+        """The document, if it is one to tell."""
+        document = self._documents.get(kind, key)
+        return None if isinstance(document, InterfaceDocument) and document.node_id != self._node_id else document
+
+    def _interfaces(self) -> dict[str, InterfaceDocument]:
+        """Those of this host."""
+        return {key: i for key, i in self._documents.all("interface").items() if i.node_id == self._node_id}
 
     def _is(self, problem: str, serving: tuple[str, ...] = ()) -> None:
         self.problem = problem
@@ -177,10 +195,12 @@ class HostResolver:
     async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk until the resolver ends the connection."""
         self._changed.clear()
+        found = {kind: self._interfaces() if kind == "interface" else self._documents.all(kind) for kind in KINDS}
+        self._told_interfaces = set(found["interface"])
         entries = tuple(
             Entry(kind, key, self._body(document))
-            for kind in KINDS
-            for key, document in self._documents.all(kind).items()
+            for kind, documents in found.items()
+            for key, document in documents.items()
         )
         self._write(writer, Told(node=self._node_id, version=__version__, all=True, entries=entries))
         try:
@@ -199,7 +219,10 @@ class HostResolver:
             await self._wake.wait()
             self._wake.clear()
             changed, self._changed = self._changed, set()
-            found = [(key, self._documents.get(*key)) for key in sorted(changed)]
+            found = [(key, self._document(*key)) for key in sorted(changed)]
+            interfaces = {key: document is not None for (kind, key), document in found if kind == "interface"}
+            self._told_interfaces |= {key for key, there in interfaces.items() if there}
+            self._told_interfaces -= {key for key, there in interfaces.items() if not there}
             self._write(
                 writer,
                 Told(

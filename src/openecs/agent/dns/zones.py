@@ -1,8 +1,9 @@
 """The names that hosts are told of, by who may see them.  Pure: documents in, lookups out.
 
-A name or zone has a scope: a VPC, whose interfaces see it, or ``*`` for everybody.  Askers that
-are no interface of a VPC (bridge and host mode tasks, the host) see the zones of all VPCs; when
-two of those have a zone of one name, the one whose scope comes first in the alphabet counts.
+A name or zone has a scope: a VPC, whose interfaces see it, or ``*`` for everybody.  Askers of this
+host that are no interface of a VPC (bridge and host mode tasks, the host) see the zones of all VPCs;
+when two of those have a zone of one name, the one whose scope comes first in the alphabet counts.
+Who is not on this host is not answered at all: ``answers`` sees to it.
 
 The zone whose name is the longest end of a name is the one that answers for it, also when the
 name does not exist there: then nobody else is asked.
@@ -79,7 +80,7 @@ class Zones:
         self._of_scope: dict[str, tuple[_View, ...]] = {OUTSIDE: self._outside}
 
     def scope(self, address: str) -> str:
-        """The VPC of the asker with that address, or ``OUTSIDE``."""
+        """The VPC that an address lies in, or ``OUTSIDE``; where VPCs overlap, the interface tells more."""
         try:
             asker = ipaddress.IPv4Address(address)
         except ValueError:

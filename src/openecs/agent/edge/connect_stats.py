@@ -5,7 +5,7 @@ Numbers are those of the calls that tasks of this host have made; nothing is pub
 
 from __future__ import annotations
 
-from openecs.agent.edge.connect_render import cluster_base
+from openecs.agent.edge.connect_render import ALTERNATE, cluster_base
 from openecs.agent.edge.edge_stats import EdgeCounters, GroupCounters
 
 _BASE = f"targetgroup/{cluster_base('')}"
@@ -20,7 +20,7 @@ def endpoint_counters(counters: EdgeCounters) -> dict[str, GroupCounters]:
     for (key, _), group in counters.groups.items():
         if not key.startswith(_BASE) or key.startswith(f"{_BASE}ingress/"):
             continue
-        total = found.setdefault(key.removeprefix(_BASE), GroupCounters())
+        total = found.setdefault(key.removeprefix(_BASE).removesuffix(ALTERNATE), GroupCounters())
         total.request_count += group.request_count
         total.active_connections += group.active_connections
         total.new_connections += group.new_connections

@@ -17,9 +17,12 @@ from openecs.acs.messages import ConnectPayload, TaskPayload
 from openecs.agent.edge.connect_render import ConnectPart
 from openecs.agent.network.commands import run
 from openecs.agent.network.driver import NetworkError
+from openecs.agent.network.interfaces import inside
 
 _log = structlog.get_logger("openecs.agent")
 FOLDER = Path("/run/netns")
+#: The nftables table in a task's namespace.
+TABLE = "openecs_connect"
 #: Seconds for which a task that starts waits for its listeners, and before that for its endpoints.
 PATIENCE, ENDPOINTS_PATIENCE = 20.0, 5.0
 
@@ -70,6 +73,9 @@ class ConnectTasks:
             await run(("ip", "netns", "attach", path.name, str(pid)), "")
         if task.openecs_connect.log_config:
             _link(self._log(path), pid)
+        rules = redirects(task.openecs_connect)
+        if rules:
+            await run(inside(path, "nft", "-f", "-"), rules)
         self._parts[task.arn] = self._part(task, task.openecs_connect)
         self._changed()
         await self._wait(task.arn, {alias.endpoint for alias in task.openecs_connect.aliases})
@@ -130,6 +136,24 @@ class ConnectTasks:
         except TimeoutError:
             problem = self._served.get(task_arn) or "the proxy did not take it in time"
             raise NetworkError(f"Service Connect: the listeners of the task are not up: {problem}") from None
+
+
+def redirects(connect: ConnectPayload) -> str:
+    """The nftables rules that lead what comes in at container ports to the proxy; empty for none.  Pure.
+
+    What the proxy sends on stays within the task, so it does not meet them.
+    """
+    lines = [
+        f'iifname != "lo" tcp dport {ingress.port} redirect to :{ingress.listener}'
+        for ingress in connect.ingress
+        if ingress.listener
+    ]
+    if not lines:
+        return ""
+    chain = "\n".join(["type nat hook prerouting priority dstnat; policy accept;", *lines])
+    # Made anew, whatever an agent that was killed left of it.
+    fresh = f"table ip {TABLE}\ndelete table ip {TABLE}\n"
+    return f"{fresh}table ip {TABLE} {{\nchain incoming {{\n{chain}\n}}\n}}\n"
 
 
 def _there(path: Path) -> bool:

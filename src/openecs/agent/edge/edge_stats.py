@@ -13,6 +13,7 @@ from typing import Any
 
 from openecs.acs.host_documents import TargetView
 from openecs.agent.edge.envoy_admin import EnvoyAdmin
+from openecs.agent.edge.envoy_clusters import UDP_SUFFIX
 from openecs.agent.edge.envoy_counters import FAILED
 
 _QUERY = (
@@ -136,8 +137,8 @@ def _count_balancer(balancers: dict[str, BalancerCounters], name: str, value: in
 
 def _count_group(groups: dict[tuple[str, str], GroupCounters], name: str, value: int) -> None:
     cluster, _, figure = name.removeprefix("cluster.").rpartition(".")
-    if "." in cluster:
-        # A finer division of what is counted already.
+    if "." in cluster or cluster.endswith(UDP_SUFFIX):
+        # A finer division of what is counted already, or what leads datagrams to the load balancer itself.
         return
     found = groups.setdefault(_group_key(cluster), GroupCounters())
     match figure:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from openecs.acs.host_documents import BalancerDocument
+from openecs.agent.edge.datagram_rules import has_udp
 
 FIRST_PORT, LAST_PORT = 20_000, 32_000
 
@@ -29,6 +30,7 @@ class Wish(NamedTuple):
     arn: str
     port: int
     udp: bool
+    tcp: bool = True
 
 
 def wishes(balancer: BalancerDocument, edge_address: str) -> list[Wish]:
@@ -39,7 +41,8 @@ def wishes(balancer: BalancerDocument, edge_address: str) -> list[Wish]:
     if balancer.scheme == "internal" and not ipaddress.ip_address(edge_address).is_loopback:
         return []
     return [
-        Wish(listener.arn, listener.port, listener.protocol in ("UDP", "TCP_UDP")) for listener in balancer.listeners
+        Wish(listener.arn, listener.port, udp=has_udp(listener), tcp=listener.protocol != "UDP")
+        for listener in balancer.listeners
     ]
 
 
@@ -53,6 +56,7 @@ class Endpoints:
         self._file = file
         self._is_free = is_free or port_is_free
         self._ports: dict[str, int] = {}
+        self._wishes: dict[str, Wish] = {}
         with contextlib.suppress(OSError, msgspec.DecodeError):
             # Without what was remembered the ports are chosen anew.
             self._ports = msgspec.json.decode(file.read_bytes(), type=dict[str, int])
@@ -73,7 +77,13 @@ class Endpoints:
         taken: set[int] = set()
         for wish in wanted:
             port = self._ports.get(wish.arn)
-            if port is not None and port not in taken and (port in held or self._free(port, wish)):
+            before = self._wishes.get(wish.arn, wish)
+            if wish.port != before.port and self._free(wish.port, wish):
+                # The listener has another port of its own now.
+                continue
+            # For other protocols than before it may be taken.
+            ours = port in held and before[2:] == wish[2:]
+            if port is not None and port not in taken and (ours or self._free(port, wish)):
                 chosen[wish.arn] = port
                 taken.add(port)
         for wish in wanted:
@@ -85,13 +95,15 @@ class Endpoints:
             if port is not None:
                 chosen[wish.arn] = port
                 taken.add(port)
+        self._wishes = {wish.arn: wish for wish in wanted}
         if chosen != self._ports:
             self._ports = chosen
             self._write()
         return dict(chosen)
 
     def _free(self, port: int, wish: Wish) -> bool:
-        return self._is_free(self.edge_address, port, wish.udp)
+        kinds = [udp for udp, wanted in ((False, wish.tcp), (True, wish.udp)) if wanted]
+        return all(self._is_free(self.edge_address, port, udp) for udp in kinds)
 
     def _write(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -29,6 +29,8 @@ __all__ = ["Applied", "Envoy", "EnvoyError"]
 
 #: Waits before an Envoy that ended is started again, in seconds; the last one stays.
 _BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+#: Connections that an earlier form of a listener accepted go on for so long, in seconds; AWS has an hour too.
+DRAIN_SECONDS = 3600
 #: It counts as well again after this long, in seconds.
 _STEADY = 60.0
 
@@ -57,7 +59,7 @@ class Envoy:
         node_id: str = "openecs",
         concurrency: int = 2,
         max_connections: int = 50_000,
-        drain_seconds: int = 600,
+        drain_seconds: int = DRAIN_SECONDS,
     ) -> None:
         self._folder = folder
         self._files = XdsFolder(folder / "xds")

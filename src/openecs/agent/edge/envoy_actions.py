@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from openecs.acs.host_documents import BalancerRule
 from openecs.agent.edge.envoy_pages import SERVER, page
 from openecs.agent.edge.envoy_resources import Resource
 from openecs.shapes import elbv2
@@ -67,6 +68,14 @@ def forwarded_groups(action: elbv2.Action) -> tuple[tuple[str, int], ...]:
     return tuple(
         (group.target_group_arn or "", 1 if group.weight is None else group.weight) for group in config.target_groups
     )
+
+
+def weighted_groups(rules: Iterable[BalancerRule]) -> list[tuple[str, int]]:
+    """Where a listener of a network load balancer forwards to: its only rule has no conditions.
+
+    Raises ``ValueError`` as ``routing_action`` does.
+    """
+    return [pair for rule in rules if not rule.conditions for pair in forwarded_groups(routing_action(rule.actions))]
 
 
 def _forward(action: elbv2.Action, context: ActionContext) -> list[tuple[Resource, Resource]]:

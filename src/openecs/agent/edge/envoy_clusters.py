@@ -13,8 +13,8 @@ from pathlib import Path
 from openecs.acs.host_documents import TargetEntry, TargetGroupDocument
 from openecs.agent.edge.envoy_bootstrap import file_source
 from openecs.agent.edge.envoy_farewell import ends_connections
-from openecs.agent.edge.envoy_resources import Resource, file_name
-from openecs.agent.edge.routing import Route
+from openecs.agent.edge.envoy_resources import UNLIMITED, Resource, file_name
+from openecs.agent.edge.routing import Route, Target
 from openecs.agent.edge.zones import in_zone
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -44,8 +44,6 @@ _UNREACHABLE = {
 }
 #: How the names of clusters and listeners for datagrams end.
 UDP_SUFFIX = "/udp"
-#: Above what a host can do: nothing here is a circuit breaker.
-_NO_LIMIT = 1_000_000
 
 
 def cluster_name(target_group_arn: str, zone: str = "") -> str:
@@ -73,16 +71,7 @@ def render_cluster(
         "ignore_health_on_host_removal": True,
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "outlier_detection": _UNREACHABLE,
-        "circuit_breakers": {
-            "thresholds": [
-                {
-                    "max_connections": _NO_LIMIT,
-                    "max_pending_requests": _NO_LIMIT,
-                    "max_requests": _NO_LIMIT,
-                    "max_retries": _NO_LIMIT,
-                }
-            ]
-        },
+        "circuit_breakers": UNLIMITED,
         **_balancing(group, network=network),
         **_transport(group, network=network),
     }
@@ -101,9 +90,16 @@ def render_cluster(
 
 
 def render_endpoints(
-    group: TargetGroupDocument, name: str, routes: Mapping[tuple[str, int], Route], zone: str = ""
+    group: TargetGroupDocument,
+    name: str,
+    routes: Mapping[Target, Route],
+    zone: str = "",
+    weights: Mapping[Target, int] = {},
 ) -> Resource:
-    """The endpoints of a cluster; targets whose address is not known are left out."""
+    """The endpoints of a cluster; targets whose address is not known are left out.
+
+    ``weights``: of targets whose shares differ from each other's.
+    """
     chosen: Sequence[TargetEntry] = [target for target in group.targets if target.address]
     if zone:
         chosen = in_zone(chosen, zone, lambda target: _route(target, routes) == "routable")
@@ -114,6 +110,8 @@ def render_endpoints(
             "endpoint": {"address": {"socket_address": address}},
             "health_status": _STATUS[_route(target, routes)],
         }
+        if (target.id, target.port) in weights:
+            entries[target.address, target.port]["load_balancing_weight"] = weights[target.id, target.port]
     endpoints = [{"lb_endpoints": [entries[key] for key in sorted(entries)]}] if entries else []
     return {"cluster_name": name, "endpoints": endpoints}
 
@@ -121,18 +119,18 @@ def render_endpoints(
 def inward_cluster(name: str, places: Sequence[tuple[str, int]]) -> Resource:
     """The cluster of what leads from outside into a load balancer's own network: to its addresses there."""
     entries = [
-        {"endpoint": {"address": {"socket_address": {"protocol": "UDP", "address": address, "port_value": port}}}}
+        {"endpoint": {"address": {"socket_address": {"address": address, "port_value": port}}}}
         for address, port in places
     ]
     return {
         "name": name,
         "type": "STATIC",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": entries}]},
-        "circuit_breakers": {"thresholds": [{"max_connections": _NO_LIMIT}]},
+        "circuit_breakers": UNLIMITED,
     }
 
 
-def _route(target: TargetEntry, routes: Mapping[tuple[str, int], Route]) -> Route:
+def _route(target: TargetEntry, routes: Mapping[Target, Route]) -> Route:
     """A target of which nothing is known yet gets no traffic."""
     return routes.get((target.id, target.port), "out")
 
@@ -141,7 +139,6 @@ def _balancing(group: TargetGroupDocument, *, network: bool) -> Resource:
     if network:
         sticky = group.attributes.get("stickiness.enabled") == "true"
         return {"lb_policy": "MAGLEV" if sticky else "RANDOM"}
-    window = int(group.attributes.get("slow_start.duration_seconds") or 0)
     match group.attributes.get("load_balancing.algorithm.type", "round_robin"):
         case "least_outstanding_requests":
             name = "envoy.load_balancing_policies.least_request"
@@ -152,10 +149,7 @@ def _balancing(group: TargetGroupDocument, *, network: bool) -> Resource:
         case "weighted_random":
             return {"lb_policy": "RANDOM"}
         case _:
-            found: Resource = {"lb_policy": "ROUND_ROBIN"}
-            if window:
-                found["round_robin_lb_config"] = {"slow_start_config": {"slow_start_window": f"{window}s"}}
-            return found
+            return {"lb_policy": "ROUND_ROBIN"}
 
 
 def _http(group: TargetGroupDocument, idle_seconds: int) -> Resource:

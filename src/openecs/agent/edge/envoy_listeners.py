@@ -27,6 +27,13 @@ _ALPN = {
 }
 
 
+#: Seconds without a datagram after which a flow is forgotten, as on AWS.
+UDP_IDLE_SECONDS = 120
+
+#: Datagrams of every length; Envoy drops those of more than 1,500 bytes otherwise.
+_WHOLE = {"max_rx_datagram_size": 65_535}
+
+
 class Bind(NamedTuple):
     """An address of a listener; ``namespace`` is the path of a network namespace, ``None`` for the host's own."""
 
@@ -132,24 +139,23 @@ def tcp_listener(
     return {**_addresses(name, binds), "filter_chains": [chain]}
 
 
-def udp_listener(name: str, binds: Sequence[Bind], cluster: str, *, sticky: bool, idle_seconds: int = 120) -> Resource:
-    """A UDP listener of a network load balancer."""
+def udp_listener(name: str, binds: Sequence[Bind], cluster: str) -> Resource:
+    """A listener for datagrams from outside a network load balancer's network."""
     route = f"{_TYPE}.filters.udp.udp_proxy.v3.Route"
     proxy: dict[str, Any] = {
         "@type": f"{_TYPE}.filters.udp.udp_proxy.v3.UdpProxyConfig",
         "stat_prefix": name,
-        "idle_timeout": f"{idle_seconds}s",
+        "idle_timeout": f"{UDP_IDLE_SECONDS}s",
+        "upstream_socket_config": _WHOLE,
         "matcher": {
             "on_no_match": {
                 "action": {"name": "route", "typed_config": {"@type": route, "cluster": cluster}},
             }
         },
     }
-    if sticky:
-        proxy["hash_policies"] = [{"source_ip": True}]
     return {
         **_addresses(name, binds, protocol="UDP"),
-        "udp_listener_config": {},
+        "udp_listener_config": {"downstream_socket_config": _WHOLE},
         "listener_filters": [{"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": proxy}],
     }
 

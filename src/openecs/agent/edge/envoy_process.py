@@ -40,7 +40,7 @@ class _Identity(msgspec.Struct, frozen=True):
 class EnvoyProcess:
     """The Envoy of one folder: ``bootstrap.json``, ``admin.sock``, ``envoy.log``, ``envoy.pid``."""
 
-    def __init__(self, binary: Path, folder: Path, *, concurrency: int, drain_seconds: int = 600) -> None:
+    def __init__(self, binary: Path, folder: Path, *, concurrency: int, drain_seconds: int) -> None:
         self._binary = binary
         self._folder = folder
         self._concurrency = concurrency

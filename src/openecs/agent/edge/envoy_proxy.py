@@ -71,7 +71,11 @@ class EnvoyProxy:
         except OSError as error:
             raise ProxyError(f"The files of Envoy cannot be written: {error}") from None
         self._groups |= {cluster_name(arn): arn for arn in serving.groups}
-        self._groups |= {cluster_base(endpoint): endpoint for endpoint in serving.connect_endpoints}
+        self._groups |= {
+            cluster_base(endpoint, alternate=alternate): endpoint
+            for endpoint in serving.connect_endpoints
+            for alternate in (False, True)
+        }
         results = {}
         for arn in (*(part.arn for part in serving.parts), *(part.task_arn for part in serving.connect)):
             # What belongs to nobody in particular concerns everybody.

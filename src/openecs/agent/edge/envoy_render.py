@@ -18,8 +18,15 @@ from openecs.acs.host_documents import (
     CertificateDocument,
     TargetGroupDocument,
 )
-from openecs.agent.edge.envoy_actions import forwarded_groups, routing_action
-from openecs.agent.edge.envoy_clusters import cluster_name, render_cluster, render_endpoints
+from openecs.agent.edge.datagram_rules import has_udp
+from openecs.agent.edge.envoy_actions import forwarded_groups, weighted_groups
+from openecs.agent.edge.envoy_clusters import (
+    UDP_SUFFIX,
+    cluster_name,
+    inward_cluster,
+    render_cluster,
+    render_endpoints,
+)
 from openecs.agent.edge.envoy_filters import http_filters
 from openecs.agent.edge.envoy_limits import balancer_problems, group_problems
 from openecs.agent.edge.envoy_listeners import Bind, Log, http_listener, secret_name, tcp_listener, udp_listener
@@ -27,6 +34,7 @@ from openecs.agent.edge.envoy_match import needs_source
 from openecs.agent.edge.envoy_resources import Resource, Resources
 from openecs.agent.edge.envoy_routes import keeps_host, render_routes
 from openecs.agent.edge.routing import Route, Target
+from openecs.agent.edge.zones import crosses_zones
 from openecs.model.tls_policy import DEFAULT_POLICY, TLS_POLICIES
 
 _log = structlog.get_logger("openecs.agent")
@@ -65,18 +73,19 @@ def render(
     places: Mapping[str, Place],
     *,
     xds: Path,
+    weights: Mapping[str, Mapping[Target, int]] = {},
 ) -> Rendered:
     """Render all load balancers of this host.
 
-    Mappings go from ARNs; ``routes`` from a target group's to what becomes of each target.  A load
-    balancer without a place is not served.
+    Mappings go from ARNs; ``routes`` from a target group's to what becomes of each target, ``weights``
+    to those of its targets where they differ.  A load balancer without a place is not served.
     """
     found, failed = _Found(xds), set[str]()
     for arn in sorted(balancers):
         if arn in places:
             try:
                 own = _Found(xds)
-                _Balancer(arn, balancers[arn], groups, certificates, routes, places[arn], own).render()
+                _Balancer(arn, balancers[arn], groups, certificates, routes, weights, places[arn], own).render()
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 # A document that nobody thought of concerns its own load balancer only.
                 _log.exception("a load balancer cannot be put into Envoy's words", load_balancer=arn)
@@ -131,6 +140,7 @@ class _Balancer:
     groups: Mapping[str, TargetGroupDocument]
     certificates: Mapping[str, CertificateDocument]
     states: Mapping[str, Mapping[Target, Route]]
+    weights: Mapping[str, Mapping[Target, int]]
     place: Place
     found: _Found
 
@@ -166,7 +176,7 @@ class _Balancer:
         return f"Certificate {missing[0]} has not come to this host yet." if missing else ""
 
     def _variants(self, listener: BalancerListener, groups: tuple[str, ...]) -> Iterator[_Variant]:
-        zoned = any(arn in self.groups and not _crosses_zones(self.groups[arn], self.document) for arn in groups)
+        zoned = any(arn in self.groups and not crosses_zones(self.groups[arn], self.document) for arn in groups)
         zones = sorted({interface.availability_zone for interface in self.document.interfaces}) if zoned else [""]
         for zone in zones:
             binds = tuple(
@@ -182,6 +192,10 @@ class _Balancer:
 
     def _listener(self, listener: BalancerListener, groups: tuple[str, ...], variant: _Variant) -> None:
         name = f"{listener.arn.rpartition('listener/')[2]}@{variant.label}"
+        if has_udp(listener):
+            self._datagrams(f"{name}{UDP_SUFFIX}", listener, variant)
+            if listener.protocol == "UDP":
+                return
         for arn in groups:
             self._cluster(arn, variant.zone)
         if listener.protocol in {"HTTP", "HTTPS"}:
@@ -236,35 +250,36 @@ class _Balancer:
     def _stream(self, name: str, listener: BalancerListener, variant: _Variant) -> None:
         weighted = [
             (self._cluster_name(arn, variant.zone), weight, arn)
-            for rule in listener.rules
-            if not rule.conditions
-            for arn, weight in forwarded_groups(routing_action(rule.actions))
+            for arn, weight in weighted_groups(listener.rules)
             if weight > 0 and arn in self.groups
         ]
         if not weighted:
             # Nothing accepts connections: on AWS they are refused when no target group has weight.
             return
         sticky = any(self.groups[arn].attributes.get("stickiness.enabled") == "true" for _, _, arn in weighted)
-        clusters = [(cluster, weight) for cluster, weight, _ in weighted]
-        if listener.protocol in {"TCP", "TLS", "TCP_UDP"}:
-            resource = tcp_listener(
-                name,
-                variant.binds,
-                listener,
-                clusters,
-                xds=self.found.xds,
-                sticky=sticky,
-                log=self.place.log if listener.protocol == "TLS" else None,
-            )
-            self._add(listener, resource)
-        if listener.protocol in {"UDP", "TCP_UDP"}:
-            if len(clusters) > 1:
-                raise ValueError("UDP goes to one target group; several with weights are not done.")
-            self._add(listener, udp_listener(f"{name}/udp", variant.binds, clusters[0][0], sticky=sticky))
+        resource = tcp_listener(
+            name,
+            variant.binds,
+            listener,
+            [(cluster, weight) for cluster, weight, _ in weighted],
+            xds=self.found.xds,
+            sticky=sticky,
+            log=self.place.log if listener.protocol == "TLS" else None,
+        )
+        self._add(listener, resource)
+
+    def _datagrams(self, name: str, listener: BalancerListener, variant: _Variant) -> None:
+        """The way in from outside.  Inside its network the kernel carries datagrams: ``datagram_rules``."""
+        own = [(interface.address, listener.port) for interface in self.document.interfaces]
+        if not variant.outside or not own:
+            return
+        self._add(listener, udp_listener(name, variant.binds, name))
+        self.found.clusters[name] = inward_cluster(name, own)
+        self.found.owners[name] = (self.arn, listener.arn)
 
     def _cluster_name(self, arn: str, zone: str) -> str:
         group = self.groups.get(arn)
-        keep = zone if group is not None and zone and not _crosses_zones(group, self.document) else ""
+        keep = zone if group is not None and zone and not crosses_zones(group, self.document) else ""
         return cluster_name(arn, keep)
 
     def _cluster(self, arn: str, zone: str) -> None:
@@ -281,7 +296,9 @@ class _Balancer:
             network=self.document.type == "network",
             idle_seconds=int(self.document.attributes.get("idle_timeout.timeout_seconds") or 60),
         )
-        self.found.endpoints[name] = render_endpoints(group, name, self.states.get(arn, {}), keep)
+        self.found.endpoints[name] = render_endpoints(
+            group, name, self.states.get(arn, {}), keep, self.weights.get(arn, {})
+        )
 
 
 def _groups_of(listener: BalancerListener) -> tuple[str, ...]:
@@ -294,14 +311,6 @@ def _groups_of(listener: BalancerListener) -> tuple[str, ...]:
         for arn, _ in forwarded_groups(action)
     }
     return tuple(found)
-
-
-def _crosses_zones(group: TargetGroupDocument, balancer: BalancerDocument) -> bool:
-    own = group.attributes.get("load_balancing.cross_zone.enabled", "use_load_balancer_configuration")
-    if own in {"true", "false"}:
-        return own == "true"
-    usual = "true" if balancer.type == "application" else "false"
-    return balancer.attributes.get("load_balancing.cross_zone.enabled", usual) == "true"
 
 
 def _secret(name: str, certificate: CertificateDocument) -> Resource:

@@ -21,6 +21,12 @@ _TYPES = {
 }
 
 
+#: Above what a host can do: Envoy's own limits are 1,024 each, and nothing here is a circuit breaker.
+UNLIMITED: Resource = {
+    "thresholds": [dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), 1_000_000)]
+}
+
+
 @dataclass(frozen=True)
 class Resources:
     """Everything that one Envoy serves; each mapping goes from a resource's name to the resource."""

@@ -65,12 +65,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: The last failure of an unhealthy target, and the codes of its series.
     reason: elbv2.TargetHealthReasonEnum | None = None
     codes: tuple[int, ...] = ()
+    #: Since when it has been healthy.
+    healthy_since: float | None = None
 
 
 def after(health: Health, outcome: Outcome, check: HealthCheckDocument, *, fast: bool, started_at: float) -> Health:
     """The health after a probe that began at ``started_at``."""
     if isinstance(outcome, Passed):
-        return _after_pass(health, check)
+        return _after_pass(health, check, started_at)
     since = started_at if health.failing_since is None else health.failing_since
     failures = health.failures + 1
     if fast and not health.ever_passed:
@@ -85,7 +87,7 @@ def after(health: Health, outcome: Outcome, check: HealthCheckDocument, *, fast:
         codes=_codes(health.codes, outcome),
     )
     if failures >= check.unhealthy_threshold:
-        return msgspec.structs.replace(changed, state="unhealthy")
+        return msgspec.structs.replace(changed, state="unhealthy", healthy_since=None)
     return changed
 
 
@@ -142,12 +144,13 @@ def unprobed_view(target_id: str, port: int) -> TargetView:
     )
 
 
-def _after_pass(health: Health, check: HealthCheckDocument) -> Health:
+def _after_pass(health: Health, check: HealthCheckDocument, started_at: float) -> Health:
     passes = health.passes + 1
     changed = msgspec.structs.replace(health, ever_passed=True, passes=passes, failures=0, failing_since=None)
     if health.state == "unhealthy" and passes < check.healthy_threshold:
         return changed
-    return msgspec.structs.replace(changed, state="healthy", reason=None, codes=())
+    since = started_at if health.state != "healthy" else health.healthy_since
+    return msgspec.structs.replace(changed, state="healthy", reason=None, codes=(), healthy_since=since)
 
 
 def _codes(codes: tuple[int, ...], outcome: Failed) -> tuple[int, ...]:

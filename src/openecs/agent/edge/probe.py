@@ -26,6 +26,8 @@ _log = structlog.get_logger("openecs.agent")
 USER_AGENT = "ELB-HealthChecker/2.0"
 #: Bytes of an answer's head, or of a body that is read so that the target can finish writing it.
 MAX_HEAD, MAX_BODY = 16 * 1024, 64 * 1024
+#: Heads of an answer: interim ones (1xx) and the one that counts.
+MAX_HEADS = 16
 _DEFAULT_MATCHERS = {"application": "200", "grpc": "12"}
 
 
@@ -119,7 +121,7 @@ async def _ask_http1(probe: Probe, reader: asyncio.StreamReader, writer: asyncio
         "Accept-Encoding: gzip, compressed\r\n"
         "\r\n".encode()
     )
-    while True:
+    for _ in range(MAX_HEADS):
         head = await reader.readuntil(b"\r\n\r\n")
         status, *fields = head.decode("latin-1").split("\r\n")
         version, code = status.split(" ", 2)[:2]
@@ -127,6 +129,8 @@ async def _ask_http1(probe: Probe, reader: asyncio.StreamReader, writer: asyncio
             raise ValueError(f"no HTTP answer: {status[:60]!r}")
         if int(code) >= 200:
             break
+    else:
+        raise ValueError("nothing but interim answers")
     length = next((line.split(":", 1)[1].strip() for line in fields if line.lower().startswith("content-length:")), "")
     if length.isdigit() and int(length) <= MAX_BODY:
         # Read, so that the target does not see its answer cut off; what it says does not matter.

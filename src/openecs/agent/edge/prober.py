@@ -98,6 +98,10 @@ class Prober:
             elif key in other:
                 self._watched[key].again.set()
 
+    def health(self, arn: str) -> Mapping[Target, Health]:
+        """The health of a group's targets that are not draining."""
+        return self._book[arn]
+
     def views(self, arn: str, drained: frozenset[Target]) -> dict[Target, TargetView]:
         """What is to be said of a group's targets; of those without an address nothing is known here."""
         aim = self._aims[arn]

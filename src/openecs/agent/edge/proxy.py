@@ -43,6 +43,8 @@ class Serving(NamedTuple):
     #: Tasks with a part in Service Connect, and the endpoints that they may call.
     connect: tuple[ConnectPart, ...] = ()
     connect_endpoints: Mapping[str, ConnectDocument] = {}
+    #: Target group ARN → weights of its targets, where they differ.
+    weights: Mapping[str, Mapping[Target, int]] = {}
 
 
 class Served(NamedTuple):

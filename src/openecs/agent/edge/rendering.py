@@ -28,6 +28,7 @@ class Renderer:
             serving.routes,
             {part.arn: self._place(part, serving.edge_address) for part in serving.parts},
             xds=xds,
+            weights=serving.weights,
         )
         owners = {name: arn for name, (arn, _) in found.listeners.items()}
         clusters = {cluster_name(arn): group.load_balancer_arn for arn, group in serving.groups.items()}

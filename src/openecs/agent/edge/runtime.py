@@ -33,6 +33,7 @@ from openecs.agent.edge.namespaces import Namespaces
 from openecs.agent.edge.prober import Aim, Prober
 from openecs.agent.edge.proxy import Part, Proxy, ProxyError, Served, Serving
 from openecs.agent.edge.routing import Target, routes
+from openecs.agent.edge.slow_start import Ramp, ramp
 from openecs.agent.edge.sockets import NamespaceSockets
 from openecs.agent.host.documents import HostDocuments
 from openecs.agent.host.reports import HostReports
@@ -85,6 +86,8 @@ class Edge:
         self._used = False
         #: Whether it is known what an earlier agent left.
         self._begun = False
+        #: Seconds until targets that start slowly get more.
+        self._ramp_pause: float | None = None
         #: Why nothing could be served the last time.
         self._failure = ""
 
@@ -109,11 +112,12 @@ class Edge:
                     self._wake.clear()
                     well = await self._step(tasks)
                     try:
-                        async with asyncio.timeout(None if well else RETRY_PAUSE):
+                        async with asyncio.timeout(self._ramp_pause if well else RETRY_PAUSE):
                             await self._wake.wait()
                     except TimeoutError:
-                        # What failed is tried again.
-                        self._last = None
+                        if not well:
+                            # What failed is tried again.
+                            self._last = None
         finally:
             parts.sockets.close()
 
@@ -137,6 +141,7 @@ class Edge:
             ports = parts.endpoints.choose(wanted, self._held)
         except OSError as error:
             ports, trouble = {}, f"The ports of endpoints cannot be written down: {error.strerror or error}"
+        ramps = self._ramps(groups)
         serving = Serving(
             parts=tuple(self._serving_parts(balancers, ports)),
             groups=groups,
@@ -148,6 +153,7 @@ class Edge:
             edge_address=parts.endpoints.edge_address,
             connect=parts.connect.parts() if parts.connect is not None else (),
             connect_endpoints=dict(parts.documents.all("connect")),
+            weights={arn: found.weights for arn, found in ramps.items()},
         )
         if not self._begun and any(self._connections.state(arn) is None for arn in balancers):
             # What an earlier agent left must be seen first: it is not to be taken away.
@@ -158,7 +164,8 @@ class Edge:
             self._connections.confirm({part.arn for part in serving.parts})
             self._held = frozenset(port for part in serving.parts for port in part.ports.values())
             self._confirm_draining(groups, serving.connect_endpoints)
-            self._report_connect(serving.connect_endpoints)
+            served_well = all(results[part.task_arn].ready for part in serving.connect if part.task_arn in results)
+            self._report_connect(serving.connect_endpoints, in_force=served_well)
         if parts.connect is not None:
             failed = self._failed()
             outcome = {part.task_arn: (results or {}).get(part.task_arn, failed) for part in serving.connect}
@@ -178,6 +185,14 @@ class Edge:
 
     def _views(self, arn: str, group: TargetGroupDocument) -> dict[Target, TargetView]:
         return self._prober.views(arn, self._draining.drained(arn) if group.fast_drain else frozenset())
+
+    def _ramps(self, groups: Mapping[str, TargetGroupDocument]) -> dict[str, Ramp]:
+        """Those of groups in which targets start slowly now."""
+        now = self._parts.clock.now()
+        found = {arn: ramp(self._prober.health(arn), group.attributes, now) for arn, group in groups.items()}
+        pauses = [one.pause for one in found.values() if one.pause is not None]
+        self._ramp_pause = min(pauses, default=None)
+        return {arn: one for arn, one in found.items() if one.weights}
 
     def _serving_parts(self, balancers: Mapping[str, BalancerDocument], ports: Mapping[str, int]) -> list[Part]:
         parts = []
@@ -278,10 +293,11 @@ class Edge:
             reports.put("balancer", arn, report)
         self._withdraw("balancer", set(balancers))
 
-    def _report_connect(self, endpoints: Mapping[str, ConnectDocument]) -> None:
-        for key in endpoints:
+    def _report_connect(self, endpoints: Mapping[str, ConnectDocument], *, in_force: bool) -> None:
+        for key, endpoint in endpoints.items():
             drained = tuple(sorted(f"{address}:{port}" for address, port in self._draining.drained(key)))
-            self._parts.reports.put("connect", key, ConnectReport(drained=drained))
+            report = ConnectReport(drained=drained, routing=endpoint.routing if in_force else "")
+            self._parts.reports.put("connect", key, report)
         self._withdraw("connect", set(endpoints))
 
     def _failed(self) -> Served:

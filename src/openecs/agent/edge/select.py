@@ -19,6 +19,7 @@ import structlog
 from openecs.acs.host_documents import BalancerReport, ConnectReport
 from openecs.agent.edge.access_logs import AccessLogs
 from openecs.agent.edge.connect_tasks import ConnectTasks
+from openecs.agent.edge.datagrams import Datagrams, WithDatagrams
 from openecs.agent.edge.endpoints import Endpoints
 from openecs.agent.edge.envoy import Envoy
 from openecs.agent.edge.envoy_proxy import EnvoyProxy
@@ -58,7 +59,7 @@ class NoEdge:
         self.problem = problem
         self._documents = documents
         self._reports = reports
-        self._reported: set[str] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Report once, and whenever documents change."""
@@ -66,16 +67,17 @@ class NoEdge:
         self._report()
 
     def _report(self) -> None:
-        wanted = set(self._documents.all("balancer"))
-        for arn in wanted:
+        balancers, endpoints = self._documents.all("balancer"), self._documents.all("connect")
+        for arn in balancers:
             self._reports.put("balancer", arn, BalancerReport(ready=False, problem=self.problem))
-        for arn in self._reported - wanted:
-            self._reports.remove("balancer", arn)
-        self._reported = wanted
-        for key, endpoint in self._documents.all("connect").items():
+        for key, endpoint in endpoints.items():
             # Nothing is ever in flight from a host that serves nobody.
             leaving = tuple(sorted(f"{t.address}:{t.port}" for t in endpoint.targets if t.draining))
             self._reports.put("connect", key, ConnectReport(drained=leaving))
+        told = {("balancer", arn) for arn in balancers} | {("connect", key) for key in endpoints}
+        for gone in self._reported - told:
+            self._reports.remove(*gone)
+        self._reported = told
 
 
 def open_edge(
@@ -101,16 +103,17 @@ def open_edge(
     folder = edge_folder(run_dir, node_id)
     program = Envoy(envoy, folder / "envoy", node_id=node_id)
     spool = data_dir / "edge" / "spool"
+    sockets = NamespaceSockets()
     logs = AccessLogs(spool, data_dir / "access-logs", program.reopen_logs, clock, token=secrets.token_hex(4))
     return Edge(
         EdgeParts(
             documents=documents,
             reports=reports,
-            proxy=EnvoyProxy(program, Renderer(spool), logs),
+            proxy=WithDatagrams(EnvoyProxy(program, Renderer(spool), logs), Datagrams(sockets)),
             namespaces=Namespaces(node_id, interfaces),
             endpoints=Endpoints(data_dir / "edge" / "endpoints.json", edge_address),
             memory=HealthMemory(folder / "health.json"),
-            sockets=NamespaceSockets(),
+            sockets=sockets,
             clock=clock,
             random=random.random,
             node_id=node_id,

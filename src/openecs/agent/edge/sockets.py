@@ -1,4 +1,4 @@
-"""Sockets inside network namespaces.  A socket stays in the namespace in which it was made.
+"""Sockets, and short errands, inside network namespaces.  A socket stays in the namespace in which it was made.
 
 One thread makes them all: it enters the namespace that is asked for and never has to go back,
 so that nothing else of this process ever runs in another namespace than its own.
@@ -10,10 +10,13 @@ import asyncio
 import ctypes
 import os
 import socket
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 _CLONE_NEWNET = 0x40000000
+Result = TypeVar("Result")
 
 
 class NamespaceSockets:
@@ -25,11 +28,15 @@ class NamespaceSockets:
         #: Device and inode of the namespace in which the thread is; a path may be another one tomorrow.
         self._inside: tuple[int, int] | None = None
 
+    async def call(self, namespace: Path, do: Callable[[], Result]) -> Result:
+        """What ``do`` gives in a namespace; it is to be short, because everybody else waits.  Raises ``OSError``."""
+        return await asyncio.wrap_future(self._thread.submit(self._inside_of, namespace, do))
+
     async def tcp(self, namespace: Path | None) -> socket.socket:
         """A TCP socket for asyncio; ``None`` for this process's own namespace.  Raises ``OSError``."""
         if namespace is None:
             return _tcp()
-        making = self._thread.submit(self._make, namespace)
+        making = self._thread.submit(self._inside_of, namespace, _tcp)
         try:
             return await asyncio.wrap_future(making)
         except asyncio.CancelledError:
@@ -41,7 +48,7 @@ class NamespaceSockets:
         """End the thread; sockets that were made live on."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _make(self, namespace: Path) -> socket.socket:
+    def _inside_of(self, namespace: Path, do: Callable[[], Result]) -> Result:
         status = namespace.stat()
         wanted = (status.st_dev, status.st_ino)
         if self._inside != wanted:
@@ -53,7 +60,7 @@ class NamespaceSockets:
             finally:
                 os.close(handle)
             self._inside = wanted
-        return _tcp()
+        return do()
 
 
 def _close(making: Future[socket.socket]) -> None:

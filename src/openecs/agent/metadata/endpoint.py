@@ -23,6 +23,7 @@ from openecs.agent.metadata import sharing
 from openecs.agent.metadata.http import Answer, MetadataServer, Request
 from openecs.agent.metadata.routes import LINK_LOCAL, MetadataRoutes
 from openecs.agent.metadata.siblings import Siblings
+from openecs.agent.network import vicinity
 from openecs.agent.network.commands import run
 from openecs.agent.network.driver import NetworkError
 from openecs.ids import Ids
@@ -164,9 +165,11 @@ class MetadataEndpoint:
     # -- serving --------------------------------------------------------------------------
 
     async def _listen(self, host: str, port: int) -> tuple[str, int]:
-        if host == LINK_LOCAL:
-            await _add_address(host)
-        return await self._server.start(host, port)
+        if host != LINK_LOCAL:
+            return await self._server.start(host, port)
+        await _add_address(host)
+        # Machines around the host may route the address to it.
+        return await self._server.start(host, port, accepts=vicinity.is_here)
 
     async def _answer(self, request: Request) -> Answer:
         """This agent's answer; if it has none, that of the agent which has one."""

@@ -92,9 +92,11 @@ class MetadataServer:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._for_agents = False
+        self._accepts: Callable[[str], bool] | None = None
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen; the address in use."""
+    async def start(self, host: str, port: int, *, accepts: Callable[[str], bool] | None = None) -> tuple[str, int]:
+        """Listen; the address in use.  ``accepts`` tells of a client's address whether it is answered at all."""
+        self._accepts = accepts
         self._server = await asyncio.start_server(self._serve, host, port, limit=LARGEST_REQUEST)
         name = self._server.sockets[0].getsockname()
         return str(name[0]), int(name[1])
@@ -120,16 +122,19 @@ class MetadataServer:
             if self._for_agents and not same_user(writer.get_extra_info("socket")):
                 _log.warning("somebody else than an agent called on the agents' socket")
                 return
-            await self._converse(reader, writer)
+            peer = writer.get_extra_info("peername")
+            client = "" if self._for_agents else str((peer or ("",))[0])
+            if self._accepts is not None and not self._accepts(client):
+                _log.debug("a machine around this host called on the metadata address", client=client)
+                return
+            await self._converse(reader, writer, client)
         except (ConnectionError, TimeoutError, asyncio.LimitOverrunError):
             _log.debug("metadata client went away")
         finally:
             self._open.discard(writer)
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("peername")
-        client = "" if self._for_agents else str((peer or ("",))[0])
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str) -> None:
         while True:
             parsed = _Parsed()
             parser = httptools.HttpRequestParser(parsed)

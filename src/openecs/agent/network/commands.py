@@ -13,14 +13,15 @@ async def run(command: tuple[str, ...], script: str) -> str:
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.PIPE,
+            # Without a script there is no pipe either: uvloop fails when a program ends before "nothing" is written.
+            stdin=asyncio.subprocess.PIPE if script else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as error:
         raise NetworkError(f"{command[0]}: {error.strerror}") from None
     try:
-        stdout, stderr = await process.communicate(script.encode())
+        stdout, stderr = await process.communicate(script.encode() or None)
     except asyncio.CancelledError:
         # It may wait for input that will not come.
         process.kill()

@@ -1,9 +1,9 @@
 """Keeps this host's packet filter, tunnel and routes as the control plane's documents say.
 
 One loop: documents change, everything is worked out anew, and what differs from what is in force
-is changed.  A look every half minute puts back what somebody else removed.  Nothing is taken down
-when the agent ends: connections go on, and the next agent takes over.  Without documents (an
-older control plane) nothing is done at all.
+is changed.  Networks of containers on this host are told by the kernel.  A look every half minute
+puts back what somebody else removed.  Nothing is taken down when the agent ends: connections go on,
+and the next agent takes over.  Without documents (an older control plane) nothing is done at all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import structlog
 
 from openecs.acs.host_documents import InterfaceDocument
 from openecs.agent.host.documents import HostDocuments
-from openecs.agent.network import overlay, ruleset, underlay
+from openecs.agent.network import kernel, overlay, ruleset, underlay, vicinity
 from openecs.agent.network.commands import run
 from openecs.agent.network.driver import NetworkError
 from openecs.agent.network.frame import Documents, Surroundings
@@ -63,6 +63,7 @@ class DataPlane:
         self._rules: ruleset.Ruleset | None = None
         self._overlay: overlay.Overlay | None = None
         self._endpoints: frozenset[tuple[str, int]] = frozenset()
+        self._bridges: frozenset[str] = frozenset()
         #: Address → id of the interface whose rules are in force.
         self._in_force: dict[str, str] = {}
         self._news = asyncio.Event()
@@ -81,6 +82,18 @@ class DataPlane:
 
     async def run(self) -> None:
         """Keep everything as it should be until cancelled."""
+        self._look_around()
+        with vicinity.watching(self._look_around):
+            await self._keep()
+
+    def _look_around(self) -> None:
+        """Notice networks of containers that came or went."""
+        bridges = vicinity.container_bridges()
+        if bridges != self._bridges:
+            self._bridges = bridges
+            self._news.set()
+
+    async def _keep(self) -> None:
         pause = RETRY
         first = True
         while True:
@@ -123,6 +136,7 @@ class DataPlane:
             speakers=plan.speakers,
             device=plan.device.name if plan.device else "",
             vni=plan.device.vni if plan.device else 0,
+            bridges=self._bridges,
             endpoints=self._endpoints,
             published=self.published.all,
             metadata_port=self._metadata_port,
@@ -247,7 +261,7 @@ class DataPlane:
         with contextlib.suppress(NetworkError):
             await run(("ip", "link", "delete", device.name), "")
         size = (underlay.mtu(device.address) or underlay.MTU) - overlay.OVERHEAD
-        own = device.address in underlay.local_addresses()
+        own = kernel.is_local(device.address)
         await run(
             ("ip", "-batch", "-"), overlay.make_device(device, size, own_address=own) + overlay.set_device(device)
         )
@@ -283,7 +297,8 @@ class DataPlane:
         return found
 
     async def _look(self) -> None:
-        """Notice what somebody else removed."""
+        """Notice what somebody else changed."""
+        self._look_around()
         self._endpoints = await underlay.endpoints(self._endpoint) if self._endpoint else frozenset()
         if self._rules is not None and not self._rules.empty:
             try:

@@ -16,7 +16,7 @@ from openecs.acs.host_documents import (
     VpcDocument,
 )
 from openecs.agent.network.ruleset import Chain, Map, Set
-from openecs.agent.network.wiring import DOCKER_BRIDGES, PREFIX
+from openecs.agent.network.wiring import PREFIX
 
 #: The port of VXLAN, as IANA has it.
 VXLAN_PORT = 4789
@@ -44,6 +44,8 @@ class Surroundings(NamedTuple):
     #: Name and VNI of the VXLAN device; empty without one.
     device: str = ""
     vni: int = 0
+    #: Names of the host's bridges that lead to containers only.
+    bridges: frozenset[str] = frozenset()
     #: Addresses and ports of the control plane.
     endpoints: frozenset[tuple[str, int]] = frozenset()
     published: frozenset[Published] = frozenset()
@@ -83,15 +85,20 @@ def base_chains(parts: Parts, around: Surroundings, *, lists_out: bool, lists_in
     acl_out = ("iifname vmap @acl_out",) if lists_out else ()
     acl_in = ("oifname vmap @acl_in",) if lists_in else ()
     # In each rule what is cheap or seldom true comes first: every packet of a task meets all of them.
-    bridges = [name.replace("+", "*") for name in DOCKER_BRIDGES]
-    from_hosts = [f'iifname "{name}" oifname @mine accept' for name in bridges]
-    to_hosts = [f'oifname "{name}" iifname @mine ct state established,related accept' for name in bridges]
+    from_hosts = ["iifname @bridges oifname @mine accept"]
+    to_hosts = ["oifname @bridges iifname @mine ct state established,related accept"]
     if around.speakers:
         from_hosts.append("ip saddr @speakers oifname @mine iifname != @mine accept")
         to_hosts.append("ip daddr @speakers iifname @mine oifname != @mine ct state established,related accept")
         to_hosts.append("ip daddr @speakers iifname @mine drop")
     tunnel: tuple[str, ...] = ()
+    # Who has the address of an interface comes from where that interface is, and from nowhere else.
+    forged = [f'ip saddr @vpcs iifname != "{PREFIX}*" fib saddr oifname "{PREFIX}*" drop']
     if around.device:
+        forged += [
+            f'ip saddr {block} iifname != "{around.device}" fib saddr oifname "{around.device}" drop'
+            for block in ("@vpcs", "@speakers")
+        ]
         # Nobody but the installation's hosts puts packets into its tunnel.
         tunnel = (f"udp dport {VXLAN_PORT} @th,96,24 {around.vni} ip saddr != @hosts drop",)
     parts.chains |= {
@@ -101,6 +108,7 @@ def base_chains(parts: Parts, around: Surroundings, *, lists_out: bool, lists_in
                 "ip daddr 127.0.0.0/8 iifname @mine drop",
                 "iifname . ip saddr @sources accept",
                 "iifname @checked drop",
+                *forged,
             ),
             "type filter hook prerouting priority raw; policy accept;",
         ),
@@ -122,6 +130,7 @@ def base_chains(parts: Parts, around: Surroundings, *, lists_out: bool, lists_in
         "received": Chain(
             (
                 *tunnel,
+                "ip daddr @inner jump inner",
                 "iifname != @mine accept",
                 "ip daddr . meta l4proto . th dport @services accept",
                 "icmp type echo-request ip daddr @answering accept",
@@ -132,6 +141,10 @@ def base_chains(parts: Parts, around: Surroundings, *, lists_out: bool, lists_in
                 "iifname vmap @leaving",
             ),
             "type filter hook input priority filter - 1; policy accept;",
+        ),
+        # Machines around the host may route these addresses to it.  Interfaces of other agents count as well.
+        "inner": Chain(
+            ('iifname "lo" return', f'iifname "{PREFIX}*" return', "iifname @bridges return", "drop"),
         ),
         "arrive": Chain(("oifname vmap @arriving", "accept")),
     }
@@ -152,6 +165,9 @@ def surroundings(parts: Parts, documents: Documents, around: Surroundings) -> No
         "hosts": Set("ipv4_addr", around.hosts),
         "speakers": Set("ipv4_addr", around.speakers),
         "services": Set("ipv4_addr . inet_proto . inet_service", frozenset(services)),
+        "bridges": Set("ifname", frozenset(f'"{name}"' for name in around.bridges)),
+        # Of the host's addresses those that are there for what runs on it.
+        "inner": Set("ipv4_addr", frozenset(resolvers | {METADATA})),
         "answering": Set("ipv4_addr", frozenset(gateways | resolvers)),
         "endpoints": Set(
             "ipv4_addr . inet_service", frozenset(f"{address} . {port}" for address, port in around.endpoints)

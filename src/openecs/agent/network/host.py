@@ -67,19 +67,22 @@ class HostNetwork:
         alias = interface_alias(plan.host_end)
         if alias and alias != task_arn:
             return alias
-        if plan.address in kernel.local_addresses(_read(kernel.ADDRESSES)):
-            return "this host itself"
-        for route in kernel.routes(_read(kernel.ROUTES)):
-            if route.metric == overlay.METRIC:
-                continue  # It lives on another host until the word of its move has come.
-            if route.network == ipaddress.IPv4Network(plan.address) and route.interface != plan.host_end:
-                return f"the interface {route.interface}"
-        return None
+        try:
+            way = kernel.way_to(plan.address)
+            if way.local:
+                return "this host itself"
+            if not way.exact or way.metric == overlay.METRIC:
+                return None  # It is free, or lives on another host until the word of its move has come.
+            device = kernel.link(way.device).name
+        except OSError as error:
+            _log.debug("no way leads to the address", address=plan.address, error=str(error))
+            return None
+        return f"the interface {device}" if device != plan.host_end else None
 
     async def ensure(self, plan: wiring.Wiring) -> None:
         """Forwarding, NAT and permissions for a subnet; its gateway comes with the task's own wiring."""
         note = self._folder / plan.gateway
-        there = plan.gateway in kernel.local_addresses(_read(kernel.ADDRESSES)) and _noted(note)
+        there = kernel.is_local(plan.gateway) and _noted(note)
         if there and plan.subnet in self._subnets:
             return
         sysctl("net/ipv4/ip_forward", "1")
@@ -102,7 +105,7 @@ class HostNetwork:
         for path, subnet in noted.items():
             if any(network.subnet_of(ipaddress.IPv4Network(subnet)) for network in used):
                 continue
-            if path.name in kernel.local_addresses(_read(kernel.ADDRESSES)):
+            if kernel.is_local(path.name):
                 await run(("ip", "-batch", "-"), wiring.disconnect_gateway(path.name))
             if not any(other != path and text == subnet for other, text in noted.items()):
                 await _try_run(("nft", "-f", "-"), wiring.stop_masquerading(subnet))

@@ -15,7 +15,6 @@ one leaves by that one, whatever the default route says.  Anti-spoofing would dr
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 
@@ -99,11 +98,6 @@ def inside(namespace: int | Path, *command: str) -> tuple[str, ...]:
     """A command that runs in a network namespace."""
     path = f"/proc/{namespace}/ns/net" if isinstance(namespace, int) else str(namespace)
     return ("nsenter", f"--net={path}", *command)
-
-
-def host_end(address: str) -> str:
-    """The name of the host's end of an address's veth pair."""
-    return f"{wiring.PREFIX}{int(ipaddress.IPv4Address(address)):08x}"
 
 
 async def _source_rule(plan: wiring.Wiring, namespace: int | Path, table: int) -> None:

@@ -47,7 +47,11 @@ def refusal() -> str | None:
 
 
 class RoutedNetwork:
-    """The ``NetworkDriver`` of Linux hosts."""
+    """The ``NetworkDriver`` of Linux hosts.
+
+    ``name_servers`` knows those of tasks: the host's resolver, where it runs.  ``connect`` serves
+    Service Connect to tasks, where the agent does.
+    """
 
     refusal: str | None = None
 
@@ -58,6 +62,9 @@ class RoutedNetwork:
         architecture: str,
         host: HostNetwork,
         plane: DataPlane | None = None,
+        *,
+        name_servers: NameServers = host_name_servers,
+        connect: TaskConnector | None = None,
     ) -> None:
         self._runtime = runtime
         self._importer = importer
@@ -65,10 +72,8 @@ class RoutedNetwork:
         self._host = host
         self.interfaces = Interfaces(host, plane)
         self._plane = plane
-        #: Who knows the name servers of tasks: the host's resolver, where it runs.
-        self.name_servers: NameServers = host_name_servers
-        #: Serves Service Connect to tasks, where the agent does.
-        self.connect: TaskConnector | None = None
+        self._name_servers = name_servers
+        self._connect = connect
         self._image = asyncio.Lock()
         self._have_image = False
 
@@ -84,8 +89,8 @@ class RoutedNetwork:
         try:
             await self.interfaces.attach(plan, pid, task.arn)
             self._publish(task, plan)
-            if self.connect is not None:
-                await self.connect.attach(task, pid)
+            if self._connect is not None:
+                await self._connect.attach(task, pid)
         except AddressInUseError:
             raise
         except NetworkError as error:
@@ -93,8 +98,8 @@ class RoutedNetwork:
         return f"container:{container_id}"
 
     async def detach(self, task: TaskPayload) -> None:
-        if self.connect is not None:
-            await self.connect.detach(task.arn)
+        if self._connect is not None:
+            await self._connect.detach(task.arn)
         marks = [f"{names.LABEL_TASK_ARN}={task.arn}", f"{names.LABEL_CONTAINER}={names.PAUSE}"]
         for container_id in await self._runtime.list(marks):
             try:
@@ -117,8 +122,8 @@ class RoutedNetwork:
     def resume(self, tasks: Iterable[TaskPayload]) -> None:
         """Publish the ports of tasks that run already, and serve them as before."""
         tasks = list(tasks)
-        if self.connect is not None:
-            self.connect.resume(tasks)
+        if self._connect is not None:
+            self._connect.resume(tasks)
         for task in tasks:
             try:
                 self._publish(task, wiring.plan(task))
@@ -158,7 +163,7 @@ class RoutedNetwork:
 
     async def _pause(self, task: TaskPayload, plan: wiring.Wiring, labels: Mapping[str, str]) -> tuple[str, int]:
         """The running pause container's id and process id."""
-        servers = plan.dns or await self.name_servers(plan.address) or await asyncio.to_thread(_host_resolvers)
+        servers = plan.dns or await self._name_servers(plan.address) or await asyncio.to_thread(_host_resolvers)
         hosts = [f"{plan.hostname}:{plan.address}"] if plan.hostname else []
         if task.openecs_connect is not None:
             hosts += dict.fromkeys(f"{alias.name}:{alias.address}" for alias in task.openecs_connect.aliases)

@@ -29,7 +29,7 @@ from openecs.acs.host_documents import (
 from openecs.agent.network.frame import Documents, Parts, Surroundings, base_chains, surroundings
 from openecs.agent.network.matches import acl_chain, group_chain, members, passes_all
 from openecs.agent.network.ruleset import EMPTY, Chain, Map, Ruleset, Set
-from openecs.agent.network.wiring import PREFIX
+from openecs.agent.network.wiring import host_end
 
 
 def table_name(node_id: str) -> str:
@@ -135,12 +135,6 @@ class Compiler:
             if subnet is None or own_acl is None or not passes_all(self._acls[own_acl][2]):
                 outgoing.add(subnet_id)
         return _Listed(frozenset(outgoing), frozenset(incoming))
-
-
-def host_end(address: str) -> str:
-    """The name of the host's end of an interface; ``wiring`` gives it the same."""
-    first, second, third, fourth = address.split(".")
-    return f"{PREFIX}{int(first):02x}{int(second):02x}{int(third):02x}{int(fourth):02x}"
 
 
 def _own_interfaces(parts: Parts, own: list[InterfaceDocument], listed: _Listed) -> None:

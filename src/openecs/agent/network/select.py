@@ -9,7 +9,7 @@ import structlog
 
 from openecs.agent.network import routed
 from openecs.agent.network.dataplane import DataPlane
-from openecs.agent.network.driver import NetworkDriver, NoNetwork
+from openecs.agent.network.driver import NameServers, NetworkDriver, NoNetwork, TaskConnector, host_name_servers
 from openecs.agent.network.host import HostNetwork
 from openecs.agent.network.pause_image import EngineImporter
 from openecs.agent.runtime.docker import find_endpoint
@@ -27,11 +27,14 @@ def open_network(
     *,
     shares_name_servers: bool = True,
     make_plane: Callable[[HostNetwork], DataPlane] | None = None,
+    name_servers: NameServers = host_name_servers,
+    connect: TaskConnector | None = None,
 ) -> NetworkDriver:
     """The network driver for an engine on this host; ``architecture`` as ECS spells it.
 
     ``run_dir`` is where the agents of a host meet; ``shares_name_servers`` is what the engine's info says.
-    ``make_plane`` makes what filters and routes; ``None`` for networks without.
+    ``make_plane`` makes what filters and routes; ``None`` for networks without.  ``name_servers`` and
+    ``connect`` as of ``RoutedNetwork``.
     """
     missing = routed.refusal()
     if missing is None and not shares_name_servers:
@@ -45,4 +48,6 @@ def open_network(
     importer = EngineImporter(lambda: HttpClient(endpoint.address, tls=endpoint.tls_context()))
     host = HostNetwork(run_dir)
     plane = make_plane(host) if make_plane is not None else None
-    return routed.RoutedNetwork(runtime, importer, architecture, host, plane)
+    return routed.RoutedNetwork(
+        runtime, importer, architecture, host, plane, name_servers=name_servers, connect=connect
+    )

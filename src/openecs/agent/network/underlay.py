@@ -8,29 +8,30 @@ import fcntl
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from openecs.agent.network import kernel
 
 #: Somewhere that only a default route leads to (RFC 5737).  Nothing is ever sent there.
-_ELSEWHERE = "192.0.2.1"
+ELSEWHERE = "192.0.2.1"
 _SIOCGIFADDR = 0x8915
 #: Bytes of the largest packet where it cannot be found out.
 MTU = 1500
 
 
-def host_address(endpoint: str) -> str:
-    """The address of this host that others reach: the one that speaks to the control plane.
+def host_address(control_plane: Iterable[str]) -> str | None:
+    """The address of this host that others reach: the one that speaks to the control plane's addresses.
 
-    With the control plane on this very host, the one of the default route; ``127.0.0.1`` when the
+    With the control plane on this very host, the one of the default route; ``None`` when the
     host has no network at all.
     """
-    for target in (urlsplit(endpoint).hostname or "", _ELSEWHERE):
+    for target in (*control_plane, ELSEWHERE):
         found = _source(target)
         if found is not None and not ipaddress.IPv4Address(found).is_loopback:
             return found
-    return "127.0.0.1"
+    return None
 
 
 def mtu(address: str) -> int | None:
@@ -43,9 +44,9 @@ def mtu(address: str) -> int | None:
 
 
 def local_addresses() -> frozenset[str]:
-    """All addresses of this host."""
+    """All addresses of this host; none when the kernel does not tell."""
     try:
-        return kernel.local_addresses(Path(kernel.ADDRESSES).read_text())
+        return kernel.addresses()
     except OSError:
         return frozenset()
 

@@ -72,11 +72,17 @@ def interface(address: str, gateway: str, mac: str) -> Wiring:
         mac=mac,
         gateway=str(router.ip),
         subnet=str(router.network),
-        host_end=f"{PREFIX}{int(own):08x}",
+        host_end=host_end(str(own)),
         dns=(),
         search=(),
         hostname="",
     )
+
+
+def host_end(address: str) -> str:
+    """The name of the host's end of the veth pair of an address."""
+    first, second, third, fourth = address.split(".")
+    return f"{PREFIX}{int(first):02x}{int(second):02x}{int(third):02x}{int(fourth):02x}"
 
 
 def make_pair(wiring: Wiring, namespace: int | Path, inside_name: str = "eth0", mtu: int | None = None) -> str:

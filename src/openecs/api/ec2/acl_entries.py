@@ -65,9 +65,9 @@ def protocol_names(number: str) -> list[str | None]:
 
 def _protocol(text: str) -> str:
     number = _NUMBERS.get(text.lower(), text)
-    if number != "-1" and (not re.fullmatch(r"\d{1,3}", number, re.ASCII) or int(number) > 255):
+    if number != "-1" and (not re.fullmatch(r"0|[1-9][0-9]{0,2}", number) or int(number) > 255):
         raise bad_value(text[:64], "protocol", "Use a protocol number, or -1 for all protocols.")
-    return str(int(number))
+    return number
 
 
 def _ports(wanted: ec2.PortRange | None) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from openecs.api.ec2.errors import bad_value, invalid_value
 from openecs.errors import AWSError
+from openecs.model import network_text
 
 #: The largest and the smallest block of a VPC or subnet.
 LARGEST, SMALLEST = 16, 28
@@ -19,7 +20,7 @@ def block(text: str, code: str, member: str = "cidrBlock") -> ipaddress.IPv4Netw
 
     Raises ``code`` for a block that is too large, too small or not for interfaces.
     """
-    network = _ipv4(text)
+    network = network_text.ipv4_block(text)
     if network is None:
         raise bad_value(text[:256], member, "This is not a valid CIDR block.")
     if not LARGEST <= network.prefixlen <= SMALLEST:
@@ -31,7 +32,7 @@ def block(text: str, code: str, member: str = "cidrBlock") -> ipaddress.IPv4Netw
 
 def ipv4_rule(text: str) -> str:
     """A block in a rule, in canonical form."""
-    network = _ipv4(text)
+    network = network_text.ipv4_block(text)
     if network is None:
         raise invalid_value(f"CIDR block {text[:256]} is malformed")
     return str(network)
@@ -39,13 +40,10 @@ def ipv4_rule(text: str) -> str:
 
 def ipv6_rule(text: str) -> str:
     """An IPv6 block in a rule, in canonical form."""
-    try:
-        # A zone ("fe80::%eth0/64"), which the library would take, is no part of a block.
-        if "/" not in text or "%" in text:
-            raise ValueError(text)
-        return str(ipaddress.IPv6Network(text, strict=False))
-    except ValueError:
-        raise invalid_value(f"CIDR block {text[:256]} is malformed") from None
+    network = network_text.ipv6_block(text)
+    if network is None:
+        raise invalid_value(f"CIDR block {text[:256]} is malformed")
+    return str(network)
 
 
 def overlapping(
@@ -53,13 +51,3 @@ def overlapping(
 ) -> ipaddress.IPv4Network | None:
     """The first of the others that shares addresses with ``network``."""
     return next((other for other in others if network.overlaps(other)), None)
-
-
-def _ipv4(text: str) -> ipaddress.IPv4Network | None:
-    # A prefix length is asked for; netmasks, which the library would take, are not.
-    if not text.rpartition("/")[2].isdecimal() or "/" not in text:
-        return None
-    try:
-        return ipaddress.IPv4Network(text, strict=False)
-    except ValueError:
-        return None

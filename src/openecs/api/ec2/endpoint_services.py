@@ -20,9 +20,9 @@ INTERFACE_SERVICES = (
 )  # fmt: skip
 
 
-def service_types(region: str) -> dict[str, tuple[str, ...]]:
+def service_types(region: str) -> dict[str, tuple[ec2.ServiceType, ...]]:
     """Name of a service → the types of endpoints that it can have, the usual one first."""
-    types: dict[str, tuple[str, ...]] = {_name(region, each): ("Interface",) for each in INTERFACE_SERVICES}
+    types: dict[str, tuple[ec2.ServiceType, ...]] = {_name(region, each): ("Interface",) for each in INTERFACE_SERVICES}
     types |= {_name(region, each): ("Gateway", "Interface") for each in GATEWAY_SERVICES}
     return types
 
@@ -72,12 +72,12 @@ class EndpointServices:
         return ec2.DescribeVpcEndpointServicesResult(service_names=names, service_details=tuple(page), next_token=token)
 
 
-def _detail(region: str, name: str, kind: str) -> ec2.ServiceDetail:
+def _detail(region: str, name: str, kind: ec2.ServiceType) -> ec2.ServiceDetail:
     zones = tuple(region + letter for letter in ZONES)
     return ec2.ServiceDetail(
         service_name=name,
         service_id=f"vpce-svc-{kind.lower()}",
-        service_type=(ec2.ServiceTypeDetail(service_type=kind),),  # type: ignore[arg-type]
+        service_type=(ec2.ServiceTypeDetail(service_type=kind),),
         service_region=region,
         availability_zones=zones,
         availability_zone_ids=tuple(zone_id(region, zone) for zone in zones),

@@ -98,9 +98,9 @@ def protocol_name(text: str | None) -> str:
     name = _NAMES.get(text.lower(), text.lower())
     if name in WITH_PORTS | WITH_TYPES or name == "-1":
         return name
-    if not re.fullmatch(r"\d{1,3}", name, re.ASCII) or int(name) > 255:
+    if not re.fullmatch(r"0|[1-9][0-9]{0,2}", name) or int(name) > 255:
         raise bad_value(text[:64], "ipProtocol", "Use tcp, udp, icmp, icmpv6, a number up to 255, or -1 for all.")
-    return _NAMES.get(str(int(name)), str(int(name)))
+    return name
 
 
 def ports(protocol: str, first: int | None, last: int | None) -> tuple[int, int]:

@@ -93,8 +93,8 @@ class Instances:
                 events=(),
                 instance_id=each.key,
                 instance_state=_RUNNING,
-                instance_status=ec2.InstanceStatusSummary(status=_health(each)),  # type: ignore[arg-type]
-                system_status=ec2.InstanceStatusSummary(status=_health(each)),  # type: ignore[arg-type]
+                instance_status=ec2.InstanceStatusSummary(status=_health(each)),
+                system_status=ec2.InstanceStatusSummary(status=_health(each)),
             )
             for each in page
         )
@@ -154,7 +154,7 @@ def _shown(instance: _Instance) -> ec2.Instance:
     )
 
 
-def _health(instance: _Instance) -> str:
+def _health(instance: _Instance) -> ec2.SummaryStatus:
     return "ok" if instance.node.agent_connected else "insufficient-data"
 
 

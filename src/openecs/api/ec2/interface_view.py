@@ -23,7 +23,7 @@ def shown_interface(state: State, interface: Interface) -> ec2.NetworkInterface:
         availability_zone_id=zone_id(interface.region, interface.availability_zone),
         description=interface.description,
         groups=shown_groups(state, interface.security_groups),
-        interface_type=interface.interface_type,  # type: ignore[arg-type]
+        interface_type=interface.interface_type,
         ipv6_addresses=(),
         mac_address=interface.mac_address,
         owner_id=interface.owner,

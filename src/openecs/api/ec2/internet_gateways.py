@@ -107,9 +107,9 @@ class InternetGateways:
         )
 
     def _shown(self, gateway: InternetGateway) -> ec2.InternetGateway:
-        attachments = ()
+        attachments: tuple[ec2.InternetGatewayAttachment, ...] = ()
         if gateway.vpc_id is not None:
-            attachments = (ec2.InternetGatewayAttachment(state="available", vpc_id=gateway.vpc_id),)  # type: ignore[assignment]
+            attachments = (ec2.InternetGatewayAttachment(state="available", vpc_id=gateway.vpc_id),)
         return ec2.InternetGateway(
             attachments=attachments,
             internet_gateway_id=gateway.id,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 
+from msgspec.structs import replace
+
 from openecs.api.ec2 import tags as tagging
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import bad_value, invalid_combination, invalid_value, not_permitted, unsupported
@@ -102,21 +104,21 @@ class NetworkInterfaces:
     ) -> ec2.DescribeNetworkInterfaceAttributeResult:
         """One attribute of an interface."""
         interface = self._find(call, request.network_interface_id)
-        shown = shown_interface(self._state, interface)
+        answer = ec2.DescribeNetworkInterfaceAttributeResult(network_interface_id=interface.id)
         match request.attribute:
             case "description":
-                more = {"description": ec2.AttributeValue(value=interface.description)}
+                return replace(answer, description=ec2.AttributeValue(value=interface.description))
             case "groupSet":
-                more = {"groups": shown_groups(self._state, interface.security_groups)}  # type: ignore[dict-item]
+                return replace(answer, groups=shown_groups(self._state, interface.security_groups))
             case "sourceDestCheck":
-                more = {"source_dest_check": ec2.AttributeBooleanValue(value=interface.source_dest_check)}  # type: ignore[dict-item]
+                checked = ec2.AttributeBooleanValue(value=interface.source_dest_check)
+                return replace(answer, source_dest_check=checked)
             case "attachment":
-                more = {"attachment": shown.attachment}  # type: ignore[dict-item]
+                return replace(answer, attachment=shown_interface(self._state, interface).attachment)
             case None:
                 raise AWSError("MissingParameter", "The request must contain the parameter attribute")
             case other:
                 raise unsupported(f"The attribute {other}")
-        return ec2.DescribeNetworkInterfaceAttributeResult(network_interface_id=interface.id, **more)  # type: ignore[arg-type]
 
     def modify_attribute(self, call: Call, request: ec2.ModifyNetworkInterfaceAttributeRequest) -> None:
         """Change one attribute of an interface that a user made."""

@@ -17,7 +17,7 @@ from openecs.state.state import State
 from openecs.state.store import Transaction
 
 MAX_KEY = 127
-MAX_VALUE = 255
+MAX_VALUE = 256
 
 
 def tags_of(state: State, resource_id: str) -> tuple[ecs.Tag, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from openecs.api.ec2 import endpoint_policy
 from openecs.api.ec2 import tags as tagging
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.endpoint_services import no_service, service_types
@@ -97,7 +98,7 @@ class VpcEndpoints:
             service_name=name,
             endpoint_type=kind,
             created_at=call.now,
-            policy_document=request.policy_document or FULL_ACCESS,
+            policy_document=_policy(request.policy_document) or FULL_ACCESS,
             route_table_ids=self._ids(call, ROUTE_TABLE, request.route_table_ids, vpc.id),
             subnet_ids=self._ids(call, SUBNET, request.subnet_ids, vpc.id),
             security_group_ids=groups,
@@ -142,7 +143,8 @@ class VpcEndpoints:
         subnets = self._ids(call, SUBNET, request.add_subnet_ids, endpoint.vpc_id)
         groups = self._ids(call, SECURITY_GROUP, request.add_security_group_ids, endpoint.vpc_id)
         self._check_routes(endpoint, tuple(at for at in tables if at not in endpoint.route_table_ids))
-        policy = FULL_ACCESS if request.reset_policy else request.policy_document or endpoint.policy_document
+        given = _policy(request.policy_document) or endpoint.policy_document
+        policy = FULL_ACCESS if request.reset_policy else given
         dns = endpoint.private_dns_enabled if request.private_dns_enabled is None else request.private_dns_enabled
         endpoint = changed(
             endpoint,
@@ -173,15 +175,11 @@ class VpcEndpoints:
 
     def _check_kind(self, kind: str, *, tables: Any, subnets: Any, groups: Any, private_dns: bool | None) -> None:
         if kind == "Gateway":
-            for given, name in (
-                (subnets, "SubnetIds"),
-                (groups, "SecurityGroupIds"),
-                (private_dns, "PrivateDnsEnabled"),
-            ):
+            for given, name in ((subnets, "Subnet IDs"), (groups, "Security group IDs"), (private_dns, "Private DNS")):
                 if given:
-                    raise AWSError("InvalidParameter", f"{name} cannot be specified for the Gateway endpoint type.")
+                    raise AWSError("InvalidParameter", f"{name} are only supported for Interface type VPC Endpoints.")
         elif tables:
-            raise AWSError("InvalidParameter", f"RouteTableIds cannot be specified for the {kind} endpoint type.")
+            raise AWSError("InvalidParameter", "Route table IDs are only supported for Gateway type VPC Endpoint.")
 
     def _check_routes(self, endpoint: VpcEndpoint, tables: tuple[str, ...]) -> None:
         """A table leads to a service by one endpoint only."""
@@ -204,11 +202,10 @@ class VpcEndpoints:
         groups = shown_groups(self._state, endpoint.security_group_ids)
         return ec2.VpcEndpoint(
             vpc_endpoint_id=endpoint.id,
-            vpc_endpoint_type=endpoint.endpoint_type,  # type: ignore[arg-type]
+            vpc_endpoint_type=endpoint.endpoint_type,
             vpc_id=endpoint.vpc_id,
             service_name=endpoint.service_name,
-            # The model has capital letters here, replies have not.
-            state=endpoint.state,  # type: ignore[arg-type]
+            state=endpoint.state,
             policy_document=endpoint.policy_document,
             route_table_ids=endpoint.route_table_ids,
             subnet_ids=endpoint.subnet_ids,
@@ -216,13 +213,18 @@ class VpcEndpoints:
             ip_address_type="ipv4",
             private_dns_enabled=endpoint.private_dns_enabled,
             requester_managed=False,
-            network_interface_ids=endpoint.network_interface_ids,
+            network_interface_ids=(),
             dns_entries=(),
             creation_timestamp=endpoint.created_at,
             tags=tagging.shown(self._state, endpoint.id),
             owner_id=endpoint.owner,
             service_region=endpoint.region,
         )
+
+
+def _policy(text: str | None) -> str | None:
+    """The policy that a request gives, if any; a blank one is none."""
+    return endpoint_policy.checked(text) if text else None
 
 
 def _edited(old: tuple[str, ...], added: tuple[str, ...], removed: tuple[str, ...] | None) -> tuple[str, ...]:

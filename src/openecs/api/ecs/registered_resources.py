@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from openecs.errors import AWSError, invalid_parameter, not_supported
+from openecs.model import network_text
 from openecs.model.cluster import NAME as CLUSTER_NAME
 from openecs.model.resources import Resources
 from openecs.shapes import ecs
@@ -128,9 +129,10 @@ def _ports(by_name: dict[str, ecs.Resource], name: str) -> tuple[int, ...]:
     texts = resource.string_set_value if resource else None
     ports: dict[int, None] = {}
     for text in texts or ():
-        if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65535):
+        port = network_text.port(text)
+        if port is None:
             raise invalid_parameter(f"Resource {name} holds '{text}', which is no port.")
-        ports[int(text)] = None
+        ports[port] = None
     if len(ports) > MAX_RESERVED_PORTS:
         raise invalid_parameter(f"Resource {name} can hold at most {MAX_RESERVED_PORTS} ports.")
     return tuple(ports)

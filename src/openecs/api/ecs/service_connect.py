@@ -20,8 +20,9 @@ from openecs.control import connect_lookup
 from openecs.errors import invalid_parameter, not_supported
 from openecs.model.cluster import Cluster
 from openecs.model.discovery import DiscoveryService, Namespace
-from openecs.model.service import Deployment
+from openecs.model.service import Deployment, Service
 from openecs.model.service_connect import ConnectName, ConnectPort, ServiceConnect
+from openecs.planning import target_slots
 from openecs.shapes import ecs
 from openecs.shapes import servicediscovery as sd
 from openecs.state.state import State
@@ -29,6 +30,9 @@ from openecs.state.store import Transaction
 from openecs.wire.call import Call
 
 _DISCOVERY_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+#: Marks test traffic where no rule says otherwise.
+TEST_HEADER = "x-amzn-ecs-blue-green-test"
 _DNS_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,126}")
 
 
@@ -70,9 +74,26 @@ def settle(
     names = tuple(sorted((*own, *others), key=lambda name: (name.dns_name, name.port)))
     shown = msgspec.structs.replace(given, namespace=given.namespace or namespace.name)
     connect = ServiceConnect(
-        namespace_id=namespace.id, names=names, ports=tuple(ports), log_configuration=given.log_configuration
+        namespace_id=namespace.id,
+        names=names,
+        ports=tuple(ports),
+        log_configuration=given.log_configuration,
+        access_log=given.access_log_configuration,
     )
     return Settled(shown, connect)
+
+
+def in_place(service: Service, wanted: Deployment, strategy: str | None) -> ServiceConnect | None:
+    """The part of a new deployment: one that shifts traffic has its tasks not where those in production are.
+
+    Of several that shift traffic one after the other, each is in the place that the one in production leaves free.
+    """
+    if wanted.connect is None:
+        return None
+    base = target_slots.base(service) or service.last_completed
+    occupied = base is not None and base.connect is not None and base.connect.alternate
+    shifts = strategy not in (None, "ROLLING") and base is not None and base.connect is not None
+    return msgspec.structs.replace(wanted.connect, alternate=occupied != shifts)
 
 
 def make_endpoints(state: State, tx: Transaction, call: Call, service_arn: str, begun: Deployment) -> None:
@@ -128,21 +149,14 @@ def _refuse(given: ecs.ServiceConnectConfiguration, definition: ecs.TaskDefiniti
         if log.secret_options:
             raise not_supported("serviceConnectConfiguration.logConfiguration.secretOptions")
         logs.check(ecs.ContainerDefinition(name="ecs-service-connect", log_configuration=log))
-    refused = {
-        "serviceConnectConfiguration.accessLogConfiguration": given.access_log_configuration is not None,
-        "serviceConnectConfiguration.containerConfigurations": bool(given.container_configurations),
-    }
-    for service in given.services or ():
-        refused["serviceConnectConfiguration.services.tls"] = service.tls is not None
-        refused["serviceConnectConfiguration.services.clientAliases.testTrafficRules"] = any(
-            alias.test_traffic_rules is not None for alias in service.client_aliases or ()
+    elif given.access_log_configuration is not None:
+        raise invalid_parameter(
+            "logConfiguration must be specified in the serviceConnectConfiguration to use accessLogConfiguration."
         )
-        for member, wanted in refused.items():
-            if wanted:
-                raise not_supported(member)
-    for member, wanted in refused.items():
-        if wanted:
-            raise not_supported(member)
+    if given.container_configurations:
+        raise not_supported("serviceConnectConfiguration.containerConfigurations")
+    if any(service.tls is not None for service in given.services or ()):
+        raise not_supported("serviceConnectConfiguration.services.tls (there is no AWS Private CA)")
 
 
 def _port(given: ecs.ServiceConnectService, definition: ecs.TaskDefinition) -> ConnectPort:
@@ -169,6 +183,7 @@ def _port(given: ecs.ServiceConnectService, definition: ecs.TaskDefinition) -> C
     protocol = mapping.app_protocol or "tcp"
     if protocol == "tcp" and timeout.per_request_timeout_seconds is not None:
         raise invalid_parameter("perRequestTimeoutSeconds can't be set for the TCP appProtocol.")
+    header, value = _test_header(given, protocol)
     return ConnectPort(
         discovery_name=name,
         container_port=container_port,
@@ -176,7 +191,23 @@ def _port(given: ecs.ServiceConnectService, definition: ecs.TaskDefinition) -> C
         protocol=protocol,
         idle_timeout=timeout.idle_timeout_seconds,
         request_timeout=timeout.per_request_timeout_seconds,
+        test_header=header,
+        test_value=value,
     )
+
+
+def _test_header(given: ecs.ServiceConnectService, protocol: str) -> tuple[str, str | None]:
+    """The header of test traffic and its value, ``None`` for any; no header for protocols that have none."""
+    rules = next((a.test_traffic_rules for a in given.client_aliases or () if a.test_traffic_rules is not None), None)
+    if protocol == "tcp":
+        if rules is not None:
+            raise invalid_parameter("testTrafficRules can't be set for the TCP appProtocol.")
+        return "", None
+    if rules is None:
+        return TEST_HEADER, None
+    if not _HEADER.fullmatch(rules.header.name):
+        raise invalid_parameter(f"The header name {rules.header.name} of the testTrafficRules is not valid.")
+    return rules.header.name.lower(), rules.header.value.exact if rules.header.value is not None else None
 
 
 def _names(given: ecs.ServiceConnectService, port: ConnectPort, namespace: Namespace) -> list[ConnectName]:

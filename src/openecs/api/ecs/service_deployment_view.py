@@ -166,8 +166,8 @@ def _summary(
 ) -> ecs.ServiceRevisionSummary:
     deployment_id = f"ecs-svc/{revision_arn.rsplit('/', 1)[-1]}"
     count = counts.get(deployment_id, TaskCount())
-    held = [d for d in service.deployments if d.id == deployment_id] if service is not None else []
-    requested = requested_tasks(service, held[0], count) if service is not None and held else 0
+    held = service.deployment(deployment_id) if service is not None else None
+    requested = requested_tasks(service, held, count) if service is not None and held is not None else 0
     return ecs.ServiceRevisionSummary(
         arn=revision_arn,
         requested_task_count=requested,

@@ -61,6 +61,7 @@ def revision(service: Service, begun: Deployment) -> ServiceRevision:
         alternate=begun.alternate,
         service_registries=begun.service_registries,
         service_connect=begun.service_connect,
+        connect_alternate=begun.connect is not None and begun.connect.alternate,
     )
 
 

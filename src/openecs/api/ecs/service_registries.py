@@ -8,12 +8,14 @@ from __future__ import annotations
 from openecs import arn as arns
 from openecs.control.registry_instance import registry_service
 from openecs.errors import invalid_parameter
-from openecs.model.discovery import DiscoveryService
+from openecs.model.discovery import MAX_NAME, DiscoveryService
 from openecs.shapes import ecs
 from openecs.state.state import State
 
 #: Registries of one service.
 MAX_REGISTRIES = 1
+#: Characters of a task's id.
+_TASK_ID = 32
 
 
 def check(
@@ -31,7 +33,9 @@ def check(
     for registry in given:
         if launch_type == "EXTERNAL":
             raise invalid_parameter("Service registries are not supported with the EXTERNAL launch type.")
-        _check_ports(registry, definition, _service(state, region, registry))
+        service = _service(state, region, registry)
+        _check_ports(registry, definition, service)
+        _check_length(state, service)
     return given
 
 
@@ -45,6 +49,17 @@ def _service(state: State, region: str, given: ecs.ServiceRegistry) -> Discovery
     if found is None or found.region != region:
         raise invalid_parameter(f"The service registry with ARN {given.registry_arn} does not exist.")
     return found
+
+
+def _check_length(state: State, service: DiscoveryService) -> None:
+    """Of the DNS names that SRV records of the service's tasks would lead to: they begin with the task's id."""
+    namespace = state.namespaces.get(service.namespace_id)
+    if namespace is None or _TASK_ID + len(f".{service.name}.{namespace.name}") <= MAX_NAME:
+        return
+    if service.dns_config is not None and any(record.type == "SRV" for record in service.dns_config.dns_records):
+        raise invalid_parameter(
+            f"The DNS names of tasks in the service registry {service.arn} would be longer than {MAX_NAME} characters."
+        )
 
 
 def _check_ports(given: ecs.ServiceRegistry, definition: ecs.TaskDefinition, service: DiscoveryService) -> None:

@@ -6,7 +6,7 @@ Reads state, writes nothing.
 from __future__ import annotations
 
 from openecs.control import listener_actions
-from openecs.errors import invalid_parameter, not_supported
+from openecs.errors import invalid_parameter
 from openecs.model import balancer_arns
 from openecs.model.load_balancer import Listener
 from openecs.model.service import Deployment, Service
@@ -54,10 +54,9 @@ def check_strategy(
     """Whether a service with these load balancers can shift traffic as ``strategy`` says."""
     if strategy in (None, "ROLLING"):
         return
-    if connect is not None and connect.enabled:
-        raise not_supported(f"deploymentConfiguration.strategy {strategy} with serviceConnectConfiguration")
-    if strategy != "BLUE_GREEN" and not load_balancers:
-        raise invalid_parameter(f"The {strategy} deployment strategy requires a load balancer.")
+    offers = connect is not None and connect.enabled and bool(connect.services)
+    if strategy != "BLUE_GREEN" and not load_balancers and not offers:
+        raise invalid_parameter(f"The {strategy} deployment strategy requires a load balancer or Service Connect.")
     if any(one.advanced_configuration is None for one in load_balancers):
         raise invalid_parameter(
             f"advancedConfiguration is required for every load balancer with the {strategy} deployment strategy."

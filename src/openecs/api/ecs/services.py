@@ -122,7 +122,8 @@ class Services:
             if updates.starts_deployment(request, current, wanted):
                 strategy = updates.strategy(service, request)
                 alternate = service_traffic.takes_alternate(service, wanted, strategy)
-                begun = msgspec.structs.replace(wanted, alternate=alternate)
+                placed = service_connect.in_place(service, wanted, strategy)
+                begun = msgspec.structs.replace(wanted, alternate=alternate, connect=placed)
         runs = begun or current
         changed = updates.apply(service, request, begun, now=call.now)
         if runs is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from openecs.api.elbv2 import errors, limits
 from openecs.api.elbv2.lookup import Lookup
 from openecs.errors import AWSError
+from openecs.model import network_text
 from openecs.model.load_balancer import LoadBalancer
 from openecs.shapes import elbv2
 from openecs.state.balancer_usage import named_groups
@@ -24,6 +25,15 @@ GROUP_PROTOCOLS = {
     "TCP_UDP": ("TCP_UDP",),
 }
 _ENDING = ("forward", "redirect", "fixed-response")
+#: Type of actions → the members that only it has.
+_OWN = {
+    "forward": ("target_group_arn", "forward_config"),
+    "redirect": ("redirect_config",),
+    "fixed-response": ("fixed_response_config",),
+    "authenticate-oidc": ("authenticate_oidc_config",),
+    "authenticate-cognito": ("authenticate_cognito_config",),
+    "jwt-validation": ("jwt_validation_config",),
+}
 _LONGEST_STICKINESS = 604800
 _REUSED = re.compile(r"#\{(.*?)\}")
 
@@ -46,6 +56,11 @@ def checked_actions(
         # The others that could come before it are refused.
         raise AWSError("InvalidLoadBalancerAction", "You can only specify one action that ends the rule")
     action = given[0]
+    if any(getattr(action, name) is not None for kind, names in _OWN.items() if kind != action.type for name in names):
+        raise AWSError(
+            "InvalidLoadBalancerAction",
+            f"An action of the type '{action.type}' has settings of actions of another type",
+        )
     if balancer.type == "network" and action.type != "forward":
         raise AWSError("InvalidLoadBalancerAction", "You can only specify forward actions for network load balancers")
     match action.type:
@@ -154,7 +169,7 @@ def _redirect(action: elbv2.Action, protocol: str) -> elbv2.Action:
     if protocol == "HTTPS" and config.protocol == "HTTP":
         raise AWSError("InvalidLoadBalancerAction", "You cannot redirect HTTPS to HTTP")
     port = config.port or ""
-    if port != "#{port}" and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+    if port != "#{port}" and network_text.port(port) is None:
         raise errors.validation_error(f"The redirect port '{port}' must be within 1 and 65535 or '#{{port}}'")
     if not (config.path or "").startswith("/"):
         raise errors.validation_error(f"The redirect path '{config.path}' must begin with '/'")

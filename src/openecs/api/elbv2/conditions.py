@@ -6,13 +6,13 @@ DescribeRules shows them.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
 from openecs.api.elbv2 import limits
 from openecs.api.elbv2.errors import invalid_configuration, validation_error
+from openecs.model import network_text
 from openecs.planning.re2_syntax import re2_problem
 from openecs.shapes import elbv2
 
@@ -48,10 +48,12 @@ def checked_transforms(transforms: Iterable[elbv2.RuleTransform] | None) -> tupl
     if len({transform.type for transform in kept}) < len(kept):
         raise validation_error("A rule can have one transform of each type at most")
     for transform in kept:
-        wanted, other = transform.url_rewrite_config, transform.host_header_rewrite_config
-        if transform.type == "host-header-rewrite":
-            wanted, other = other, wanted  # type: ignore[assignment]
-        if wanted is None or other is not None:
+        configs = {
+            "url-rewrite": transform.url_rewrite_config,
+            "host-header-rewrite": transform.host_header_rewrite_config,
+        }
+        wanted = configs.pop(transform.type)
+        if wanted is None or any(other is not None for other in configs.values()):
             raise validation_error(f"A transform of the type '{transform.type}' must have its own configuration only")
         if len(wanted.rewrites or ()) != 1:
             raise validation_error(f"A transform of the type '{transform.type}' must have exactly one rewrite")
@@ -163,11 +165,8 @@ def _source(condition: elbv2.RuleCondition) -> elbv2.RuleCondition:
         raise validation_error("The IP address type of a source IP condition is for network load balancers only")
     values = _some(config.values or ())
     for value in values:
-        try:
-            network = ipaddress.ip_network(value, strict=False)
-        except ValueError:
-            network = None
-        if network is None or "/" not in value:
+        network = network_text.ipv4_block(value) or network_text.ipv6_block(value)
+        if network is None:
             raise validation_error(f"The source IP value '{value}' must be in CIDR format")
         if str(network) in ("255.255.255.255/32",):
             raise validation_error(f"The source IP value '{value}' is not allowed")

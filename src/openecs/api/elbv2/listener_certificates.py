@@ -36,11 +36,12 @@ class ListenerCertificates:
         """Add certificates, which clients choose by the name that they ask for."""
         listener = self._secure(call, request.listener_arn)
         given = tuple(checked_certificate(self._state, call, each) for each in request.certificates)
-        kept = tuple(dict.fromkeys((*listener.certificates, *given)))
-        if len(kept) > limits.CERTIFICATES + 1:
+        default, *listed = listener.certificates
+        kept = tuple(dict.fromkeys((*listed, *given)))
+        if len(kept) > limits.CERTIFICATES:
             raise errors.too_many("TooManyCertificates", limits.CERTIFICATES, "certificates of a listener")
         with self._state.transaction() as tx:
-            tx.put(changed(listener, certificates=kept))
+            tx.put(changed(listener, certificates=(default, *kept)))
         return elbv2.AddListenerCertificatesOutput(
             certificates=tuple(elbv2.Certificate(certificate_arn=arn, is_default=False) for arn in dict.fromkeys(given))
         )
@@ -51,17 +52,18 @@ class ListenerCertificates:
         """Take certificates away; those that are not there are no error."""
         listener = self._secure(call, request.listener_arn)
         gone = {each.certificate_arn for each in request.certificates}
-        if listener.certificates[0] in gone:
+        default, *listed = listener.certificates
+        if default in gone and default not in listed:
             raise errors.not_permitted("The default certificate of a listener cannot be removed")
-        kept = tuple(arn for arn in listener.certificates if arn not in gone)
+        kept = tuple(arn for arn in listed if arn not in gone)
         with self._state.transaction() as tx:
-            tx.put(changed(listener, certificates=kept))
+            tx.put(changed(listener, certificates=(default, *kept)))
         return elbv2.RemoveListenerCertificatesOutput()
 
     def describe(
         self, call: Call, request: elbv2.DescribeListenerCertificatesInput
     ) -> elbv2.DescribeListenerCertificatesOutput:
-        """All certificates of a listener, the default one too."""
+        """The default certificate of a listener, and those of its list, where it may be once more."""
         listener = self._lookup.listener(call, request.listener_arn)
         numbered = list(enumerate(listener.certificates))
         page, marker = self._pages.page(

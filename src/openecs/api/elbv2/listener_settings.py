@@ -17,9 +17,9 @@ from openecs.wire.call import Call
 ListenerProtocol = Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"]
 ALPN_POLICIES = ("HTTP1Only", "HTTP2Only", "HTTP2Optional", "HTTP2Preferred", "None")
 _APPLICATION: dict[str, ListenerProtocol] = {"HTTP": "HTTP", "HTTPS": "HTTPS"}
-_NETWORK: dict[str, ListenerProtocol] = {"TCP": "TCP", "TLS": "TLS"}
+_NETWORK: dict[str, ListenerProtocol] = {"TCP": "TCP", "TLS": "TLS", "UDP": "UDP", "TCP_UDP": "TCP_UDP"}
 #: Protocols that AWS's network load balancers have and ours do not.
-_NOT_SERVED = ("UDP", "TCP_UDP", "QUIC", "TCP_QUIC")
+_NOT_SERVED = ("QUIC", "TCP_QUIC")
 
 
 class Settings(NamedTuple):

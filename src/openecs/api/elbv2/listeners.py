@@ -12,7 +12,7 @@ from openecs.model import balancer_arns
 from openecs.model.load_balancer import Listener, LoadBalancer
 from openecs.model.record import changed
 from openecs.planning import balancer_attributes
-from openecs.shapes import elbv2
+from openecs.shapes import ecs, elbv2
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 
@@ -35,7 +35,7 @@ class Listeners:
         }
 
     def create(self, call: Call, request: elbv2.CreateListenerInput) -> elbv2.CreateListenerOutput:
-        """Make a listener."""
+        """Make a listener, or find the one that was made with the same settings."""
         state = self._state
         balancer = self._lookup.load_balancer(call, request.load_balancer_arn)
         settings = checked_settings(
@@ -47,9 +47,6 @@ class Listeners:
             alpn_policy=request.alpn_policy or (),
             mutual_authentication=request.mutual_authentication,
         )
-        self._require_free(balancer, settings.port)
-        if state.listeners.count("load_balancer", balancer.arn) >= limits.LISTENERS:
-            raise errors.too_many("TooManyListeners", limits.LISTENERS, "listeners of a load balancer")
         actions = checked_actions(self._lookup, call, balancer, settings.protocol, request.default_actions)
         tags = tag_store.checked(request.tags)
         listener = Listener(
@@ -60,6 +57,13 @@ class Listeners:
             created_at=call.now,
             **settings._asdict(),
         )
+        known = state.listeners.by("load_balancer", balancer.arn)
+        same_port = next((each for each in known if each.port == settings.port), None)
+        if same_port is not None and self._same(same_port, listener, tags):
+            return elbv2.CreateListenerOutput(listeners=(listener_view(same_port),))
+        self._require_free(balancer, settings.port)
+        if len(known) >= limits.LISTENERS:
+            raise errors.too_many("TooManyListeners", limits.LISTENERS, "listeners of a load balancer")
         with state.transaction() as tx:
             tx.put(listener)
             tag_store.add(tx, state, listener.arn, tags)
@@ -89,14 +93,14 @@ class Listeners:
         protocol = request.protocol or old.protocol
         secure, was_secure = (kind in ("HTTPS", "TLS") for kind in (protocol, old.protocol))
         given = default_certificate(state, call, request.certificates)
-        kept = tuple(arn for arn in old.certificates[1:] if arn not in given) if given else old.certificates
+        default = given or old.certificates[:1]
         alpn = request.alpn_policy if request.alpn_policy is not None else old.alpn_policy
         settings = checked_settings(
             balancer,
             protocol=protocol,
             port=request.port or old.port,
             ssl_policy=request.ssl_policy or (old.ssl_policy if secure and was_secure else None),
-            certificates=(*given, *kept) if secure else given,
+            certificates=(*default, *old.certificates[1:]) if secure else given,
             alpn_policy=alpn if protocol == "TLS" or request.alpn_policy else (),
             mutual_authentication=request.mutual_authentication,
         )
@@ -128,6 +132,12 @@ class Listeners:
             tx.delete(listener)
             tag_store.forget(tx, state, listener.arn)
         return elbv2.DeleteListenerOutput()
+
+    def _same(self, known: Listener, asked: Listener, tags: tuple[ecs.Tag, ...]) -> bool:
+        """Whether a listener was made with the settings that are asked for."""
+        default = known.certificates[:1]
+        as_made = changed(known, arn=asked.arn, created_at=asked.created_at, attributes={}, certificates=default)
+        return as_made == asked and set(tag_store.tags_of(self._state, known.arn)) == set(tags)
 
     def _require_free(self, balancer: LoadBalancer, port: int) -> None:
         if any(each.port == port for each in self._state.listeners.by("load_balancer", balancer.arn)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Literal
 
 from openecs.model.load_balancer import BalancerZone, LoadBalancer
 from openecs.shapes import elbv2
@@ -32,10 +33,13 @@ def load_balancer_view(state: State, balancer: LoadBalancer) -> elbv2.LoadBalanc
         # Network load balancers without groups have no such member.
         security_groups=balancer.security_groups or (() if balancer.type == "application" else None),
         ip_address_type="ipv4",
-        enforce_security_group_inbound_rules_on_private_link_traffic=(
-            balancer.enforce_security_group_inbound_rules_on_private_link_traffic
-        ),
+        enforce_security_group_inbound_rules_on_private_link_traffic=inbound_rules(balancer),
     )
+
+
+def inbound_rules(balancer: LoadBalancer) -> Literal["on"] | None:
+    """AWS's default where groups filter at all; there are no private links to which it would matter."""
+    return "on" if balancer.type == "network" and balancer.security_groups else None
 
 
 def zones_view(state: State, balancer: LoadBalancer) -> tuple[elbv2.AvailabilityZone, ...]:

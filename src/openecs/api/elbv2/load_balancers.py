@@ -15,7 +15,7 @@ from openecs.api.elbv2.balancer_network import (
     leave_subnet,
     wanted_subnets,
 )
-from openecs.api.elbv2.load_balancer_view import load_balancer_view, zones_view
+from openecs.api.elbv2.load_balancer_view import inbound_rules, load_balancer_view, zones_view
 from openecs.api.elbv2.lookup import Lookup, only_one, ordered
 from openecs.api.elbv2.names import check_name
 from openecs.api.elbv2.paging import Pages
@@ -173,12 +173,14 @@ class LoadBalancers:
             )
         if inbound == "off":
             raise errors.not_supported("Private links to load balancers are")
+        balancer = changed(balancer, security_groups=groups)
         with state.transaction() as tx:
-            tx.put(changed(balancer, security_groups=groups))
+            tx.put(balancer)
             for interface in state.interfaces.by("owner", balancer.arn):
                 tx.put(changed(interface, security_groups=groups))
         return elbv2.SetSecurityGroupsOutput(
-            security_group_ids=groups, enforce_security_group_inbound_rules_on_private_link_traffic=inbound
+            security_group_ids=groups,
+            enforce_security_group_inbound_rules_on_private_link_traffic=inbound_rules(balancer),
         )
 
     def set_subnets(self, call: Call, request: elbv2.SetSubnetsInput) -> elbv2.SetSubnetsOutput:

@@ -18,9 +18,10 @@ from openecs.shapes import elbv2
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 
-GroupProtocol = Literal["HTTP", "HTTPS", "TCP", "TLS"]
-_SERVED = ("HTTP", "HTTPS", "TCP", "TLS")
-_VERSIONS = ("HTTP1", "HTTP2", "GRPC")
+GroupProtocol = Literal["HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP"]
+GroupVersion = Literal["HTTP1", "HTTP2", "GRPC"]
+_SERVED: tuple[GroupProtocol, ...] = ("HTTP", "HTTPS", "TCP", "TLS", "UDP", "TCP_UDP")
+_VERSIONS: tuple[GroupVersion, ...] = ("HTTP1", "HTTP2", "GRPC")
 
 
 class TargetGroups:
@@ -182,12 +183,13 @@ def _kind(request: elbv2.CreateTargetGroupInput) -> Literal["ip", "instance"]:
 def _protocol(protocol: str | None) -> GroupProtocol:
     if protocol is None:
         raise errors.validation_error("A protocol must be specified")
-    if protocol not in _SERVED:
-        raise errors.not_supported(f"The target group protocol '{protocol}' is")
-    return protocol  # type: ignore[return-value]
+    for served in _SERVED:
+        if served == protocol:
+            return served
+    raise errors.not_supported(f"The target group protocol '{protocol}' is")
 
 
-def _version(request: elbv2.CreateTargetGroupInput) -> Literal["HTTP1", "HTTP2", "GRPC"] | None:
+def _version(request: elbv2.CreateTargetGroupInput) -> GroupVersion | None:
     version = request.protocol_version
     if not is_http(request.protocol or ""):
         if version is not None:
@@ -195,9 +197,10 @@ def _version(request: elbv2.CreateTargetGroupInput) -> Literal["HTTP1", "HTTP2",
                 f"You cannot specify a protocol version for a target group with the protocol '{request.protocol}'"
             )
         return None
-    if version is not None and version not in _VERSIONS:
-        raise errors.validation_error(f"Protocol version '{version}' must be one of '[{', '.join(_VERSIONS)}]'")
-    return version or "HTTP1"  # type: ignore[return-value]
+    for served in _VERSIONS:
+        if served == (version or "HTTP1"):
+            return served
+    raise errors.validation_error(f"Protocol version '{version}' must be one of '[{', '.join(_VERSIONS)}]'")
 
 
 def _health_check(

@@ -66,9 +66,10 @@ class Targets:
         group = self._lookup.target_group(call, request.target_group_arn)
         with state.transaction() as tx:
             for description in _some(request.targets):
-                for target in self._named(group, description):
-                    if target.draining_since is None:
-                        tx.put(changed(target, draining_since=call.now))
+                key = target_key(group.arn, description.id, description.port or group.port)
+                target = state.targets.get(key)
+                if target is not None and target.draining_since is None:
+                    tx.put(changed(target, draining_since=call.now))
         return elbv2.DeregisterTargetsOutput()
 
     def describe_health(self, call: Call, request: elbv2.DescribeTargetHealthInput) -> elbv2.DescribeTargetHealthOutput:
@@ -77,7 +78,7 @@ class Targets:
         if request.targets is None:
             found = list(self._state.targets.by("target_group", group.arn))
         else:
-            found = [target for each in request.targets for target in self._asked(call, group, each)]
+            found = [self._asked(call, group, each) for each in request.targets]
         return elbv2.DescribeTargetHealthOutput(
             target_health_descriptions=tuple(self._view(group, target, request.include or ()) for target in found)
         )
@@ -109,13 +110,29 @@ class Targets:
                 f"The IP address '{description.id}' must be in a subnet of the VPC '{group.vpc_id}' or in one of the "
                 "ranges 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and 100.64.0.0/10",
             )
-        if not inside and description.availability_zone is None:
-            raise errors.validation_error(
-                f"The Availability Zone must be specified for the IP address '{description.id}' outside the VPC"
-            )
         for interface in self._state.interfaces.by("vpc", group.vpc_id):
             if interface.private_ip == description.id and interface.requester_id == "amazon-elb":
                 raise AWSError("InvalidTarget", f"The IP address '{description.id}' is reserved for a load balancer")
+        self._check_zone(group, description)
+
+    def _check_zone(self, group: TargetGroup, description: elbv2.TargetDescription) -> None:
+        """An address of a subnet has its subnet's zone; for others it has to be said."""
+        zone, subnet = description.availability_zone, self._targets.subnet(group, description.id)
+        if subnet is not None:
+            if zone not in (None, subnet.availability_zone):
+                raise errors.validation_error(
+                    f"The IP address '{description.id}' is within the VPC, and cannot have its Availability Zone "
+                    f"overridden to '{zone}' from '{subnet.availability_zone}'"
+                )
+        elif zone is None:
+            raise errors.validation_error(
+                f"The Availability Zone is required for IP address '{description.id}' because it is not in the VPC"
+            )
+        elif zone not in {"all", *(each.availability_zone for each in self._state.subnets.by("vpc", group.vpc_id))}:
+            raise errors.validation_error(
+                "You must specify a valid Availability Zone or select 'all' for all enabled Availability zones, since "
+                f"the IP address '{description.id}' is outside the VPC"
+            )
 
     def _check_instance(self, call: Call, description: elbv2.TargetDescription) -> None:
         if not _INSTANCE_ID.fullmatch(description.id):
@@ -128,26 +145,22 @@ class Targets:
                 f"The following targets are not in a running state and cannot be registered: '{description.id}'",
             )
 
-    def _named(self, group: TargetGroup, description: elbv2.TargetDescription) -> list[Target]:
-        """The registered targets that a description means: without a port, those of all ports."""
-        if description.port is not None:
-            target = self._state.targets.get(target_key(group.arn, description.id, description.port))
-            return [target] if target is not None else []
-        return [t for t in self._state.targets.by("target_group", group.arn) if t.id == description.id]
+    def _asked(self, call: Call, group: TargetGroup, description: elbv2.TargetDescription) -> Target:
+        """The registered target that a description means, or one that nobody registered where it is not there.
 
-    def _asked(self, call: Call, group: TargetGroup, description: elbv2.TargetDescription) -> list[Target]:
-        """The same, with a target that nobody registered for one that is not there."""
+        Without a port it is the one at the group's port, as on AWS, also when there are others.
+        """
         if group.target_type == "ip" and not is_address(description.id):
             raise errors.validation_error(f"The IP address '{description.id}' is not a valid IPv4 address")
         if group.target_type == "instance" and not _INSTANCE_ID.fullmatch(description.id):
             raise errors.validation_error(f"Instance ID '{description.id}' is not valid")
-        stranger = Target(
+        asked = Target(
             target_group_arn=group.arn,
             id=description.id,
             port=description.port or group.port,
             registered_at=call.now,
         )
-        return self._named(group, description) or [stranger]
+        return self._state.targets.get(asked.key) or asked
 
     def _view(self, group: TargetGroup, target: Target, include: tuple[str, ...]) -> elbv2.TargetHealthDescription:
         verdict: TargetCondition = self._targets.condition(target)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from openecs.api.servicediscovery.errors import invalid_input, not_supported
-from openecs.model.discovery import DiscoveryService, InstanceHealth, Namespace
+from openecs.model import network_text
+from openecs.model.discovery import MAX_NAME, DiscoveryService, InstanceHealth, Namespace
 
 IPV4, IPV6, PORT, CNAME = "AWS_INSTANCE_IPV4", "AWS_INSTANCE_IPV6", "AWS_INSTANCE_PORT", "AWS_INSTANCE_CNAME"
 ALIAS, EC2, INIT_HEALTH = "AWS_ALIAS_DNS_NAME", "AWS_EC2_INSTANCE_ID", "AWS_INIT_HEALTH_STATUS"
@@ -50,6 +51,18 @@ def check(
     return kept
 
 
+def check_id(namespace: Namespace, service: DiscoveryService, instance_id: str) -> None:
+    """Raises InvalidInput for an id that SRV records cannot lead to: in them it begins a DNS name."""
+    if service.dns_config is None or all(record.type != "SRV" for record in service.dns_config.dns_records):
+        return
+    if not all(0 < len(label) <= 63 for label in instance_id.split(".")):
+        raise invalid_input(f"{instance_id} cannot be part of a DNS name, which the SRV record needs")
+    if len(f"{instance_id}.{service.name}.{namespace.name}") > MAX_NAME:
+        raise invalid_input(
+            f"The DNS name of the instance, which the SRV record needs, would be longer than {MAX_NAME} characters"
+        )
+
+
 def initial_health(service: DiscoveryService, attributes: Mapping[str, str]) -> InstanceHealth:
     """What a new instance's health is."""
     if service.health_check_custom_config is None or attributes.get(INIT_HEALTH) != "UNHEALTHY":
@@ -86,7 +99,7 @@ def _check_forms(kept: Mapping[str, str]) -> None:
             ipaddress.IPv4Address(kept[IPV4])
         except ValueError:
             raise invalid_input(f"{kept[IPV4]} is no valid value of {IPV4}") from None
-    if PORT in kept and not (kept[PORT].isascii() and kept[PORT].isdigit() and 1 <= int(kept[PORT]) <= 65535):
+    if PORT in kept and network_text.port(kept[PORT]) is None:
         raise invalid_input(f"{PORT} must be a port from 1 to 65535")
     for name in (CNAME, ALIAS):
         if name in kept and not _HOST.fullmatch(kept[name]):

@@ -37,14 +37,15 @@ class Instances:
     def register(self, call: Call, request: sd.RegisterInstanceRequest) -> sd.RegisterInstanceResponse:
         """Add an instance, or change the one of that id."""
         service = find_service(self._state, call, request.service_id)
+        namespace = namespace_of(self._state, service)
+        instance_rules.check_id(namespace, service, request.instance_id)
         attributes = instance_rules.check(
-            namespace_of(self._state, service),
+            namespace,
             service,
             request.attributes,
             lambda instance_id: self._address_of(call, instance_id),
             self._is_load_balancer,
         )
-        _check_id(service, request.instance_id)
         existing = self._state.discovery_instances.get(f"{service.id}|{request.instance_id}")
         if existing is None and self._state.discovery_instances.count("service", service.id) >= MAX_INSTANCES:
             raise AWSError("ResourceLimitExceeded", f"A service can have no more than {MAX_INSTANCES} instances")
@@ -152,10 +153,3 @@ class Instances:
 def shown_health(service: DiscoveryService, instance: DiscoveryInstance) -> sd.HealthStatus:
     """The health of an instance as Cloud Map tells it."""
     return instance.health if discovery.checks_health(service) else "UNKNOWN"
-
-
-def _check_id(service: DiscoveryService, instance_id: str) -> None:
-    """The id of an instance becomes a label of a DNS name in SRV records."""
-    types = [record.type for record in service.dns_config.dns_records] if service.dns_config else []
-    if "SRV" in types and not all(0 < len(label) <= 63 for label in instance_id.split(".")):
-        raise errors.invalid_input(f"{instance_id} cannot be part of a DNS name, which the SRV record needs")

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from openecs.api.servicediscovery.errors import invalid_input, not_supported
-from openecs.model.discovery import Namespace
+from openecs.model.discovery import MAX_NAME, Namespace
 from openecs.shapes import servicediscovery as sd
-
-MAX_NAME = 253
 
 
 def service_type(namespace: Namespace, request: sd.CreateServiceRequest) -> Literal["HTTP", "DNS_HTTP"]:

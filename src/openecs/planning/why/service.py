@@ -71,9 +71,7 @@ def why_service(story: ServiceStory, now: float) -> Answer:
 def why_deployment(deployment_id: str, story: ServiceStory, now: float) -> Answer:
     """How one deployment goes or went, and what of it failed.  ``entries`` are the deployment's."""
     service = story.service
-    deployment = None
-    if service is not None:
-        deployment = next((d for d in service.deployments if d.id == deployment_id), None)
+    deployment = service.deployment(deployment_id) if service is not None else None
     current: list[Line] = []
     summary = "it is over; this is what is remembered"
     last = next((e for e in reversed(story.entries) if e.kind == "deployment" and "deployment" in e.facts), None)
