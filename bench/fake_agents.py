@@ -23,7 +23,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import structlog
 import uvloop
 
-from openecs.acs.messages import HostDocumentsMessage, HostReportsMessage, RoleCredentials, TaskPayload
+from openecs.acs.messages import HostDocumentsMessage, HostReportsMessage
+from openecs.acs.task_payload import RoleCredentials, TaskPayload
 from openecs.agent.attributes import attributes
 from openecs.agent.config import ACCESS_KEY_ID, SECRET_KEY, AgentConfig
 from openecs.agent.control_plane import ControlPlane

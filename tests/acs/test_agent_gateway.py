@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.acs.gateway import ACS_PATH, AgentGateway
 from openecs.acs.session import WINDOW
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
@@ -207,7 +208,7 @@ class Agent:
         async with asyncio.timeout(10):
             return m.decode(await self.ws.recv(), m.TO_AGENT)
 
-    async def payload(self, *, acknowledge: bool = True) -> m.TaskPayload:
+    async def payload(self, *, acknowledge: bool = True) -> tp.TaskPayload:
         message = await self.receive()
         assert isinstance(message, m.PayloadMessage), message
         assert (message.cluster_arn, message.container_instance_arn) == (CLUSTER, INSTANCE)

@@ -242,17 +242,6 @@ async def test_a_full_set_of_reports_withdraws_what_it_does_not_name() -> None:
     assert heard[1:] == [("h1", "a", None), ("h1", "b", BalancerReport(ready=True))]
 
 
-async def test_what_was_withdrawn_while_nobody_listened_is_withdrawn_at_the_next_connection() -> None:
-    board = HostBoard()
-    heard: list[tuple[str, str, object]] = []
-    board.take_reports("balancer", lambda *report: heard.append(report), {"h1": ["a", "b"]}.__getitem__)
-    reports = HostReports()
-    reports.put("balancer", "b", BalancerReport(ready=True))
-    link = board.open("h1", lambda: None)
-    link.take(await _everything(reports))
-    assert heard == [("h1", "a", None), ("h1", "b", BalancerReport(ready=True))]
-
-
 async def _everything(reports: HostReports) -> m.HostReportsMessage:
     reports.connected()
     return await reports.next()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from openecs.acs import payload_connect
-from openecs.acs.messages import ConnectIngress
 from openecs.acs.payload_logs import LogTarget
+from openecs.acs.task_payload import ConnectIngress
 from openecs.model.service_connect import ConnectPort, ServiceConnect
 from openecs.shapes import ecs
 

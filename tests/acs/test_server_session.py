@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.acs.session import (
     DELIVERIES,
     HEARTBEAT_AFTER,
@@ -43,7 +44,7 @@ def ack(frame: str) -> str:
 def test_a_payload_is_one_task_and_is_acknowledged_once() -> None:
     s = session()
     assert s.needs("t1", "RUNNING")
-    frame = s.payload(m.TaskPayload(arn="t1"), 1.0)
+    frame = s.payload(tp.TaskPayload(arn="t1"), 1.0)
     payload = said(frame)
     assert isinstance(payload, m.PayloadMessage)
     assert (payload.cluster_arn, payload.container_instance_arn) == (CLUSTER, INSTANCE)
@@ -56,7 +57,7 @@ def test_a_payload_is_one_task_and_is_acknowledged_once() -> None:
 
 def test_only_so_many_payloads_wait_for_their_acknowledgement() -> None:
     s = session()
-    frames = [s.payload(m.TaskPayload(arn=f"t{number}"), 1.0) for number in range(WINDOW)]
+    frames = [s.payload(tp.TaskPayload(arn=f"t{number}"), 1.0) for number in range(WINDOW)]
     assert s.room == 0
     s.receive(ack(frames[0]), 2.0)
     assert s.room == 1
@@ -70,9 +71,9 @@ def test_numbers_only_grow_over_manifests_payloads_and_connections() -> None:
     first, second = session(numbers), session(numbers)
     seen = [
         said(first.manifest([m.ManifestTask("t1")], 5.0)).timeline,
-        said(first.payload(m.TaskPayload(arn="t1"), 5.0)).seq_num,
+        said(first.payload(tp.TaskPayload(arn="t1"), 5.0)).seq_num,
         said(second.manifest([], 4.0)).timeline,
-        said(second.payload(m.TaskPayload(arn="t1"), 6.0)).seq_num,
+        said(second.payload(tp.TaskPayload(arn="t1"), 6.0)).seq_num,
     ]
     assert seen == sorted(set(seen))
     # A control plane that starts later goes on above, because numbers follow the clock.
@@ -81,7 +82,7 @@ def test_numbers_only_grow_over_manifests_payloads_and_connections() -> None:
 
 def test_what_is_not_acknowledged_is_sent_again_a_few_times_only() -> None:
     s = session()
-    first = said(s.payload(m.TaskPayload(arn="t1"), 0.0))
+    first = said(s.payload(tp.TaskPayload(arn="t1"), 0.0))
     now, deliveries = 0.0, 1
     while s.deadline() <= now + REDELIVER_AFTER:
         assert s.tick(s.deadline() - 0.001) == []
@@ -99,8 +100,8 @@ def test_what_is_not_acknowledged_is_sent_again_a_few_times_only() -> None:
 
 def test_a_newer_order_takes_the_place_of_an_unacknowledged_one() -> None:
     s = session()
-    start = s.payload(m.TaskPayload(arn="t1"), 0.0)
-    stop = s.payload(m.TaskPayload(arn="t1", desired_status="STOPPED"), 1.0)
+    start = s.payload(tp.TaskPayload(arn="t1"), 0.0)
+    stop = s.payload(tp.TaskPayload(arn="t1", desired_status="STOPPED"), 1.0)
     assert s.receive(ack(start), 2.0) is None
     assert s.receive(ack(stop), 2.0) == Acknowledged("t1", "STOPPED")
     assert s.tick(2.0 + REDELIVER_AFTER) == []
@@ -108,7 +109,7 @@ def test_a_newer_order_takes_the_place_of_an_unacknowledged_one() -> None:
 
 def test_a_finished_task_is_not_sent_again() -> None:
     s = session()
-    s.payload(m.TaskPayload(arn="t1"), 0.0)
+    s.payload(tp.TaskPayload(arn="t1"), 0.0)
     s.forget("t1")
     assert s.tick(REDELIVER_AFTER + 1) == []
     assert s.told("t1") is None
@@ -151,7 +152,7 @@ def test_stop_candidates_and_consent() -> None:
 def test_credentials_are_remembered_until_the_task_is_over() -> None:
     s = session()
     message = said(
-        s.credentials("t1", CLUSTER, "ASIA1", m.RoleCredentials(credentials_id="c", role_type="TaskExecution"), 1.0)
+        s.credentials("t1", CLUSTER, "ASIA1", tp.RoleCredentials(credentials_id="c", role_type="TaskExecution"), 1.0)
     )
     assert isinstance(message, m.IAMRoleCredentialsMessage)
     assert (message.task_arn, message.role_type, message.role_credentials.credentials_id) == (

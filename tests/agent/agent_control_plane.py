@@ -17,6 +17,7 @@ from websockets.http11 import Request, Response
 
 from openecs.acs import evidence
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 
 INSTANCE = "arn:aws:ecs:us-east-1:111122223333:container-instance/default/0123456789abcdef0123456789abcdef"
 DEADLINE = 20.0
@@ -89,7 +90,7 @@ class ControlPlaneDouble:
         assert self.acs is not None
         await self.acs.send(m.encode(message))
 
-    async def assign(self, *tasks: m.TaskPayload) -> str:
+    async def assign(self, *tasks: tp.TaskPayload) -> str:
         """Send a payload; its message id."""
         self._seq += 1
         message_id = f"payload-{self._seq}"
@@ -105,7 +106,7 @@ class ControlPlaneDouble:
         return message_id
 
     async def stop(self, arn: str) -> None:
-        await self.assign(m.TaskPayload(arn=arn, desired_status="STOPPED"))
+        await self.assign(tp.TaskPayload(arn=arn, desired_status="STOPPED"))
 
     async def manifest(self, *running: str) -> str:
         self._seq += 1

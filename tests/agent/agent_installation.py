@@ -13,7 +13,7 @@ from agent_control_plane import ControlPlaneDouble
 from agent_payloads import container, task
 from agent_process import agent_config, running_agent
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.engine import names
 from openecs.agent.runtime.protocol import Runtime
 from openecs.agent.runtime.select import open_runtime
@@ -24,15 +24,15 @@ class Installation(NamedTuple):
     plane: ControlPlaneDouble
     engine: Runtime
 
-    async def run(self, image: str, address: str, word: str) -> m.TaskPayload:
+    async def run(self, image: str, address: str, word: str) -> tp.TaskPayload:
         """Assign an awsvpc task that serves a word on port 80."""
         gateway = address.rpartition(".")[0] + ".1/24"
         serve = f"mkdir /www; echo {word} > /www/index.html; exec httpd -f -p 80 -h /www"
-        eni = m.ElasticNetworkInterface(
+        eni = tp.ElasticNetworkInterface(
             ec2_id="eni-1",
             attachment_arn="arn:aws:ecs:us-east-1:1:attachment/a",
             mac_address="",
-            ipv4_addresses=(m.Ipv4Address(primary=True, private_address=address),),
+            ipv4_addresses=(tp.Ipv4Address(primary=True, private_address=address),),
             subnet_gateway_ipv4_address=gateway,
         )
         payload = task(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 
 CLUSTER = "arn:aws:ecs:us-east-1:111122223333:cluster/default"
 
@@ -22,19 +22,19 @@ def container(
     config: dict[str, Any] | None = None,
     depends_on: dict[str, str] | None = None,
     **members: Any,
-) -> m.ContainerPayload:
-    return m.ContainerPayload(
+) -> tp.ContainerPayload:
+    return tp.ContainerPayload(
         name=name,
         image=image,
-        docker_config=m.DockerConfig(config=json.dumps(config or {}), host_config=json.dumps(host or {})),
-        depends_on=tuple(m.Dependency(container_name=n, condition=c) for n, c in (depends_on or {}).items()),
+        docker_config=tp.DockerConfig(config=json.dumps(config or {}), host_config=json.dumps(host or {})),
+        depends_on=tuple(tp.Dependency(container_name=n, condition=c) for n, c in (depends_on or {}).items()),
         **members,
     )
 
 
-def task(*containers: m.ContainerPayload, number: int | str = 1, **members: Any) -> m.TaskPayload:
+def task(*containers: tp.ContainerPayload, number: int | str = 1, **members: Any) -> tp.TaskPayload:
     members.setdefault("network_mode", "host")
-    return m.TaskPayload(
+    return tp.TaskPayload(
         arn=task_arn(number),
         task_cluster_arn=CLUSTER,
         family="web",

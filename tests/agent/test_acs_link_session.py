@@ -7,6 +7,7 @@ import json
 from agent_payloads import CLUSTER, task, task_arn
 
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.acs.link import AgentSession
 
 INSTANCE = "arn:aws:ecs:us-east-1:111122223333:container-instance/default/1"
@@ -19,7 +20,7 @@ class Recorder:
         self.said: list[tuple[str, str]] = []
         self._running = running
 
-    def accept(self, payload: m.TaskPayload) -> None:
+    def accept(self, payload: tp.TaskPayload) -> None:
         self.said.append(("accept", payload.arn))
 
     def stop(self, arn: str, cluster: str) -> None:
@@ -28,7 +29,7 @@ class Recorder:
     def running(self) -> tuple[str, ...]:
         return self._running
 
-    def credentials(self, task_arn: str, credentials: m.RoleCredentials) -> None:
+    def credentials(self, task_arn: str, credentials: tp.RoleCredentials) -> None:
         self.said.append(("credentials", credentials.credentials_id))
 
     def manifest(self, listed: list[str]) -> None:
@@ -38,7 +39,7 @@ class Recorder:
         self.said.append(("heartbeat", ""))
 
 
-def payload(*tasks: m.TaskPayload, seq_num: int = 1) -> str:
+def payload(*tasks: tp.TaskPayload, seq_num: int = 1) -> str:
     return m.encode(
         m.PayloadMessage(
             message_id="p", cluster_arn=CLUSTER, container_instance_arn=INSTANCE, tasks=tasks, seq_num=seq_num
@@ -60,9 +61,9 @@ def manifest(*arns: str, timeline: int, message_id: str = "m") -> str:
 
 def test_stops_come_before_starts_and_the_payload_is_acknowledged_last() -> None:
     sink = Recorder()
-    keys = m.RoleCredentials(credentials_id="c1", expiration="later")
+    keys = tp.RoleCredentials(credentials_id="c1", expiration="later")
     start = task(number=1, role_credentials=keys)
-    answers = AgentSession(sink).receive(payload(start, m.TaskPayload(arn=task_arn(2), desired_status="STOPPED")))
+    answers = AgentSession(sink).receive(payload(start, tp.TaskPayload(arn=task_arn(2), desired_status="STOPPED")))
     assert sink.said == [("stop", task_arn(2)), ("accept", task_arn(1))]
     assert answers == [
         m.IAMRoleCredentialsAckRequest(message_id="p", credentials_id="c1", expiration="later"),
@@ -106,7 +107,7 @@ def test_a_verification_counts_once_and_only_for_the_last_manifest() -> None:
 
 def test_renewed_credentials_are_kept_and_acknowledged() -> None:
     sink = Recorder()
-    keys = m.RoleCredentials(credentials_id="c1", expiration="2030")
+    keys = tp.RoleCredentials(credentials_id="c1", expiration="2030")
     frame = m.encode(m.IAMRoleCredentialsMessage(message_id="i", task_arn=task_arn(1), role_credentials=keys))
     (ack,) = AgentSession(sink).receive(frame)
     assert json.loads(m.encode(ack)) == {

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from agent_payloads import CLUSTER, container, task
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.credentials import CredentialStore
 from openecs.agent.engine import facts as f
 from openecs.agent.engine.actions import Actions
@@ -93,7 +93,7 @@ def parts(engine: Forgetful, heard: Heard) -> EngineParts:
     )
 
 
-async def created(payload: m.TaskPayload, parts: EngineParts, actions: Actions) -> TaskState:
+async def created(payload: tp.TaskPayload, parts: EngineParts, actions: Actions) -> TaskState:
     """The task's state when its container was just told to start."""
     await parts.runtime.pull(payload.containers[0].image)
     state = fresh(payload, ["token"])
@@ -153,21 +153,23 @@ TAKEN = "driver failed programming external connectivity: Bind for 0.0.0.0:40000
 @pytest.mark.parametrize(
     ("mappings", "ours"),
     [
-        ((m.PortMapping(container_port=80),), True),
-        ((m.PortMapping(container_port=80, host_port=8080), m.PortMapping(container_port=81)), True),
-        ((m.PortMapping(container_port=80, host_port=40000), m.PortMapping(container_port=81)), False),
-        ((m.PortMapping(container_port=80, host_port=40000),), False),
+        ((tp.PortMapping(container_port=80),), True),
+        ((tp.PortMapping(container_port=80, host_port=8080), tp.PortMapping(container_port=81)), True),
+        ((tp.PortMapping(container_port=80, host_port=40000), tp.PortMapping(container_port=81)), False),
+        ((tp.PortMapping(container_port=80, host_port=40000),), False),
         ((), False),
     ],
 )
-def test_ports_that_an_earlier_agent_chose_can_be_chosen_again(mappings: tuple[m.PortMapping, ...], ours: bool) -> None:
+def test_ports_that_an_earlier_agent_chose_can_be_chosen_again(
+    mappings: tuple[tp.PortMapping, ...], ours: bool
+) -> None:
     assert conflict(TAKEN, mappings, ()) is ours
 
 
 async def test_a_container_made_by_a_lost_call_is_shown_with_its_real_ports(
     engine: Forgetful, parts: EngineParts
 ) -> None:
-    payload = task(container(port_mappings=(m.PortMapping(container_port=80),)), network_mode="bridge")
+    payload = task(container(port_mappings=(tp.PortMapping(container_port=80),)), network_mode="bridge")
     await engine.pull("app:1")
     actions = Actions(payload, parts, CLUSTER)
     state = fresh(payload, ["token"])

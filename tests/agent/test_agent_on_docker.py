@@ -16,7 +16,7 @@ from agent_control_plane import ControlPlaneDouble
 from agent_payloads import container, task, task_arn
 from agent_process import agent_config, running_agent
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.config import AgentConfig
 from openecs.agent.engine import names
 from openecs.agent.network import kernel
@@ -75,10 +75,10 @@ async def test_exit_codes_and_output_directories_are_real(
             image=busybox_image,
             command=("sh", "-c", "echo $GREETING > /out/word; exit 3"),
             environment={"GREETING": "hello"},
-            mount_points=(m.MountPoint(source_volume="out", container_path="/out"),),
+            mount_points=(tp.MountPoint(source_volume="out", container_path="/out"),),
         ),
         number=number,
-        volumes=(m.VolumePayload(name="out", host=m.HostVolume(source_path=str(shared))),),
+        volumes=(tp.VolumePayload(name="out", host=tp.HostVolume(source_path=str(shared))),),
     )
     async with running_agent(config, engine):
         await plane.connected()
@@ -107,7 +107,7 @@ async def test_a_dynamic_port_answers_where_it_was_reported(
         container(
             image=busybox_image,
             command=("sh", "-c", "mkdir /www; echo page > /www/index.html; exec httpd -f -p 8080 -h /www"),
-            port_mappings=(m.PortMapping(container_port=8080),),
+            port_mappings=(tp.PortMapping(container_port=8080),),
         ),
         number=number,
         network_mode="bridge",
@@ -157,7 +157,7 @@ async def test_metadata_and_credentials_are_served_to_the_task(
     payload = task(
         container(image=busybox_image, command=FOREVER, container_arn="arn:aws:ecs:us-east-1:1:container/x"),
         number=number,
-        role_credentials=m.RoleCredentials(
+        role_credentials=tp.RoleCredentials(
             credentials_id="11111111-2222-4333-8444-555555555555",
             role_arn="arn:aws:iam::111122223333:role/r",
             access_key_id="ASIA1",
@@ -244,11 +244,11 @@ async def test_awsvpc_tasks_have_an_address_of_their_own_and_share_localhost(
                 ),
             ),
         )
-        eni = m.ElasticNetworkInterface(
+        eni = tp.ElasticNetworkInterface(
             ec2_id="eni-1",
             attachment_arn=f"arn:aws:ecs:us-east-1:1:attachment/{host}",
             mac_address=f"0a:58:0a:d7:f3:{host}",
-            ipv4_addresses=(m.Ipv4Address(primary=True, private_address=f"10.215.243.{host}"),),
+            ipv4_addresses=(tp.Ipv4Address(primary=True, private_address=f"10.215.243.{host}"),),
             subnet_gateway_ipv4_address="10.215.243.1/24",
             private_dns_name=f"ip-10-215-243-{host}.ec2.internal",
         )
@@ -303,7 +303,7 @@ async def test_dependencies_health_and_reverse_stop_order_on_real_containers(
 ) -> None:
     shared = tmp_path / "order"
     shared.mkdir()
-    mount = (m.MountPoint(source_volume="log", container_path="/log"),)
+    mount = (tp.MountPoint(source_volume="log", container_path="/log"),)
     script = "trap 'echo {0}-down >> /log/all; exit 0' TERM; echo {0}-up >> /log/all; touch /log/{0}; sleep 3600 & wait"
     database = container(
         "db",
@@ -333,7 +333,7 @@ async def test_dependencies_health_and_reverse_stop_order_on_real_containers(
         database,
         init,
         number=number,
-        volumes=(m.VolumePayload(name="log", host=m.HostVolume(source_path=str(shared))),),
+        volumes=(tp.VolumePayload(name="log", host=tp.HostVolume(source_path=str(shared))),),
     )
     async with running_agent(config, engine):
         await plane.connected()

@@ -12,6 +12,7 @@ from agent_payloads import container, task, task_arn
 from agent_process import agent_config, running_agent
 
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.engine import names
 from openecs.agent.main import run_agent
 from openecs.agent.runtime.fake import FakeRuntime
@@ -91,7 +92,7 @@ async def test_an_exit_by_itself_is_reported_with_its_code(
     ],
 )
 async def test_failures_are_worded_as_ecs_does(
-    plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path, payload: m.TaskPayload, reason: str
+    plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path, payload: tp.TaskPayload, reason: str
 ) -> None:
     async with running_agent(agent_config(plane.endpoint, tmp_path), engine):
         await plane.connected()
@@ -118,7 +119,7 @@ async def test_a_bad_volume_is_refused_in_the_agents_words(
 ) -> None:
     async with running_agent(agent_config(plane.endpoint, tmp_path), engine):
         await plane.connected()
-        await plane.assign(task(volumes=(m.VolumePayload(name="v", type="weird"),)))
+        await plane.assign(task(volumes=(tp.VolumePayload(name="v", type="weird"),)))
         report = await plane.reaches(task_arn(1), "STOPPED")
     assert report["reason"] == 'UnrecogniedTaskError: Error loading task - unrecognized volume type: "weird"'
 
@@ -126,7 +127,7 @@ async def test_a_bad_volume_is_refused_in_the_agents_words(
 async def test_dynamic_ports_are_chosen_by_the_agent_and_reported(
     plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path
 ) -> None:
-    mappings = (m.PortMapping(container_port=80), m.PortMapping(container_port_range="9000-9002"))
+    mappings = (tp.PortMapping(container_port=80), tp.PortMapping(container_port_range="9000-9002"))
     async with running_agent(agent_config(plane.endpoint, tmp_path), engine):
         await plane.connected()
         await plane.assign(task(container(port_mappings=mappings), network_mode="bridge"))
@@ -258,8 +259,8 @@ async def test_a_refused_report_is_dropped_and_the_next_one_still_comes(
 async def test_stopped_tasks_are_cleaned_up_and_forgotten(
     plane: ControlPlaneDouble, engine: FakeRuntime, tmp_path: Path
 ) -> None:
-    volume = m.VolumePayload(name="data", host=m.HostVolume())
-    mount = m.MountPoint(source_volume="data", container_path="/data")
+    volume = tp.VolumePayload(name="data", host=tp.HostVolume())
+    mount = tp.MountPoint(source_volume="data", container_path="/data")
     payload = task(container(mount_points=(mount,)), volumes=(volume,))
     async with running_agent(agent_config(plane.endpoint, tmp_path, cleanup_delay=0.0), engine) as tasks:
         await plane.connected()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from agent_payloads import container, task
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.config import AgentConfig, load
 from openecs.agent.engine import container_body, limits, names, ports, volumes
 from openecs.agent.engine.images import Images, PullError, digest_of
@@ -29,7 +29,7 @@ from openecs.shapes import ecs
 
 
 def body(
-    container_payload: m.ContainerPayload, payload: m.TaskPayload | None = None, **inputs: object
+    container_payload: tp.ContainerPayload, payload: tp.TaskPayload | None = None, **inputs: object
 ) -> dict[str, object]:
     inputs.setdefault("labels", {"com.amazonaws.ecs.task-arn": "t"})
     inputs.setdefault("environment", {"AWS_REGION": "eu-1", "AWS_DEFAULT_REGION": "eu-1", "X": "1"})
@@ -76,11 +76,11 @@ def test_mounts_links_and_volumes_from_name_the_tasks_own_things() -> None:
         container(
             "app",
             links=("db:database",),
-            volumes_from=(m.VolumeFrom(source_container="db", read_only=True),),
-            mount_points=(m.MountPoint(source_volume="v", container_path="/v", read_only=True),),
+            volumes_from=(tp.VolumeFrom(source_container="db", read_only=True),),
+            mount_points=(tp.MountPoint(source_volume="v", container_path="/v", read_only=True),),
         ),
         container("db"),
-        volumes=(m.VolumePayload(name="v", host=m.HostVolume()),),
+        volumes=(tp.VolumePayload(name="v", host=tp.HostVolume()),),
     )
     host = body(payload.containers[0], payload, volumes=volumes.sources(payload))["HostConfig"]
     db = names.container_name(payload, "db")
@@ -90,7 +90,7 @@ def test_mounts_links_and_volumes_from_name_the_tasks_own_things() -> None:
 
 
 def test_a_docker_text_that_is_no_object_is_refused() -> None:
-    bad = m.ContainerPayload(name="a", image="i", docker_config=m.DockerConfig(host_config="[1]"))
+    bad = tp.ContainerPayload(name="a", image="i", docker_config=tp.DockerConfig(host_config="[1]"))
     with pytest.raises(container_body.DockerConfigError, match="hostConfig"):
         body(bad)
 
@@ -116,12 +116,12 @@ def test_container_names_are_stable_and_clean() -> None:
 
 def test_ports_rotate_skip_what_is_taken_and_come_back() -> None:
     pool = ports.PortPool((100, 109), reserved=(101,), is_free=lambda port, _: port != 102)
-    one = [m.PortMapping(container_port=80)]
+    one = [tp.PortMapping(container_port=80)]
     assert [pool.assign("a", one)[0].host_port for _ in range(3)] == [100, 103, 104]
-    (block,) = pool.assign("b", [m.PortMapping(container_port_range="1-4")])
+    (block,) = pool.assign("b", [tp.PortMapping(container_port_range="1-4")])
     assert block.host_port_range == "105-108"
     with pytest.raises(ports.PortsError, match="2 contiguous host ports are unavailable"):
-        pool.assign("c", [m.PortMapping(container_port_range="1-2")])
+        pool.assign("c", [tp.PortMapping(container_port_range="1-2")])
     pool.release("b")
     assert pool.assign("c", one)[0].host_port == 109
     assert pool.assign("c", one)[0].host_port == 105
@@ -130,8 +130,8 @@ def test_ports_rotate_skip_what_is_taken_and_come_back() -> None:
 def test_a_failed_assignment_takes_nothing() -> None:
     pool = ports.PortPool((100, 101), is_free=lambda *_: True)
     with pytest.raises(ports.PortsError, match="a host port is unavailable"):
-        pool.assign("a", [m.PortMapping(container_port=n) for n in (1, 2, 3)])
-    assert {b.host_port for b in pool.assign("b", [m.PortMapping(container_port=n) for n in (1, 2)])} == {100, 101}
+        pool.assign("a", [tp.PortMapping(container_port=n) for n in (1, 2, 3)])
+    assert {b.host_port for b in pool.assign("b", [tp.PortMapping(container_port=n) for n in (1, 2)])} == {100, 101}
 
 
 def test_limits_for_each_kind_of_cgroup() -> None:
@@ -153,12 +153,12 @@ def test_version_2_limits_enable_controllers_on_the_way(tmp_path: Path) -> None:
     assert (tmp_path / "ecs/t/memory.max").read_text() == str(8 * 1024 * 1024)
 
 
-def eni(address: str = "10.0.0.5", gateway: str = "10.0.0.1/24") -> m.TaskPayload:
-    interface = m.ElasticNetworkInterface(
+def eni(address: str = "10.0.0.5", gateway: str = "10.0.0.1/24") -> tp.TaskPayload:
+    interface = tp.ElasticNetworkInterface(
         ec2_id="eni-1",
         attachment_arn="a",
         mac_address="0a:58:0a:00:00:05",
-        ipv4_addresses=(m.Ipv4Address(primary=True, private_address=address),),
+        ipv4_addresses=(tp.Ipv4Address(primary=True, private_address=address),),
         subnet_gateway_ipv4_address=gateway,
     )
     return task(network_mode="awsvpc", elastic_network_interfaces=(interface,))

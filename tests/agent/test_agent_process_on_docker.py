@@ -13,7 +13,7 @@ from agent_control_plane import ControlPlaneDouble
 from agent_payloads import container, task
 from agent_process import agent_config, agent_process
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.engine import names
 from openecs.agent.runtime.protocol import Runtime
 from openecs.agent.runtime.select import open_runtime
@@ -27,7 +27,7 @@ async def test_kills_at_any_moment_duplicate_nothing_and_orphan_nothing(
 ) -> None:
     engine: Runtime = await open_runtime("docker", None)
     chance = random.Random(7)
-    payloads: list[m.TaskPayload] = []
+    payloads: list[tp.TaskPayload] = []
     async with ControlPlaneDouble() as plane:
         config = agent_config(plane.endpoint, tmp_path / "data", runtime="docker", cleanup_delay=0.0, stop_timeout=1)
         try:

@@ -12,7 +12,7 @@ from agent_payloads import container, task, task_arn
 from agent_process import agent_config, running_agent
 
 from openecs.acs import link
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.engine.ports import conflict
 from openecs.agent.engine.task_machine import OUT_OF_MEMORY, PORT_TRIES
 from openecs.agent.runtime.fake import FakeRuntime
@@ -41,7 +41,7 @@ def rivals() -> Rivals:
     return Rivals(SystemClock(), RandomIds())
 
 
-DYNAMIC = m.PortMapping(container_port=80)
+DYNAMIC = tp.PortMapping(container_port=80)
 
 
 async def test_a_dynamic_port_that_somebody_takes_is_replaced(
@@ -77,7 +77,7 @@ async def test_a_port_that_the_task_names_is_not_replaced(
     plane: ControlPlaneDouble, rivals: Rivals, tmp_path: Path
 ) -> None:
     rivals.rivals = 100
-    named = m.PortMapping(container_port=81, host_port=40081)
+    named = tp.PortMapping(container_port=81, host_port=40081)
     async with running_agent(agent_config(plane.endpoint, tmp_path), rivals):
         await plane.connected()
         await plane.assign(task(container(port_mappings=(named,)), network_mode="bridge"))
@@ -99,7 +99,7 @@ async def test_a_port_that_the_task_names_is_not_replaced(
     ],
 )
 def test_which_refusals_are_about_a_port_that_the_agent_chose(text: str, expected: bool) -> None:
-    mappings = [DYNAMIC, m.PortMapping(container_port=81, host_port=40081)]
+    mappings = [DYNAMIC, tp.PortMapping(container_port=81, host_port=40081)]
     bindings = [
         ecs.NetworkBinding(container_port=80, host_port=32768, protocol="tcp"),
         ecs.NetworkBinding(container_port=81, host_port=40081, protocol="tcp"),

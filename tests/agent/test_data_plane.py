@@ -16,6 +16,7 @@ from network_documents import Documents, group, interface, networks, peers
 from network_table import Table, run
 
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.host.documents import HostDocuments
 from openecs.agent.network import dataplane, overlay, vicinity, wiring
 from openecs.agent.network.dataplane import DataPlane
@@ -172,7 +173,9 @@ def test_the_tunnel_and_the_routes_follow_from_documents() -> None:
 
 def test_published_ports_are_read_from_labels() -> None:
     labels = {"Labels": {"openecs.publish": "8080:80, 53/udp"}}
-    labelled = msgspec.structs.replace(container("a", "image"), docker_config=m.DockerConfig(config=json.dumps(labels)))
+    labelled = msgspec.structs.replace(
+        container("a", "image"), docker_config=tp.DockerConfig(config=json.dumps(labels))
+    )
     payload = task(labelled, container("b", "image"))
     assert wanted(payload, "10.0.0.4") == {
         Published("10.0.0.4", "tcp", 8080, 80),

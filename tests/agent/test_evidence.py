@@ -16,7 +16,7 @@ from agent_process import agent_config, running_agent
 
 from openecs.acs import evidence as wire
 from openecs.acs.evidence import BODY_LIMIT, LOG_LENGTH, PROBE_LENGTH, PROBES, REASON_LENGTH, Evidence
-from openecs.acs.messages import RestartPolicy
+from openecs.acs.task_payload import RestartPolicy
 from openecs.agent.engine.evidence import MAXIMUM, REPEAT_AFTER, TRIES, EvidenceGatherer
 from openecs.agent.runtime.fake import FakeRuntime
 from openecs.agent.runtime.protocol import ContainerInfo, EngineUnavailable, ProbeResult

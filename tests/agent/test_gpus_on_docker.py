@@ -11,7 +11,7 @@ from agent_control_plane import ControlPlaneDouble
 from agent_payloads import container, task
 from agent_process import agent_config, running_agent
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.runtime.docker import DockerRuntime
 from openecs.agent.runtime.select import open_runtime
 from openecs.ids import RandomIds
@@ -28,7 +28,7 @@ async def test_a_gpu_is_asked_for_by_its_id(plane: ControlPlaneDouble, busybox_i
     config = agent_config(
         plane.endpoint, tmp_path, runtime="docker", metadata_bind="127.0.0.1:0", gpus=("GPU-1", "GPU-2")
     )
-    association = m.Association(name="GPU-2", containers=("app",))
+    association = tp.Association(name="GPU-2", containers=("app",))
     payload = task(
         container(image=busybox_image, command=("true",)), number=RandomIds().hex32(), associations=(association,)
     )

@@ -14,7 +14,7 @@ from agent_process import agent_config, running_agent
 from test_claimed_log_drivers import INFO
 from test_metadata_routes import running
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent import gpus
 from openecs.agent.engine import container_body
 from openecs.agent.runtime.fake import FakeRuntime
@@ -53,8 +53,8 @@ class Host:
         self.has("nvidia-smi", f"case \"$1\" in -L) echo '{LISTING}' ;; *) echo 550.54.15; echo 550.54.15 ;; esac")
 
 
-def associated(*gpus: tuple[str, str], kind: str = "gpu") -> tuple[m.Association, ...]:
-    return tuple(m.Association(name=gpu, containers=(name,), type=kind) for gpu, name in gpus)
+def associated(*gpus: tuple[str, str], kind: str = "gpu") -> tuple[tp.Association, ...]:
+    return tuple(tp.Association(name=gpu, containers=(name,), type=kind) for gpu, name in gpus)
 
 
 async def test_the_tool_tells_which_there_are(host: Host) -> None:
@@ -87,7 +87,7 @@ async def test_the_operator_may_name_them_or_offer_none(host: Host) -> None:
     assert await gpus.find(["x"], DOCKER, real=False) == gpus.HostGpus(("x",))
 
 
-def body(payload: m.TaskPayload, name: str, **members: Any) -> dict[str, Any]:
+def body(payload: tp.TaskPayload, name: str, **members: Any) -> dict[str, Any]:
     (found,) = [c for c in payload.containers if c.name == name]
     return container_body.build(payload, found, container_body.BodyInputs(labels={}, environment={}, **members))
 
@@ -109,9 +109,9 @@ def test_docker_is_asked_for_exactly_these() -> None:
 
 @pytest.mark.parametrize(
     "associations",
-    [associated(("eia-1", "app"), kind="elastic-inference"), (m.Association(name="GPU-1", containers=("app", "b")),)],
+    [associated(("eia-1", "app"), kind="elastic-inference"), (tp.Association(name="GPU-1", containers=("app", "b")),)],
 )
-def test_other_devices_are_not_left_out_silently(associations: tuple[m.Association, ...]) -> None:
+def test_other_devices_are_not_left_out_silently(associations: tuple[tp.Association, ...]) -> None:
     with pytest.raises(container_body.DockerConfigError, match="cannot be given"):
         body(task(associations=associations), "app")
 

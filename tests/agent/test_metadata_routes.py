@@ -15,7 +15,7 @@ from agent_control_plane import INSTANCE, ControlPlaneDouble
 from agent_payloads import container, task, task_arn
 from agent_process import agent_config, running_agent
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.control_plane import ControlPlane, RawReply
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.metadata import samples
@@ -28,7 +28,7 @@ from openecs.ids import RandomIds
 from openecs.wire.sigv4 import Credentials
 
 HOST, OTHER = "169.254.170.2", "10.0.0.9"
-ROLE = m.RoleCredentials(
+ROLE = tp.RoleCredentials(
     credentials_id="c0ffee",
     role_arn="arn:aws:iam::111122223333:role/r",
     access_key_id="ASIA1",
@@ -89,7 +89,7 @@ async def call_as_task(*_: object) -> RawReply:
 
 
 @asynccontextmanager
-async def running(plane: ControlPlaneDouble, data_dir: Path, *payloads: m.TaskPayload) -> AsyncIterator[World]:
+async def running(plane: ControlPlaneDouble, data_dir: Path, *payloads: tp.TaskPayload) -> AsyncIterator[World]:
     runtime = FakeRuntime(SystemClock(), RandomIds())
     async with running_agent(agent_config(plane.endpoint, data_dir), runtime) as engine:
         routes = MetadataRoutes(engine._parts.credentials, runtime, SystemClock(), list_tags, call_as_task)
@@ -101,12 +101,12 @@ async def running(plane: ControlPlaneDouble, data_dir: Path, *payloads: m.TaskPa
         yield World(routes, engine)
 
 
-def awsvpc(number: int, address: str, **members: Any) -> m.TaskPayload:
-    eni = m.ElasticNetworkInterface(
+def awsvpc(number: int, address: str, **members: Any) -> tp.TaskPayload:
+    eni = tp.ElasticNetworkInterface(
         ec2_id="eni-1",
         attachment_arn="arn:aws:ecs:us-east-1:1:attachment/a",
         mac_address="0a:58:0a:00:00:05",
-        ipv4_addresses=(m.Ipv4Address(primary=True, private_address=address),),
+        ipv4_addresses=(tp.Ipv4Address(primary=True, private_address=address),),
         subnet_gateway_ipv4_address="10.0.0.1/24",
         private_dns_name="ip-10-0-0-5.ec2.internal",
     )
@@ -119,7 +119,7 @@ async def test_members_come_in_the_order_of_each_version(plane: ControlPlaneDoub
     app = container(
         memory=64,
         container_arn="arn:c",
-        port_mappings=(m.PortMapping(container_port=80),),
+        port_mappings=(tp.PortMapping(container_port=80),),
         host={"LogConfig": {"Type": "awslogs", "Config": {"awslogs-group": "g"}}},
         config={"Healthcheck": {"Test": ["CMD", "true"], "Interval": 10_000_000, "Retries": 1}},
         health_check_type="docker",
@@ -288,7 +288,7 @@ async def test_what_is_not_known_here_is_refused_in_the_agents_words(
 
 
 async def test_credentials_that_are_missing_or_not_here_yet(plane: ControlPlaneDouble, tmp_path: Path) -> None:
-    waiting = m.RoleCredentials(credentials_id="later")
+    waiting = tp.RoleCredentials(credentials_id="later")
     async with running(plane, tmp_path, task(role_credentials=waiting)) as world:
         for path, version in (("/v2/credentials/", 2), ("/v2/credentials", 2), ("/v1/credentials", 1)):
             answer = await world.ask(path)

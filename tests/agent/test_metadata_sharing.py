@@ -20,7 +20,7 @@ from agent_control_plane import ControlPlaneDouble
 from agent_payloads import container, task
 from agent_process import agent_config, agent_process
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.metadata import sharing
 from openecs.agent.metadata.http import Answer, MetadataServer, Request
 from openecs.agent.metadata.siblings import Siblings
@@ -41,8 +41,8 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
-def keys(name: str) -> m.RoleCredentials:
-    return m.RoleCredentials(
+def keys(name: str) -> tp.RoleCredentials:
+    return tp.RoleCredentials(
         credentials_id=f"id-of-{name}",
         role_arn="arn:aws:iam::111122223333:role/r",
         access_key_id=f"key-of-{name}",

@@ -13,7 +13,7 @@ import pytest
 from agent_installation import installation, word_at
 from agent_payloads import container, task
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.engine import names
 from openecs.agent.network import kernel
 from openecs.agent.network.host import HostNetwork
@@ -139,7 +139,7 @@ async def test_a_port_that_a_process_took_meanwhile_is_replaced(busybox_image: s
                 "app",
                 busybox_image,
                 command=("httpd", "-f", "-p", "80", "-h", "/www"),
-                port_mappings=(m.PortMapping(container_port=80),),
+                port_mappings=(tp.PortMapping(container_port=80),),
             ),
             number=RandomIds().hex32(),
             network_mode="bridge",

@@ -6,7 +6,7 @@ from agent_payloads import container, task, task_arn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.engine import facts as f
 from openecs.agent.engine.task_machine import OUT_OF_MEMORY, PORT_TRIES, VANISHED, step
 from openecs.agent.engine.task_plan import TaskPlan, fresh, restored
@@ -16,7 +16,7 @@ from openecs.shapes import ecs
 class Driven:
     """A machine under test: facts in, what came out of it kept."""
 
-    def __init__(self, payload: m.TaskPayload, *, prepare: bool = False, cleanup_delay: float = 600.0) -> None:
+    def __init__(self, payload: tp.TaskPayload, *, prepare: bool = False, cleanup_delay: float = 600.0) -> None:
         self.plan = TaskPlan(payload, stop_timeout=30, cleanup_delay=cleanup_delay, prepare=prepare)
         self.state = fresh(payload, [f"token-{c.name}" for c in payload.containers])
         self.now = 1000.0
@@ -215,7 +215,7 @@ def test_out_of_memory_and_engine_errors_become_reasons() -> None:
 
 
 def restarting(**members: Any) -> Driven:
-    policy = m.RestartPolicy(enabled=True, **members)
+    policy = tp.RestartPolicy(enabled=True, **members)
     machine = Driven(task(container(restart_policy=policy)))
     machine.feed(f.Begin())
     machine.up("app")
@@ -325,9 +325,9 @@ FACTS = st.sampled_from(
 ORDER = {"NONE": 0, "PULLED": 1, "CREATED": 2, "RUNNING": 3, "STOPPED": 4}
 
 
-def three() -> m.TaskPayload:
+def three() -> tp.TaskPayload:
     return task(
-        container("a", essential=False, restart_policy=m.RestartPolicy(enabled=True, restart_attempt_period=60)),
+        container("a", essential=False, restart_policy=tp.RestartPolicy(enabled=True, restart_attempt_period=60)),
         container("b", depends_on={"a": "HEALTHY"}),
         container("c", depends_on={"b": "START"}, essential=False),
     )

@@ -19,7 +19,7 @@ from agent_control_plane import INSTANCE, ControlPlaneDouble
 from agent_payloads import CLUSTER, task, task_arn
 from agent_process import agent_config, agent_process, running_agent
 
-from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.agent.control_plane import ControlPlane, RawReply
 from openecs.agent.engine.task_store import TaskStore
 from openecs.agent.metadata.http import Answer, Request
@@ -33,7 +33,7 @@ from openecs.shapes.base import Shape
 from openecs.wire.sigv4 import Credentials
 
 HOST = "169.254.170.2"
-ROLE = m.RoleCredentials(
+ROLE = tp.RoleCredentials(
     credentials_id="c0ffee",
     role_arn="arn:aws:iam::111122223333:role/r",
     access_key_id="ASIA1",
@@ -78,7 +78,7 @@ class World:
         self.routes: MetadataRoutes
 
     async def call(
-        self, operation: str, request: Shape, keys: m.RoleCredentials, region: str, within: float
+        self, operation: str, request: Shape, keys: tp.RoleCredentials, region: str, within: float
     ) -> RawReply:
         self.asked.append((operation, request, keys.access_key_id, region, within))
         if isinstance(self.reply, Exception):

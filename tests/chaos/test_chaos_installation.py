@@ -52,7 +52,7 @@ class Running:
         victim = {"server": running.server, "agent": running.agent}[name]
         assert victim is not None
         victim.send(signal.SIGKILL)
-        assert victim.wait(20)
+        assert victim.wait(60)
 
     def task(self, arn: str) -> dict[str, Any]:
         (task,) = self.call("DescribeTasks", tasks=[arn])["tasks"]

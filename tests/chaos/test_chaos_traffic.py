@@ -82,7 +82,7 @@ def send(world: World, name: str, number: signal.Signals) -> None:
     assert victim is not None
     victim.send(number)
     if number == signal.SIGKILL:
-        assert victim.wait(20)
+        assert victim.wait(60)
 
 
 def envoy(world: World) -> int:

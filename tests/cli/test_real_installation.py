@@ -245,7 +245,7 @@ def test_nothing_of_an_ephemeral_installation_survives_it(shell: Shell, busybox_
     before = shell.installation.running()
     before.supervisor.send(signal.SIGKILL)
     for process in before.alive:
-        assert process.wait(20)
+        assert process.wait(60)
     assert len(running()) == 1
     shell.run("down")
     assert containers() == []

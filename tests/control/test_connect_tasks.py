@@ -190,3 +190,27 @@ def test_an_endpoint_goes_when_nobody_offers_it_and_nobody_is_behind_it(site: Si
     site.endpoints.reconcile("srv-1")
     assert site.state.discovery_services.get("srv-1") is None
     assert site.documents.render("connect", KEY) is None
+
+
+def test_only_another_set_of_hosts_with_clients_is_news_for_all_endpoints(site: Site) -> None:
+    """A document is not made again for each of a thousand tasks that come and go."""
+    looked_at: list[tuple[str, str]] = []
+    connect_documents.ConnectChanges(site.state, lambda kind, key: looked_at.append((kind, key)))
+
+    def news() -> list[tuple[str, str]]:
+        found = list(looked_at)
+        looked_at.clear()
+        return found
+
+    second = site.task("c", "10.0.0.3", "node-2", CLIENT, None)
+    other_server = site.task("d", "10.0.0.4", "node-4", SERVER, None)
+    site.change(second, last_status="STOPPED")
+    assert news() == []
+    third = site.task("e", "10.0.0.5", "node-3", CLIENT, None)
+    assert (news(), site.told()[1]) == ([("connect", KEY)], {"node-2", "node-3"})
+    site.change(third, last_status="STOPPED")
+    assert (news(), site.told()[1]) == ([("connect", KEY)], {"node-2"})
+    site.change(other_server, connect_draining_since=1.0)
+    assert news() == [("connect", KEY)]
+    site.change(other_server, last_status="STOPPED")
+    assert news() == [("connect", KEY)]

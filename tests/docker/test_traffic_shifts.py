@@ -105,7 +105,7 @@ def paused(web: DeployedService, deployment: str) -> str:
 def answers(load: SteadyLoad, count: int) -> Counter[str]:
     """What the next requests are answered with."""
     before = load.answers.copy()
-    wait_for(lambda: sum((load.answers - before).values()) >= count, seconds=30, what=f"{count} answers")
+    wait_for(lambda: sum((load.answers - before).values()) >= count, seconds=60, what=f"{count} answers")
     return load.answers - before
 
 

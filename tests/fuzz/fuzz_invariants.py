@@ -94,13 +94,13 @@ def _check_derived(plane: Plane) -> None:
         addresses.elastic_changed(None, elastic)
     assert plane.state.addresses.taken() == addresses.taken()
     for table in plane.tables:
-        for name, key in table._index_keys.items():
+        for (name, index), (key, _) in zip(table._indexes.items(), table._index_keys, strict=True):
             fresh: dict[Any, dict[str, Any]] = {}
             for record in table:
                 value = key(record)
                 if value is not None:
                     fresh.setdefault(value, {})[record.key] = record
-            assert table._indexes[name] == fresh, (table.name, name)
+            assert index == fresh, (table.name, name)
 
 
 def _check_task(plane: Plane, task: Task) -> None:

@@ -88,6 +88,9 @@ def said(node: str, *, ready: bool = False, problem: str = "") -> dict[str, Bala
         ("provisioning", ["n1"], said("n1", problem="no port"), {}, "provisioning", "n1: no port"),
         ("provisioning", ["n1"], said("n1", ready=True, problem="a rule"), {}, "active_impaired", "n1: a rule"),
         ("active", ["n1"], said("n1", ready=True), {"n1": "away"}, "active_impaired", "away"),
+        ("active", ["n1"], said("n1"), {}, "active_impaired", "Not all of its addresses are served yet."),
+        ("active_impaired", ["n2"], {}, {}, "active_impaired", "Not all of its addresses are served yet."),
+        ("active_impaired", ["n2"], said("n2", ready=True), {}, "active", ""),
         ("provisioning", [], {}, {}, "provisioning", ""),
     ],
 )

@@ -95,6 +95,7 @@ def test_health_checks_have_the_defaults_of_aws(
         ("HTTP", {"timeout": 30}, "smaller than the interval"),
         ("HTTP", {"port": "0"}, "port"),
         ("HTTP", {"port": "65536"}, "port"),
+        ("HTTP", {"port": "080"}, "port"),
         ("HTTP", {"path": "x"}, "begin with"),
         ("HTTP", {"matcher": "200-500"}, "200-499"),
         ("HTTP", {"matcher": "299-200"}, "200-499"),

@@ -24,8 +24,8 @@ class Theme(NamedTuple):
     faults: float = 0.6
     #: Mean seconds between two steps, one of these.
     gaps: tuple[float, ...] = (0.3, 2.0, 6.0)
-    #: How often services are replicas, daemons, of task sets.
-    kinds: tuple[float, float, float] = (7.0, 1.5, 1.5)
+    #: How often services are replicas, daemons, of task sets, such that shift traffic.
+    kinds: tuple[float, float, float, float] = (6.0, 1.5, 1.5, 1.5)
     #: Steps that come more often, or less.
     more: tuple[tuple[str, float], ...] = ()
 
@@ -33,11 +33,18 @@ class Theme(NamedTuple):
 _FEW_TASKS = (("run_task", 0.3), ("stop_task", 0.5), ("create_service", 2.0))
 THEMES = {
     "everything": Theme(),
-    "roll-outs": Theme(0.3, (4.0, 10.0), (9.0, 1.0, 0.0), (*_FEW_TASKS, ("roll_out_what_fails", 4.0))),
-    "task sets": Theme(0.3, (1.0, 4.0), (1.0, 0.0, 6.0), (*_FEW_TASKS, ("change_task_sets", 4.0))),
-    "daemons": Theme(0.4, (1.0, 4.0), (1.0, 5.0, 0.0), (*_FEW_TASKS, ("drain_instance", 5.0))),
-    "zones": Theme(0.3, (4.0, 10.0), (9.0, 0.0, 0.5), (*_FEW_TASKS, ("drain_instance", 6.0), ("partition", 2.0))),
-    "capacity": Theme(0.3, (1.0, 4.0), (9.0, 0.0, 2.0), (("interrupt_spot", 8.0), ("create_service", 2.0))),
+    "roll-outs": Theme(0.3, (4.0, 10.0), (9.0, 1.0, 0.0, 1.0), (*_FEW_TASKS, ("roll_out_what_fails", 4.0))),
+    "task sets": Theme(0.3, (1.0, 4.0), (1.0, 0.0, 6.0, 0.0), (*_FEW_TASKS, ("change_task_sets", 4.0))),
+    "daemons": Theme(0.4, (1.0, 4.0), (1.0, 5.0, 0.0, 0.0), (*_FEW_TASKS, ("drain_instance", 5.0))),
+    "zones": Theme(0.3, (4.0, 10.0), (9.0, 0.0, 0.5, 0.0), (*_FEW_TASKS, ("drain_instance", 6.0), ("partition", 2.0))),
+    "balancers": Theme(
+        0.4,
+        (1.0, 4.0),
+        (6.0, 1.0, 0.5, 2.0),
+        (*_FEW_TASKS, ("partition", 4.0), ("reboot_host", 4.0), ("lose_host", 5.0)),
+    ),
+    "shifts": Theme(0.3, (4.0, 10.0, 30.0), (1.0, 0.0, 0.0, 9.0), (*_FEW_TASKS, ("stop_deployment", 3.0))),
+    "capacity": Theme(0.3, (1.0, 4.0), (9.0, 0.0, 2.0, 0.0), (("interrupt_spot", 8.0), ("create_service", 2.0))),
 }
 
 

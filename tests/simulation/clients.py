@@ -141,6 +141,8 @@ class Clients:
         """One of these task definitions."""
         if self.world.theme == "capacity" and self.rng.random() < 0.4:
             return "fargate"
+        if self.world.theme == "balancers" and self.rng.random() < 0.7:
+            return self.rng.choice(("dynamic", "vpc", "fargate"))
         return self.rng.choice(families)
 
     def capacity(self, family: str) -> dict[str, Any]:

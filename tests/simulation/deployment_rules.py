@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service_rules import PROOF, SICK, ServiceRules
+from simulated_balancer import pair_of
 from workload import NEVER_HEALTHY
 
 from openecs.model.service import Deployment, Service
@@ -110,7 +111,9 @@ class DeploymentRules:
             if old.rollout_state == "FAILED":
                 wrong(f"{new.id} was FAILED and is COMPLETED")
         elif old.rollout_state == "FAILED":
-            wrong(f"{new.id} was FAILED, and {service.name} goes back to it")
+            # What was given up while all traffic went to it still serves: it may be the best there is.
+            if pair_of(service) is None:
+                wrong(f"{new.id} was FAILED, and {service.name} goes back to it")
         elif new.rolls_back is None:
             wrong(f"{new.id} was {old.rollout_state}, is IN_PROGRESS and no rollback")
 
@@ -124,7 +127,8 @@ class DeploymentRules:
             wrong(f"{new.id} FAILED after {failures} failures of its tasks, the threshold is {threshold(service)}")
         restored = next((d for d in service.deployments if d.rolls_back == new.id), None)
         breaker = service.deployment_configuration.deployment_circuit_breaker
-        known = self._completed.get(service.arn)
+        # One that shifts traffic goes back to what has it, complete or not: see ``shift_rules``.
+        known = self._completed.get(service.arn) if pair_of(service) is None else None
         if restored is None:
             if by_breaker and breaker is not None and breaker.rollback and known is not None:
                 wrong(f"{new.id} FAILED and {service.name} did not go back to {known}")
@@ -239,7 +243,8 @@ class DeploymentRules:
         needed = service.desired_count
         if early is not None and early.enable:
             needed = -(-needed * (early.healthy_percent or 0) // 100)
-        if len(healthy) < needed:
+        # Traffic is shifted to all of them; what is lost after that does not make it undone.
+        if record.shift is None and len(healthy) < needed:
             self._checker.wrong(f"{record.arn} is SUCCESSFUL with {len(healthy)} healthy tasks of {needed}")
         deferred = early is not None and early.enable and early.source_service_revision_cleanup == "DEFERRED"
         others = [t.arn for t in live if t.deployment_id != record.deployment_id]

@@ -156,8 +156,7 @@ class Faults:
     async def reboot_host(self) -> None:
         node = self._node()
         self.world.note(f"{node.name} reboots")
-        node.crash_agent()
-        node.engine.go_down(killing_containers=True)
+        node.lose_power()
         seconds = self._for(1.0, 60.0)
         self._later(seconds, node.recover_engine)
         self._later(seconds + self._for(0.05, 3.0), node.start_agent)
@@ -250,14 +249,16 @@ class Faults:
             self.world.note("a spot task is interrupted")
 
     async def lose_host(self) -> None:
-        """It burns down.  Hosts of the Fargate pool are spared: there is no call that gives their tasks up."""
-        nodes = [node for node in self.world.nodes if not node.retired and not node.fargate]
-        if len(self.world.nodes) > 1 and nodes:
+        """It burns down.  Hosts of the Fargate pool are spared: there is no call that gives their tasks up.
+
+        So is the first one: somebody has to be able to run load balancers.
+        """
+        nodes = [node for node in self.world.nodes[1:] if not node.retired and not node.fargate]
+        if nodes:
             node = self.rng.choice(nodes)
             node.retired = node.lost = True
             self.world.note(f"{node.name} is lost for ever")
-            node.crash_agent()
-            node.engine.go_down(killing_containers=True)
+            node.lose_power()
             node.link.break_sockets()
 
     async def long_quiet(self) -> None:

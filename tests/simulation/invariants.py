@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from balancer_rules import BalancerRules
 from clients import DISTINCT_GROUP
 from deployment_rules import DeploymentRules, family
 from service_clients import DISTINCT, NOT_IN_B
 from service_rules import ServiceRules
+from shift_rules import ShiftRules
 from simulated_client import Ledger
 from target_rules import TargetRules
 from workload import ZONES_ALLOWED
@@ -73,9 +75,11 @@ class Checker:
         self.restarting: Callable[[Task], bool] = lambda task: False
         #: Whether no machine's clock was ever wrong.
         self.clocks_are_right: Callable[[], bool] = lambda: True
+        self.balancer_rules = BalancerRules(self)
         self.target_rules = TargetRules(self)
         self.service_rules = ServiceRules(self)
         self.deployment_rules = DeploymentRules(self, self.service_rules)
+        self.shift_rules = ShiftRules(self, self.balancer_rules)
 
     # -- what the control plane does ------------------------------------------------------
 
@@ -89,6 +93,7 @@ class Checker:
         self.zones = {instance.arn: _attribute(instance, _ZONE) or "" for instance in state.container_instances}
         self.service_deployments = {record.arn: record for record in state.service_deployments}
         self.revisions = {revision.arn for revision in state.service_revisions}
+        self.balancer_rules.loaded(state)
         self.target_rules.loaded(state)
         self.deployment_rules.loaded()
         for arn in self._ledger.tasks:
@@ -128,6 +133,7 @@ class Checker:
                 _set(self.instances, change.key, record and record.status)
                 _set(self.groups, change.key, record and _attribute(record, GROUP_ATTRIBUTE))
                 _set(self.zones, change.key, record and _attribute(record, _ZONE))
+        rules = self.balancer_rules.take(changes)
         concerned = self.target_rules.take(changes)
         for arn in sorted(before):
             self._task(before[arn], self.tasks.get(arn))
@@ -144,6 +150,7 @@ class Checker:
         self.target_rules.committed(before, concerned)
         self.service_rules.committed(before)
         self.deployment_rules.committed(before, services, records)
+        self.shift_rules.committed(rules, before, records)
 
     def _constraints(self, placed: list[Task]) -> None:
         """distinctInstance and memberOf hold for every placement."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agreement import disagreements
 from quiet_services import QuietServices, allows
 from service_clients import DISTINCT
+from told import untold
 
 from openecs.errors import AWSError
 from openecs.model.task import Task
@@ -39,6 +40,7 @@ class Quiet:
     async def converges(self) -> None:
         """Everything is as it was asked for."""
         await self._until(self._going_on)
+        await self._until(self._all_told)
         await self._stays_quiet()
         self._check_tokens()
         self._check_wishes()
@@ -55,6 +57,7 @@ class Quiet:
             except AWSError as error:
                 world.wrong(f"StopTask of {task.arn} was refused: {error!r}")
         await self._until(self._left)
+        await self._until(self._all_told)
 
     async def _until(self, going_on: Callable[[], str | None]) -> None:
         begun = self.world.loop.time()
@@ -95,8 +98,7 @@ class Quiet:
             if loop.bugs:
                 world.wrong(f"{loop!r} has had {loop.bugs} bugs")
         for node in self._serving():
-            record = plane.state.nodes.get(node.node_id)
-            if record is None or not record.agent_connected:
+            if not self._is_connected(node):
                 return f"{node.name} is not connected"
         for service in plane.state.services:
             what = self.services.going_on(service)
@@ -110,10 +112,20 @@ class Quiet:
         target = world.checker.target_rules.left()
         if target is not None and not restless:
             return target
+        there = [node for node in world.nodes if not node.lost and self._is_connected(node)]
+        balancer = world.checker.balancer_rules.left(there, world.checker.target_rules.seen())
+        if balancer is not None:
+            return balancer
         stranger = self._strangers(restless)
         if stranger is not None:
             return stranger
         return next(disagreements(world, restless), None)
+
+    def _all_told(self) -> str | None:
+        """Hosts know what they should; asked for by itself, because it takes longer than all else."""
+        going_on = self._going_on()
+        restless = any(self.services.restless(s) for s in self.world.start_control_plane().state.services)
+        return going_on if going_on is not None or restless else next(untold(self.world), None)
 
     def _task(self, task: Task) -> str | None:
         if task.stopped:
@@ -183,6 +195,10 @@ class Quiet:
 
     def _serving(self) -> list[Node]:
         return [node for node in self.world.nodes if not node.retired]
+
+    def _is_connected(self, node: Node) -> bool:
+        record = self.world.start_control_plane().state.nodes.get(node.node_id)
+        return record is not None and record.agent_connected
 
     def _name(self, task: Task) -> str:
         return next((node.name for node in self.world.nodes if node.node_id == task.node_id), "no node")

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from clients import Clients
-from simulated_balancer import load_balancers
-from simulated_registry import registries
+from shift_settings import shift_settings
+from simulated_balancer import PAIRS, load_balancers, shifting
+from simulated_registry import connect, registries
 from workload import AWSVPC, FAILING, IMAGE, LASTING, NEVER_HEALTHY
 
 from openecs.errors import AWSError, Retryable
@@ -47,7 +48,9 @@ class ServiceModel(msgspec.Struct):
     name: str
     family: str
     possible: set[int]
-    kind: Literal["replica", "daemon", "external"] = "replica"
+    kind: Literal["replica", "daemon", "external", "shift"] = "replica"
+    #: Of target groups, for one that shifts its traffic.
+    pair: int = -1
     #: Calls whose outcome nobody knows may still be carried out.
     unsure: set[int] = msgspec.field(default_factory=set)
     deleted: bool = False
@@ -60,7 +63,7 @@ class ServiceModel(msgspec.Struct):
 class ServiceClients:
     """The users of services."""
 
-    def __init__(self, world: World, clients: Clients, kinds: tuple[float, float, float]) -> None:
+    def __init__(self, world: World, clients: Clients, kinds: tuple[float, float, float, float]) -> None:
         self.world = world
         self.rng = world.rng
         self.services: dict[str, ServiceModel] = world.services
@@ -75,6 +78,7 @@ class ServiceClients:
             self.update_service: 5.0,
             self.roll_out_what_fails: 1.5,
             self.stop_deployment: 1.0,
+            self.continue_deployment: 1.0,
             self.change_task_sets: 3.0,
             self.push_image: 1.5,
             self.delete_service: 0.7,
@@ -88,8 +92,9 @@ class ServiceClients:
             return
         self._serial += 1
         name = f"service-{self._serial}"
-        kind = self.rng.choices(("replica", "daemon", "external"), self._kinds)[0]
-        model, request = {"replica": self._replica, "daemon": self._daemon, "external": self._external}[kind](name)
+        kind = self.rng.choices(("replica", "daemon", "external", "shift"), self._kinds)[0]
+        made = {"replica": self._replica, "daemon": self._daemon, "external": self._external, "shift": self._shifting}
+        model, request = made[kind](name)
         self.services[model.name] = model
 
         async def go() -> None:
@@ -111,6 +116,7 @@ class ServiceClients:
             network_configuration=self._clients.network(family),
             load_balancers=self._balancers(name, family),
             service_registries=self._registries(name, family),
+            service_connect_configuration=self._connect(name, family),
             deployment_configuration=ecs.DeploymentConfiguration(
                 minimum_healthy_percent=minimum,
                 maximum_percent=maximum,
@@ -121,15 +127,38 @@ class ServiceClients:
         )
         return ServiceModel(name, family, {desired}, vague=True), request
 
+    def _shifting(self, name: str) -> tuple[ServiceModel, ecs.CreateServiceRequest]:
+        """A service that shifts its traffic between the target groups of a pair of its own."""
+        number = sum(model.kind == "shift" for model in self.services.values())
+        if number == len(PAIRS):
+            return self._replica(name)
+        family = PAIRS[number]
+        desired = self.rng.randint(0, 3)
+        request = ecs.CreateServiceRequest(
+            service_name=name,
+            task_definition=family,
+            desired_count=desired,
+            launch_type="FARGATE" if family == "fargate" else "EC2",
+            network_configuration=self._clients.network(family),
+            load_balancers=shifting(number),
+            deployment_configuration=shift_settings(self.rng, self._breaker()),
+        )
+        return ServiceModel(name, family, {desired}, kind="shift", pair=number, vague=True), request
+
     def _balancers(self, service: str, family: str) -> tuple[ecs.LoadBalancer, ...]:
         """Two of three services whose tasks have a port are behind the load balancer; drawn beside all else."""
         drawn = random.Random(f"{self.world.seed}/{service}/balancer").random()
         return load_balancers(family, wanted=drawn < 0.67)
 
     def _registries(self, service: str, family: str) -> tuple[ecs.ServiceRegistry, ...]:
-        """Half of the services whose tasks have an interface are found in Cloud Map; drawn beside all else."""
+        """Half of the services whose tasks have an address are found in Cloud Map; drawn beside all else."""
         drawn = random.Random(f"{self.world.seed}/{service}/registry").random()
         return registries(family, wanted=drawn < 0.5)
+
+    def _connect(self, service: str, family: str) -> ecs.ServiceConnectConfiguration | None:
+        """Half of the services whose tasks have an interface call each other; drawn beside all else."""
+        drawn = random.Random(f"{self.world.seed}/{service}/connect").random()
+        return connect(service, family, wanted=drawn < 0.5)
 
     def _placement(self) -> dict[str, Any]:
         """Constraints and strategies; most services have none."""
@@ -201,15 +230,22 @@ class ServiceClients:
         return [m for m in self.services.values() if m.kind in kinds and not (m.vague or m.deleted or m.busy)]
 
     async def update_service(self) -> None:
-        models = self._known("replica", "daemon", "external")
+        models = self._known("replica", "daemon", "external", "shift")
         if not models:
             return
         model = self.rng.choice(models)
         what = self.rng.random()
-        if model.kind == "external" or (what < 0.45 and model.kind == "replica"):
-            desired = self.rng.randint(0, 5)
+        if model.kind == "external" or (what < 0.45 and model.kind == "replica") or (what < 0.3 and model.pair >= 0):
+            desired = self.rng.randint(0, 3 if model.pair >= 0 else 5)
             request = ecs.UpdateServiceRequest(service=model.name, desired_count=desired)
             self._clients.say(self._update(model, request, desired))
+        elif what < 0.5 and model.pair >= 0:
+            request = ecs.UpdateServiceRequest(
+                service=model.name, deployment_configuration=shift_settings(self.rng, self._breaker())
+            )
+            self._clients.say(self._update(model, request, None))
+        elif what < 0.7 and model.pair >= 0:
+            self._roll_out(model, PAIRS[model.pair])
         elif what < 0.7 and model.family not in AWSVPC:
             self._roll_out(model, self.rng.choice([f for f in LASTING if f not in AWSVPC]))
         elif what < 0.8 and model.kind == "replica":
@@ -225,13 +261,19 @@ class ServiceClients:
 
     async def roll_out_what_fails(self) -> None:
         """A bad image, a container that crashes after its start, one that is unhealthy later."""
-        models = [model for model in self._known("replica", "daemon") if model.family not in AWSVPC]
+        models = [model for model in self._known("replica", "daemon", "shift") if model.family not in AWSVPC]
         if models:
-            self._roll_out(self.rng.choice(models), self.rng.choice((*FAILING, *NEVER_HEALTHY)))
+            model = self.rng.choice(models)
+            failing = ("crashport",) if model.pair >= 0 else (*FAILING, *NEVER_HEALTHY)
+            self._roll_out(model, self.rng.choice(failing))
 
     def _roll_out(self, model: ServiceModel, family: str) -> None:
+        behind = shifting(model.pair) if model.pair >= 0 else self._balancers(model.name, family)
         request = ecs.UpdateServiceRequest(
-            service=model.name, task_definition=family, load_balancers=self._balancers(model.name, family)
+            service=model.name,
+            task_definition=family,
+            load_balancers=behind,
+            service_registries=self._registries(model.name, family) if model.kind == "replica" else None,
         )
         model.family = family
         self._clients.say(self._update(model, request, None, family))
@@ -272,6 +314,20 @@ class ServiceClients:
                 service_deployment_arn=self.rng.choice(arns), stop_type=self.rng.choice((None, "ROLLBACK", "ABORT"))
             )
             self._clients.say(self._clients.attempt("StopServiceDeployment", request))
+
+    async def continue_deployment(self) -> None:
+        waiting = [
+            (record.arn, run.id)
+            for record in self.world.checker.service_deployments.values()
+            for run in (record.shift.hooks if record.shift is not None else ())
+            if run.status == "AWAITING_ACTION"
+        ]
+        if waiting:
+            arn, hook = self.rng.choice(waiting)
+            request = ecs.ContinueServiceDeploymentRequest(
+                service_deployment_arn=arn, hook_id=hook, action=self.rng.choice(("CONTINUE", "CONTINUE", "ROLLBACK"))
+            )
+            self._clients.say(self._clients.attempt("ContinueServiceDeployment", request))
 
     async def look_at_deployments(self) -> None:
         services = list(self.world.checker.services.values())

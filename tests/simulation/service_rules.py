@@ -11,6 +11,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from simulated_balancer import pair_of
+
 from openecs.model.service import Deployment, Service
 from openecs.model.task import Task
 
@@ -49,16 +51,16 @@ class ServiceRules:
             if old.desired_status == "RUNNING" and task.desired_status == "STOPPED":
                 service = self._checker.services[task.service_arn]
                 self._protected(service, old, task)
-                if service.status == "ACTIVE" and self.healthy(service, old):
+                if service.status == "ACTIVE" and self.healthy(service, old, leaving=True):
                     stopped.setdefault(service.arn, []).append(old)
         for arn in sorted(stopped):
             self._minimum(self._checker.services[arn], stopped[arn])
 
-    def healthy(self, service: Service, task: Task) -> bool:
-        """Whether the task counts as healthy, the proof period included."""
+    def healthy(self, service: Service, task: Task, *, leaving: bool = False) -> bool:
+        """Whether the task counts as healthy, the proof period included; ``leaving``: see ``TargetRules``."""
         if task.last_status != "RUNNING":
             return False
-        as_target = self._checker.target_rules.healthy(task)
+        as_target = self._checker.target_rules.healthy(task, leaving=leaving)
         if as_target is False:
             return False
         if any(container.has_health_check and container.essential for container in task.containers):
@@ -111,6 +113,11 @@ class ServiceRules:
                     wrong(f"task set {deployment.id} has {len(alive)} tasks for {share(service, deployment)}")
                 if begun and deployment.status == "DRAINING":
                     wrong(f"task set {deployment.id} is being deleted and starts tasks")
+        elif pair_of(service) is not None:
+            upper = service.desired_count * (service.deployment_configuration.maximum_percent or 0) // 100
+            for deployment, count in Counter(t.deployment_id for t in live if not self.lost(t)).items():
+                if count > upper and any(t.deployment_id == deployment for t in new):
+                    wrong(f"{deployment} started tasks beyond maximumPercent: {count} exist, {upper} may")
         else:
             upper = service.desired_count * (service.deployment_configuration.maximum_percent or 0) // 100
             there = sum(not self.lost(task) for task in live)
@@ -128,6 +135,9 @@ class ServiceRules:
         ]
         if service.deployment_controller == "EXTERNAL":
             self._minimum_of_sets(service, stopped, left)
+            return
+        if pair_of(service) is not None:
+            # Tasks to which no traffic goes are no loss: ``shift_rules`` looks at the others.
             return
         lower = -(-service.desired_count * (service.deployment_configuration.minimum_healthy_percent or 0) // 100)
         if service.scheduling_strategy == "DAEMON":

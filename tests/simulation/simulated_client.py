@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
-from simulated_control_plane import REGION
 from simulated_network import SimulatedHttp
+from workload import REGION
 
 from openecs.clock import Clock
 from openecs.errors import AWSError, Retryable

@@ -13,12 +13,23 @@ from typing import Any, Protocol
 from service_rules import LOST_AFTER
 from simulated_journal import Disk, SimulatedJournal
 from simulated_process import Process
+from workload import ACCOUNT, REGION
 
 from openecs.acs.gateway import ACS_PATH, AgentGateway
+from openecs.acs.host_board import HostBoard
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock
+from openecs.control import connect_documents, network_documents
+from openecs.control.balancer_documents import BalancerDocuments, attach
+from openecs.control.balancer_reports import BalancerReports
+from openecs.control.balancers import BalancerController
+from openecs.control.connect_draining import ConnectDraining
+from openecs.control.connect_endpoints import ConnectEndpoints
+from openecs.control.connect_reports import ConnectReports
+from openecs.control.discovery_documents import DiscoveryDocuments
 from openecs.control.draining_targets import DrainingTargets
 from openecs.control.historian import Historian
+from openecs.control.hosts import HostReports
 from openecs.control.launch import Launcher
 from openecs.control.loop import Loop, Timing
 from openecs.control.provisioning import Provisioning
@@ -45,9 +56,18 @@ from openecs.wire.pagination import Pagination
 from openecs.wire.served import ServedService
 from openecs.wire.verifier import Verifier
 
-ACCOUNT, REGION = "123456789012", "eu-west-1"
 MASTER_KEY = bytes(range(32))
 SECRET = b"pagination and credentials ids!!"
+
+
+def board_of(state: State) -> HostBoard:
+    """A board with every source of documents, as ``openecs.server.run`` attaches them."""
+    board = HostBoard()
+    board.add_source(DiscoveryDocuments(state, board))
+    network_documents.attach(board, state, vni=7)
+    attach(board, BalancerDocuments(state, lambda sealed: sealed), state)
+    connect_documents.attach(board, state)
+    return board
 
 
 class Observer(Protocol):
@@ -90,6 +110,15 @@ class ControlPlane:
         self.credentials = TaskCredentials(self.state, ring, account=ACCOUNT, clock=clock, secret=SECRET)
         self.networks = RegionNetworks(self.state, ACCOUNT, DEFAULT_RANGE)
         self.launcher = Launcher(self.state, self.networks, rng)
+        self.board = board_of(self.state)
+        HostReports(self.state).attach(self.board)
+        balancer_reports = BalancerReports(self.state, clock)
+        balancer_reports.attach(self.board)
+        self.balancers = BalancerController(self.state, clock, balancer_reports)
+        connect_reports = ConnectReports()
+        connect_reports.attach(self.board)
+        self.connect_draining = ConnectDraining(self.state, clock, connect_reports)
+        self.connect_endpoints = ConnectEndpoints(self.state)
         self.agents = AgentGateway(
             self.state,
             authenticate=self._authenticate,
@@ -97,10 +126,13 @@ class ControlPlane:
             subnet_gateway=self.networks.gateway,
             clock=clock,
             ids=ids,
+            board=self.board,
         )
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
-        self.services = ServiceController(self.state, self.launcher, clock, ids, lost_after=LOST_AFTER)
+        self.services = ServiceController(
+            self.state, self.launcher, clock, ids, lost_after=LOST_AFTER, connect=connect_reports
+        )
         self.registries = RegistryController(self.state, clock, ids)
         self.targets = TargetController(self.state, clock, ids)
         self.draining_targets = DrainingTargets(self.state, clock)
@@ -138,6 +170,9 @@ class ControlPlane:
             self.registries.loop(timing),
             self.targets.loop(timing),
             self.draining_targets.loop(timing),
+            self.balancers.loop(timing),
+            self.connect_draining.loop(timing),
+            self.connect_endpoints.loop(timing),
             self.provisioning.loop(timing),
             self.reaper.loop(timing),
             self.returned_instances.loop(timing),

@@ -113,6 +113,8 @@ class World:
         self.ledger = Ledger(self.loop.time, self.wrong)
         self.checker = Checker(self.clock.now, self.ledger, self.wrong, self.note)
         self.checker.clocks_are_right = lambda: "clock_skips" not in self.counts
+        self.checker.shift_rules.proxies = lambda: {node.node_id: node.serves for node in self.nodes}
+        self.checker.target_rules.documents = lambda: {node.node_id: node.documents for node in self.nodes}
         self.balancer = Balancer(self)
         self.control_plane: ControlPlane | None = None
         self.user_link = Link("user", self._noise)
@@ -268,6 +270,10 @@ class World:
                 zone=f"eu-west-1{zones[number % len(zones)]}",
                 group=PROVIDERS[number % 2],
                 moved_tags=self.moved_tags,
+                balancer=self.balancer,
+                address=f"192.0.2.{number + 1}",
+                # The first one always does, and is never lost.
+                balancer_problem="no proxy" if number and self._noise.random() < 0.2 else "",
             )
             node.credentials = Credentials(*plane.keys.new_agent(self.clock.now()), None)
             self.nodes.append(node)
@@ -307,6 +313,7 @@ class World:
         for node in self.nodes:
             await node.engine.close()
             node.store.close()
+            node.documents.close()
 
     def outcome(self) -> Outcome:
         return Outcome(self.seed, self._wrong, tuple(self.trace), self.loop.time(), dict(self.counts))

@@ -19,6 +19,7 @@ def _definition(
     )
 
 
+ACCOUNT, REGION = "123456789012", "eu-west-1"
 #: What every container that can be pulled is made from.
 IMAGE = "sim/app:1"
 
@@ -41,6 +42,9 @@ JOB = _definition("job", _container("app", "sleep", "20"))
 SHORT = _definition("short", _container("app", "exit", "0"))
 CRASH = _definition("crash", _container("app", "sh", "-c", "sleep 3; exit 1"))
 OOM = _definition("oom", _container("app", "oom", "7"))
+CRASH_BEHIND_PORT = _definition(
+    "crashport", _container("app", "exit", "1", port_mappings=(ecs.PortMapping(container_port=80),))
+)
 MISSING = _definition("missing", _container(image="sim/missing:1"))
 NO_COMMAND = _definition("nocommand", _container("app", "no-such-command"))
 HEALTHY = _definition("healthy", _container(health_check=_health("true")))
@@ -52,10 +56,12 @@ PAIR = _definition(
     _container("init", "sh", "-c", "sleep 2; exit 0", essential=False),
     _container("side", essential=False, depends_on=(ecs.ContainerDependency(container_name="app", condition="START"),)),
 )
-VPC = _definition("vpc", _container(port_mappings=(ecs.PortMapping(container_port=80),)), network_mode="awsvpc")
+#: The port that Service Connect may offer to others.
+_NAMED_PORT = ecs.PortMapping(name="http", container_port=80)
+VPC = _definition("vpc", _container(port_mappings=(_NAMED_PORT,)), network_mode="awsvpc")
 FARGATE = _definition(
     "fargate",
-    _container(port_mappings=(ecs.PortMapping(container_port=80),)),
+    _container(port_mappings=(_NAMED_PORT,)),
     network_mode="awsvpc",
     requires_compatibilities=("FARGATE",),
     cpu="256",
@@ -79,17 +85,17 @@ ZONAL = _definition(
 )
 
 DEFINITIONS = (
-    WEB, WEB_AGAIN, STATIC_PORT, DYNAMIC_PORT, BIG, JOB, SHORT, CRASH, OOM, MISSING, NO_COMMAND, HEALTHY, SICK,
-    STUBBORN, PAIR, VPC, FARGATE, VOLUME, ZONAL,
+    WEB, WEB_AGAIN, STATIC_PORT, DYNAMIC_PORT, BIG, JOB, SHORT, CRASH, CRASH_BEHIND_PORT, OOM, MISSING, NO_COMMAND,
+    HEALTHY, SICK, STUBBORN, PAIR, VPC, FARGATE, VOLUME, ZONAL,
 )  # fmt: skip
 #: Families whose tasks run until they are told to stop.
 LASTING = (
     "web", "again", "port", "dynamic", "big", "healthy", "stubborn", "pair", "vpc", "fargate", "volume", "zonal",
 )  # fmt: skip
 #: Families whose tasks never last: services of them never become steady.
-FAILING = ("job", "short", "crash", "oom", "missing", "nocommand", "sick")
+FAILING = ("job", "short", "crash", "crashport", "oom", "missing", "nocommand", "sick")
 #: Families whose tasks are never healthy for as long as a deployment with a circuit breaker asks.
-NEVER_HEALTHY = ("short", "crash", "oom", "missing", "nocommand")
+NEVER_HEALTHY = ("short", "crash", "crashport", "oom", "missing", "nocommand")
 AWSVPC = ("vpc", "fargate")
 #: Capacity providers, each of the Auto Scaling group of its own name.
 PROVIDERS = ("blue", "green")

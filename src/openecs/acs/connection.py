@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.acs.handshake import Receive, Send
 from openecs.acs.host_board import HostLink
 from openecs.acs.payload import Surroundings, render_stop, render_task
@@ -41,7 +42,7 @@ class IssuedKey(Protocol):
     @property
     def access_key_id(self) -> str: ...
     @property
-    def credentials(self) -> m.RoleCredentials: ...
+    def credentials(self) -> tp.RoleCredentials: ...
 
 
 class Credentials(Protocol):
@@ -285,7 +286,7 @@ class Connection:
             frames.append(self._session.payload(self._render(task, record.definition), now))
         return frames
 
-    def _render(self, task: Task, definition: ecs.TaskDefinition) -> m.TaskPayload:
+    def _render(self, task: Task, definition: ecs.TaskDefinition) -> tp.TaskPayload:
         keys = {key.kind: key for key in self._credentials.current(task)}
         for key in keys.values():
             self._session.note_key(task.arn, key.access_key_id)

@@ -28,8 +28,6 @@ AT_ONCE = 500
 Key = tuple[str, str]
 #: (node id, key, report) of one kind; ``None``: the host withdrew it.  Opens its own transaction.
 ReportTaker = Callable[[str, str, Document | None], None]
-#: Node id → the keys of the reports of one kind that its host made and has not withdrawn.
-KnownReports = Callable[[str], Iterable[str]]
 
 
 class Placed(NamedTuple):
@@ -65,13 +63,13 @@ class HostBoard:
     def __init__(self) -> None:
         self._sources: dict[str, list[DocumentSource]] = {}
         self._takers: dict[str, ReportTaker] = {}
-        self._known: dict[str, KnownReports] = {}
         self._kept: dict[Key, _Kept] = {}
         #: Keys to look at, in the order in which they changed.
         self._dirty: dict[Key, None] = {}
         #: Sources whose documents have not been listed yet.
         self._unlisted: list[DocumentSource] = []
-        self._links: set[HostLink] = set()
+        #: In the order in which they connected: nothing follows from where they lie in memory.
+        self._links: dict[HostLink, None] = {}
         self._encode = msgspec.json.Encoder(order="deterministic").encode
 
     def __repr__(self) -> str:
@@ -83,17 +81,11 @@ class HostBoard:
             self._sources.setdefault(kind, []).append(source)
         self._unlisted.append(source)
 
-    def take_reports(self, kind: str, taker: ReportTaker, known: KnownReports | None = None) -> None:
-        """Have ``taker`` hear the reports of one kind.  Raises ``ValueError`` for a second one.
-
-        ``known``: what a host made is remembered beyond its connection.  A host that connects says
-        all that holds; what is known of it beyond that it withdrew while nobody listened.
-        """
+    def take_reports(self, kind: str, taker: ReportTaker) -> None:
+        """Have ``taker`` hear the reports of one kind.  Raises ``ValueError`` for a second one."""
         if kind in self._takers:
             raise ValueError(f"two takers for reports of kind {kind}")
         self._takers[kind] = taker
-        if known is not None:
-            self._known[kind] = known
 
     def changed(self, kind: str, key: str) -> None:
         """The document may be another one now, or gone."""
@@ -106,12 +98,12 @@ class HostBoard:
     def open(self, node_id: str, wake: Callable[[], None]) -> HostLink:
         """The link of a host that has connected; ``wake`` is called when there may be news."""
         link = HostLink(self, node_id, wake)
-        self._links.add(link)
+        self._links[link] = None
         return link
 
     def close(self, link: HostLink) -> None:
         """The host of the link is not connected any more."""
-        self._links.discard(link)
+        self._links.pop(link, None)
 
     def settle(self) -> None:
         """Make the documents that may have changed, and note for every link which of them did."""
@@ -141,10 +133,6 @@ class HostBoard:
     def keys(self) -> Iterable[Key]:
         """Of all documents."""
         return self._kept
-
-    def known(self, node_id: str) -> set[Key]:
-        """The reports of a host that hold as far as takers remember."""
-        return {(kind, key) for kind, known in self._known.items() for key in known(node_id)}
 
     def take(self, node_id: str, kind: str, key: str, body: bytes | None) -> None:
         """Hand one report on; ``None`` withdraws it."""
@@ -214,7 +202,7 @@ class HostLink:
         given = {(entry.kind, entry.key) for entry in message.entries}
         gone = {(key.kind, key.key) for key in message.removed}
         if message.all:
-            gone |= (self._reported | self._board.known(self._node_id)) - given
+            gone |= self._reported - given
         for kind, key in sorted(gone):
             self._board.take(self._node_id, kind, key, None)
         for entry in message.entries:

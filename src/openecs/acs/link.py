@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.errors import AWSError, Retryable
 
 _log = structlog.get_logger("openecs.acs.link")
@@ -42,7 +43,7 @@ HANDSHAKE_TIMEOUT = 30.0
 class TaskSink(Protocol):
     """What the control plane's orders are done to.  All calls return at once."""
 
-    def accept(self, payload: m.TaskPayload) -> None:
+    def accept(self, payload: tp.TaskPayload) -> None:
         """Run the task; durable when it returns."""
         ...
 
@@ -52,7 +53,7 @@ class TaskSink(Protocol):
         """ARNs of the tasks that should run here."""
         ...
 
-    def credentials(self, task_arn: str, credentials: m.RoleCredentials) -> None: ...
+    def credentials(self, task_arn: str, credentials: tp.RoleCredentials) -> None: ...
 
     def manifest(self, listed: Sequence[str]) -> None:
         """Every task that this node should run has been named."""
@@ -321,7 +322,7 @@ def _ack(message_id: str, cluster: str, instance: str) -> m.AckRequest:
     return m.AckRequest(cluster=cluster, container_instance=instance, message_id=message_id)
 
 
-def _credentials_ack(message_id: str, credentials: m.RoleCredentials) -> m.IAMRoleCredentialsAckRequest:
+def _credentials_ack(message_id: str, credentials: tp.RoleCredentials) -> m.IAMRoleCredentialsAckRequest:
     return m.IAMRoleCredentialsAckRequest(
         message_id=message_id, credentials_id=credentials.credentials_id, expiration=credentials.expiration
     )

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from openecs import arn as arns
 from openecs.acs import payload_connect
-from openecs.acs.messages import (
+from openecs.acs.payload_container import render_container
+from openecs.acs.payload_logs import LogTarget
+from openecs.acs.task_payload import (
     Association,
     DockerVolume,
     ElasticNetworkInterface,
@@ -22,8 +24,6 @@ from openecs.acs.messages import (
     TaskPayload,
     VolumePayload,
 )
-from openecs.acs.payload_container import render_container
-from openecs.acs.payload_logs import LogTarget
 from openecs.model.task import NetworkInterface, Task
 from openecs.shapes import ecs
 

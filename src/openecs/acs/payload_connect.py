@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from openecs.acs.messages import ConnectAlias, ConnectIngress, ConnectPayload
 from openecs.acs.payload_logs import LogTarget, log_config
+from openecs.acs.task_payload import ConnectAlias, ConnectIngress, ConnectPayload
 from openecs.model.service_connect import ServiceConnect, endpoint_key
 
 #: Stands for the proxy in names of log streams.

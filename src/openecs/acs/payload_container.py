@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from openecs import arn as arns
-from openecs.acs.messages import (
+from openecs.acs.payload_docker import API_VERSION, config_json, host_config_json
+from openecs.acs.payload_logs import LogTarget
+from openecs.acs.task_payload import (
     ContainerPayload,
     Dependency,
     DockerConfig,
@@ -12,8 +14,6 @@ from openecs.acs.messages import (
     RestartPolicy,
     VolumeFrom,
 )
-from openecs.acs.payload_docker import API_VERSION, config_json, host_config_json
-from openecs.acs.payload_logs import LogTarget
 from openecs.model.task import Task, TaskContainer
 from openecs.planning.image_pins import pinned_reference
 from openecs.shapes import ecs

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from openecs.acs import messages as m
+from openecs.acs import task_payload as tp
 from openecs.ids import Ids
 
 #: Agents close a connection that brings no message for a minute.
@@ -57,7 +58,7 @@ class SequenceNumbers:
 
 
 class _Unacknowledged(NamedTuple):
-    task: m.TaskPayload
+    task: tp.TaskPayload
     deliveries: int
     due: float
 
@@ -112,7 +113,7 @@ class AgentSession:
             now,
         )
 
-    def payload(self, task: m.TaskPayload, now: float) -> str:
+    def payload(self, task: tp.TaskPayload, now: float) -> str:
         """One task per payload, so that an invalid one spoils nobody's acknowledgement."""
         message_id = self._ids.uuid()
         self._drop_waiting(task.arn)
@@ -132,7 +133,7 @@ class AgentSession:
         self._keys.setdefault(task_arn, set()).add(access_key_id)
 
     def credentials(
-        self, task_arn: str, task_cluster_arn: str, access_key_id: str, credentials: m.RoleCredentials, now: float
+        self, task_arn: str, task_cluster_arn: str, access_key_id: str, credentials: tp.RoleCredentials, now: float
     ) -> str:
         """A key for a task that the agent has."""
         self.note_key(task_arn, access_key_id)

@@ -12,7 +12,7 @@ import msgspec
 
 from openecs import arn as arns
 from openecs.acs import evidence
-from openecs.acs.messages import RoleCredentials
+from openecs.acs.task_payload import RoleCredentials
 from openecs.clock import Clock
 from openecs.errors import AWSError, OperatorError, Retryable
 from openecs.http.address import parse_address

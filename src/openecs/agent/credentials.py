@@ -6,7 +6,7 @@ the agent it pushes them all.  Never persisted, never logged.
 
 from __future__ import annotations
 
-from openecs.acs.messages import RoleCredentials
+from openecs.acs.task_payload import RoleCredentials
 
 
 class CredentialStore:

@@ -7,6 +7,7 @@ container toolkit is installed.  Devices inside of a GPU (MIG) are not told apar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 from openecs.agent.runtime.protocol import EngineInfo
 from openecs.errors import OperatorError
 
@@ -104,7 +105,8 @@ async def _ask(*arguments: str) -> str:
         async with asyncio.timeout(_PATIENCE):
             output, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
         _log.warning("nvidia-smi does not answer", seconds=_PATIENCE)
         return ""

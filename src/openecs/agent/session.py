@@ -12,7 +12,7 @@ import structlog
 import openecs
 from openecs.acs.host_board import HOST_QUERY
 from openecs.acs.link import AcsLink, Dial, HostSink, NotRegisteredError
-from openecs.acs.messages import RoleCredentials, TaskPayload
+from openecs.acs.task_payload import RoleCredentials, TaskPayload
 from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
 from openecs.agent.engine.engine import TaskEngine

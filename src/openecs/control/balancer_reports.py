@@ -2,13 +2,12 @@
 
 A host is heard about the load balancers that have an interface on it, and about the target groups
 that these use.  What another one says counts for nothing: it is late, or it is not to be trusted.
-It is kept in memory until the host withdraws it, because an interface may come back to a host that
-has not even heard that it was away, and such a host does not say everything again.
+It is kept in memory until the host withdraws it or hangs up, because an interface may come back to a
+host that has not even heard that it was away, and such a host does not say everything again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import structlog
@@ -22,7 +21,7 @@ from openecs.model.record import changed
 from openecs.model.target_group import HostView, Target, TargetHealth
 from openecs.planning.target_state import condition
 from openecs.state.state import State
-from openecs.state.store import Transaction
+from openecs.state.store import Notice, Transaction
 
 logger = structlog.get_logger("openecs.control")
 
@@ -44,11 +43,12 @@ class BalancerReports:
         self._lookup = TargetLookup(state)
         #: The newest reports of hosts that are not heard.
         self._unheard: dict[_Said, Document] = {}
+        state.store.subscribe("node", self._node_changed)
 
     def attach(self, board: HostBoard) -> None:
         """Hear the reports of all hosts."""
-        board.take_reports("balancer", self.take_balancer, self._known_balancers)
-        board.take_reports("targets", self.take_targets, self._known_groups)
+        board.take_reports("balancer", self.take_balancer)
+        board.take_reports("targets", self.take_targets)
 
     def take_balancer(self, node_id: str, key: str, report: Document | None) -> None:
         """The part of a load balancer that a host runs."""
@@ -119,16 +119,10 @@ class BalancerReports:
         self._unheard[said] = report
         return False
 
-    def _known_balancers(self, node_id: str) -> Iterable[str]:
-        held = [host.load_balancer_arn for host in self._state.balancer_hosts.by("node", node_id)]
-        return [*held, *self._unheard_of("balancer", node_id)]
-
-    def _known_groups(self, node_id: str) -> Iterable[str]:
-        held = {health.target_group_arn for health in self._state.target_health if node_id in health.views}
-        return [*held, *self._unheard_of("targets", node_id)]
-
-    def _unheard_of(self, kind: str, node_id: str) -> list[str]:
-        return [said.key for said in self._unheard if (said.kind, said.node_id) == (kind, node_id)]
+    def _node_changed(self, notice: Notice) -> None:
+        """A host that connects says everything again."""
+        if notice.new is None or not notice.new.agent_connected:
+            self._unheard = {said: report for said, report in self._unheard.items() if said.node_id != notice.key}
 
     def _merge(self, tx: Transaction, node_id: str, target: Target, view: TargetView | None, now: float) -> None:
         old = self._state.target_health.get(target.key)

@@ -78,7 +78,7 @@ class ConnectDocuments:
     def _draining(self, endpoint: DiscoveryService) -> list[ConnectTarget]:
         """Tasks that get nothing new, and may have requests in flight."""
         found = []
-        for task in self._state.tasks.by("connect", endpoint.namespace_id):
+        for task in self._state.tasks.by("connect_draining", endpoint.namespace_id):
             for port in draining_ports(task):
                 if port.discovery_name == endpoint.name and task.service_arn == endpoint.owner_arn:
                     address = task.eni.private_ipv4_address if task.eni is not None else ""
@@ -95,6 +95,8 @@ class ConnectChanges:
     def __init__(self, state: State, changed: Callable[[str, str], None]) -> None:
         self._state = state
         self._changed = changed
+        #: ``namespace id/node id`` of hosts with tasks that may call names, as hosts were told last.
+        self._clients = {str(place) for place in state.tasks.values("connect_clients")}
         state.store.subscribe("discovery_service", self._endpoint)
         state.store.subscribe("discovery_instance", self._instance)
         state.store.subscribe("service", self._service)
@@ -146,14 +148,18 @@ class ConnectChanges:
         task = new or old
         if task is None or task.connect is None:
             return
-        if _where(old) != _where(new):
-            # Another host may have to know all names of the namespace, or none of them any more.
-            for endpoint in self._state.discovery_services.by("namespace", task.connect.namespace_id):
-                if endpoint.owner_arn is not None:
-                    self._changed("connect", endpoint_key(endpoint.namespace_id, endpoint.name))
-        elif (old and old.connect_draining_since) != (new and new.connect_draining_since):
+        namespace_id = task.connect.namespace_id
+        for node_id in {each.node_id for each in (old, new) if each is not None and each.node_id is not None}:
+            place = f"{namespace_id}/{node_id}"
+            if (place in self._clients) != bool(self._state.tasks.count("connect_clients", place)):
+                # Another host has to know all names of the namespace, or one less.
+                self._clients ^= {place}
+                for endpoint in self._state.discovery_services.by("namespace", namespace_id):
+                    if endpoint.owner_arn is not None:
+                        self._changed("connect", endpoint_key(endpoint.namespace_id, endpoint.name))
+        if _drains(old) != _drains(new):
             for port in task.connect.ports:
-                self._changed("connect", endpoint_key(task.connect.namespace_id, port.discovery_name))
+                self._changed("connect", endpoint_key(namespace_id, port.discovery_name))
 
 
 def draining_ports(task: Task) -> tuple[ConnectPort, ...]:
@@ -169,8 +175,8 @@ def attach(board: HostBoard, state: State) -> None:
     ConnectChanges(state, board.changed)
 
 
-def _where(task: Task | None) -> str | None:
-    return None if task is None or task.stopped else task.node_id
+def _drains(task: Task | None) -> bool:
+    return task is not None and bool(draining_ports(task))
 
 
 def _told(service: Service) -> tuple[Any, ...]:

@@ -44,9 +44,8 @@ class ConnectDraining:
 
     def _heard(self, news: ConnectNews) -> None:
         if news.drained:
-            for task in self._state.tasks.by("connect", news.endpoint.partition("/")[0]):
-                if task.connect_draining_since is not None:
-                    self._wake(task.arn)
+            for task in self._state.tasks.by("connect_draining", news.endpoint.partition("/")[0]):
+                self._wake(task.arn)
 
     def reconcile(self, key: str) -> Result:
         """Let go of a task when it has drained."""
@@ -80,9 +79,7 @@ class ConnectDraining:
             return (task.arn,)
         if task.stopped and notice.old is not None and not notice.old.stopped:
             # One host less may have to report.
-            return [
-                t.arn for t in self._state.tasks.by("connect", task.connect.namespace_id) if t.connect_draining_since
-            ]
+            return [t.arn for t in self._state.tasks.by("connect_draining", task.connect.namespace_id)]
         return ()
 
     def _all(self) -> Iterable[str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from openecs.model.discovery import DiscoveryInstance, DiscoveryService
 from openecs.model.service import Deployment, Service
 from openecs.model.service_connect import ConnectPort
-from openecs.model.task import Task
 from openecs.shapes import ecs
 from openecs.state.state import State
 
@@ -28,6 +27,18 @@ def connected(state: State, namespace_id: str) -> Iterator[tuple[Service, Deploy
         if primary is None or connect is None or service.status == "INACTIVE":
             continue
         if connect.namespace_id == namespace_id:
+            yield service, primary
+
+
+def offering(state: State, namespace_id: str) -> Iterator[tuple[Service, Deployment]]:
+    """Those of them that have endpoints."""
+    owners = (endpoint.owner_arn for endpoint in state.discovery_services.by("namespace", namespace_id))
+    for arn in dict.fromkeys(owners):
+        service = state.services.get(arn or "")
+        primary = service.primary if service is not None else None
+        if service is None or primary is None or primary.connect is None or service.status == "INACTIVE":
+            continue
+        if primary.connect.namespace_id == namespace_id:
             yield service, primary
 
 
@@ -64,10 +75,5 @@ def is_endpoint(state: State, instance: DiscoveryInstance) -> bool:
 
 def client_hosts(state: State, namespace_id: str) -> frozenset[str]:
     """The hosts with tasks that may call names of the namespace."""
-    return frozenset(
-        task.node_id for task in state.tasks.by("connect", namespace_id) if task.node_id is not None and _calls(task)
-    )
-
-
-def _calls(task: Task) -> bool:
-    return task.connect is not None and bool(task.connect.names)
+    places = (str(place).partition("/") for place in state.tasks.values("connect_clients"))
+    return frozenset(node_id for known, _, node_id in places if known == namespace_id)

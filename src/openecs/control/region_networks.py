@@ -55,7 +55,7 @@ class RegionNetworks:
         plan = region_network(self._account, region, str(self.range), make_id)
         for record in default_network(plan, region=region, owner=self._account, make_id=make_id):
             tx.put(record)
-        tx.put(RegionSetup(region=region, default_vpc_id=plan.vpc_id))
+        tx.put(RegionSetup(region=region))
         vpc = self._state.vpcs.get(plan.vpc_id)
         assert vpc is not None  # noqa: S101 -- just written
         return vpc

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from openecs import arn as arns
-from openecs.acs.messages import RoleCredentials
+from openecs.acs.task_payload import RoleCredentials
 from openecs.clock import Clock
 from openecs.iam.keyring import KeyRing
 from openecs.model.access_key import AccessKey

@@ -63,7 +63,6 @@ class VpcSubnet(Record, frozen=True, kw_only=True):
     cidr: str
     default_for_az: bool = False
     map_public_ip_on_launch: bool = False
-    assign_ipv6_address_on_creation: bool = False
     private_dns_hostname_type: str = "ip-name"
     resource_name_dns_a_record: bool = False
     created_at: float = 0.0
@@ -83,7 +82,6 @@ class RegionSetup(Record, frozen=True, kw_only=True):
     """What a region was given once: a default network that was deleted does not come back by itself."""
 
     region: str
-    default_vpc_id: str
 
     @property
     def key(self) -> str:

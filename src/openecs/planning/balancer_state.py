@@ -53,6 +53,10 @@ def balancer_state(
         impaired = ready > 0 or old in ("active", "active_impaired")
         return BalancerState("active_impaired" if impaired else "provisioning", " ".join(troubles))
     if waits or not wanted:
-        # New interfaces of an active load balancer do not make it a new one.
-        return BalancerState("active" if old == "active" and ready else "provisioning")
+        # New interfaces, or new hosts, of an active load balancer do not make it a new one.
+        if old == "active" and ready:
+            return BalancerState("active")
+        if old in ("active", "active_impaired"):
+            return BalancerState("active_impaired", "Not all of its addresses are served yet.")
+        return BalancerState("provisioning")
     return BalancerState("active")

@@ -82,8 +82,16 @@ class State:
             live_on_node=lambda t: None if t.stopped else t.node_id,
             stopped=lambda t: "stopped" if t.stopped else None,
             task_definition=lambda t: t.task_definition_arn,
-            #: Tasks that have a part in Service Connect, by namespace.
-            connect=lambda t: None if t.connect is None or t.stopped else t.connect.namespace_id,
+            #: Tasks that may call names of Service Connect, by ``namespace id/node id``.
+            connect_clients=lambda t: (
+                None
+                if t.connect is None or t.node_id is None or t.stopped or not t.connect.names
+                else f"{t.connect.namespace_id}/{t.node_id}"
+            ),
+            #: Tasks that leave Service Connect and may have requests in flight, by namespace.
+            connect_draining=lambda t: (
+                None if t.connect is None or t.connect_draining_since is None or t.stopped else t.connect.namespace_id
+            ),
         )
         self.usage = Usage()
         self.fleet = Fleet(self.nodes, self.container_instances, self.usage)

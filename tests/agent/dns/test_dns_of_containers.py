@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from openecs.acs.messages import ContainerPayload, DockerConfig, TaskPayload
+from openecs.acs.task_payload import ContainerPayload, DockerConfig, TaskPayload
 from openecs.agent.engine.container_body import BodyInputs, build
 
 RESOLVER = "169.254.169.253"

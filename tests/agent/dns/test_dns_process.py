@@ -21,8 +21,9 @@ import pytest
 from openecs.acs import messages as m
 from openecs.acs.host_documents import InterfaceDocument, NameDocument, VpcDocument, ZoneDocument
 from openecs.agent.dns.feed import Entry, Feed, Told
-from openecs.agent.dns.process import ResolverProcess
+from openecs.agent.dns.process import EXPECTS_AGENT, ResolverProcess
 from openecs.agent.dns.resolver import HostResolver, resolver_folder
+from openecs.agent.dns.zones import Zones
 from openecs.agent.host.documents import HostDocuments
 
 HERE = "127.0.0.1"
@@ -79,7 +80,8 @@ class Host:
         return resolver_folder(self.folder) / "resolver.sock"
 
     async def gone(self) -> None:
-        async with asyncio.timeout(10):
+        # A process that lost the race for the lock, and came to it when the winner had ended, waits for an agent.
+        async with asyncio.timeout(EXPECTS_AGENT + 20):
             while self.socket.exists():
                 await asyncio.sleep(0.01)
 
@@ -259,10 +261,12 @@ async def test_tasks_of_a_vpc_ask_at_its_own_address(tmp_path: Path) -> None:
 # -- whose documents count -------------------------------------------------------------------------
 
 
-def message(node: str, address: str, vpc: str = "vpc-a", **more: object) -> Told:
+def message(node: str, address: str, vpc: str = "vpc-a", network: str = "10.0", **more: object) -> Told:
     documents = (
-        ("vpc", vpc, VpcDocument(cidrs=("10.0.0.0/16",), resolver="10.0.0.2")),
+        ("vpc", vpc, VpcDocument(cidrs=(f"{network}.0.0/16",), resolver=f"{network}.0.2")),
+        ("zone", f"{vpc}/web", ZoneDocument(name="web", scope=vpc)),
         ("name", f"{vpc}/web", NameDocument(name="web", scope=vpc, a=(address,))),
+        ("interface", f"eni-{address}", InterfaceDocument(vpc_id=vpc, subnet_id="subnet-1", address=address)),
     )
     entries = tuple(Entry(kind, key, msgspec.Raw(msgspec.json.encode(d))) for kind, key, d in documents)
     return Told(node=node, all=True, entries=entries, **more)
@@ -294,6 +298,20 @@ def test_what_connected_agents_say_counts_first(then: Callable[[Feed], None], ex
     feed = fed(message("one", "10.0.0.1"), message("two", "10.0.0.2"), message("three", "10.0.0.3", "vpc-b"))
     then(feed)
     assert found(feed) == expected
+
+
+@pytest.mark.parametrize("away", [(), ("one",), ("two",), ("one", "two")])
+def test_vpcs_of_one_id_in_two_installations_are_kept_apart(away: tuple[str, ...]) -> None:
+    feed = fed(message("one", "10.0.0.5"), message("two", "10.1.0.5", network="10.1"))
+    for node in away:
+        feed.disconnected(node)
+    documents = feed.documents()
+    interfaces = {i.address: i.vpc_id for i in documents.pop("interface").values()}
+    zones = Zones(documents)
+    assert set(zones.resolvers.values()) == {"10.0.0.2", "10.1.0.2"}
+    for address, vpc_id in interfaces.items():
+        assert zones.scope(address) == vpc_id
+        assert zones.find("web", vpc_id).name.a == (address,)
 
 
 def test_a_feed_is_empty_when_all_have_left() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openecs.acs.host_documents import ConnectDocument, ConnectTarget, ConnectTest
-from openecs.acs.messages import ConnectAlias, ConnectIngress, ConnectPayload
+from openecs.acs.task_payload import ConnectAlias, ConnectIngress, ConnectPayload
 from openecs.agent.edge import connect_render
 from openecs.agent.edge.connect_logs import ProxyLog, access_logs
 from openecs.agent.edge.connect_render import ConnectPart

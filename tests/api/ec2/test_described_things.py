@@ -90,6 +90,9 @@ def test_offers_and_prefix_lists(api: Api) -> None:
     ]  # fmt: skip
 
 
+POLICY = '{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}}'
+
+
 def test_an_interface_endpoint_from_its_making_to_its_end(api: Api) -> None:
     name = "com.amazonaws.eu-west-1.ecr.api"
     first, second = (subnet.id for subnet in DEFAULT.subnets[:2])
@@ -99,14 +102,16 @@ def test_an_interface_endpoint_from_its_making_to_its_end(api: Api) -> None:
     }  # fmt: skip
     made = api("CreateVpcEndpoint", **request)["VpcEndpoint"]
     assert api("CreateVpcEndpoint", **request)["VpcEndpoint"] == made
+    logs = {**request, "ServiceName": "com.amazonaws.eu-west-1.logs"}
+    api.refused("CreateVpcEndpoint", "IdempotentParameterMismatch", **logs)
     assert (made["State"], made["VpcEndpointType"], made["PrivateDnsEnabled"]) == ("available", "Interface", True)
     assert made["Groups"] == [{"GroupId": DEFAULT.security_group_id, "GroupName": "default"}]
     at = made["VpcEndpointId"]
     group = api.group()
     api("ModifyVpcEndpoint", VpcEndpointId=at, AddSubnetIds=[second], RemoveSubnetIds=[first],
-        AddSecurityGroupIds=[group], PolicyDocument="{}")  # fmt: skip
+        AddSecurityGroupIds=[group], PolicyDocument=POLICY)  # fmt: skip
     (shown,) = api("DescribeVpcEndpoints", Filters=where(service_name=name))["VpcEndpoints"]
-    assert (shown["SubnetIds"], shown["PolicyDocument"]) == ([second], "{}")
+    assert (shown["SubnetIds"], shown["PolicyDocument"]) == ([second], POLICY)
     assert [g["GroupId"] for g in shown["Groups"]] == [DEFAULT.security_group_id, group]
     api("ModifyVpcEndpoint", VpcEndpointId=at, ResetPolicy=True)
     answer = api("DeleteVpcEndpoints", VpcEndpointIds=[at, "vpce-0123456789abcdef0"])

@@ -46,6 +46,7 @@ def test_a_new_table_leads_within_its_vpc(api: Api, vpc: str) -> None:
     ]
     assert (made["Associations"], made["Tags"]) == ([], [{"Key": "Name", "Value": "a"}])
     assert api("CreateRouteTable", VpcId=vpc, ClientToken="t")["RouteTable"] == made
+    api.refused("CreateRouteTable", "IdempotentParameterMismatch", VpcId=DEFAULT.vpc_id, ClientToken="t")
     assert table(api, made["RouteTableId"]) == made
 
 

@@ -36,6 +36,9 @@ def test_a_new_group_lets_nothing_in_and_everything_out(api: Api) -> None:
 def test_names_are_unique_in_a_vpc(api: Api) -> None:
     group = api.group()
     text = api.refused("CreateSecurityGroup", "InvalidGroup.Duplicate", GroupName="web", Description="d")
+    api.refused("CreateSecurityGroup", "InvalidGroup.Duplicate", GroupName="Web  ", Description="d")
+    for reserved in ("Default", "SG-1"):
+        api.refused("CreateSecurityGroup", "InvalidParameterValue", GroupName=reserved, Description="d")
     assert text == f"The security group 'web' already exists for VPC '{DEFAULT.vpc_id}'"
     other = api.group(VpcId=api.vpc())
     assert api.ids_of("DescribeSecurityGroups", "SecurityGroups", "GroupId", GroupNames=["web"]) == [group]
@@ -100,6 +103,8 @@ def flat() -> dict[str, Any]:
         ({**WEB, "FromPort": -1}, "InvalidParameterValue", "TCP/UDP port (-1) out of range"),
         ({**WEB, "ToPort": 65536}, "InvalidParameterValue", "out of range"),
         ({**WEB, "IpProtocol": "300"}, "InvalidParameterValue", "ipProtocol"),
+        ({**WEB, "IpProtocol": "006"}, "InvalidParameterValue", "ipProtocol"),
+        ({**WEB, "IpRanges": [{"CidrIp": "10.0.0.0/016"}]}, "InvalidParameterValue", "malformed"),
         ({**WEB, "IpProtocol": "http"}, "InvalidParameterValue", "ipProtocol"),
         ({**WEB, "IpRanges": [{"CidrIp": "10.0.0/8"}]}, "InvalidParameterValue", "CIDR block 10.0.0/8 is malformed"),
         ({**WEB, "IpRanges": [{"CidrIp": "10.0.0.0"}]}, "InvalidParameterValue", "malformed"),

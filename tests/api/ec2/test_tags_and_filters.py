@@ -45,7 +45,7 @@ def test_tags_come_change_and_go(api: Api) -> None:
         ([SUBNET, "vpc-0123456789abcdef0"], tags(a="b"), "InvalidVpcID.NotFound"),
         ([SUBNET], [{"Key": "aws:team", "Value": "a"}], "InvalidParameterValue"),
         ([SUBNET], [{"Key": "k" * 128, "Value": "a"}], "InvalidParameterValue"),
-        ([SUBNET], [{"Key": "k", "Value": "v" * 256}], "InvalidParameterValue"),
+        ([SUBNET], [{"Key": "k", "Value": "v" * 257}], "InvalidParameterValue"),
         ([SUBNET], tags(**{f"k{n}": "" for n in range(51)}), "TagLimitExceeded"),
         ([SUBNET], [{"Key": "a"}, {"Key": "a"}], "InvalidParameterValue"),
         ([SUBNET], [], "MissingParameter"),

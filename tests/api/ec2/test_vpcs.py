@@ -92,6 +92,8 @@ def test_a_vpc_comes_with_group_acl_and_main_route_table(api: Api) -> None:
         ({"CidrBlock": "10.208.16.0/20"}, "InvalidVpc.Range", "no two of them can have the same addresses"),
         ({"CidrBlock": "10.20.128.0/17"}, "InvalidVpc.Range", "overlaps 10.20.0.0/16 of vpc-"),
         ({"CidrBlock": "10.30.0.0/16", "AmazonProvidedIpv6CidrBlock": True}, "UnsupportedOperation", "IPv6"),
+        ({"CidrBlock": "10.30.0.0/016"}, "InvalidParameterValue", "not a valid CIDR block"),
+        ({"CidrBlock": "10.030.0.0/16"}, "InvalidParameterValue", "not a valid CIDR block"),
         ({"CidrBlock": "10.30.0.0/16", "InstanceTenancy": "dedicated"}, "UnsupportedOperation", "tenancy"),
         ({"CidrBlock": "10.30.0.0/16", "DryRun": True}, "DryRunOperation", "Request would have succeeded"),
         (

@@ -232,6 +232,8 @@ def test_conditions_are_kept_in_one_form(world: World, given: dict[str, Any], sh
         {"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["get"]}},
         {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "a"}]}},
         {"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.1"]}},
+        {"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/016"]}},
+        {"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/255.0.0.0"]}},
         {"Field": "source-ip", "Values": ["10.0.0.0/8"]},
     ],
 )

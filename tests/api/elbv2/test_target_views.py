@@ -143,18 +143,33 @@ def test_a_target_is_healthy_from_when_its_hosts_serve(world: World) -> None:
     assert world.state.target_health.get(key).healthy_at == world.clock.now()
 
 
-def test_what_a_host_says_no_more_when_it_connects_again_is_gone(world: World) -> None:
+def test_an_agent_that_starts_anew_has_not_taken_anything_back(world: World) -> None:
+    """Its parts have not said anything yet when it connects."""
     balancer, _, group = world.serving()
     world.balancers.reconcile(balancer)
     target(world, group)
     for node in ("n1", "n2"):
         world.report(balancer, node)
         world.sees(group, "healthy", node)
-    world.report(balancer, "n3")
-    for node in ("n1", "n3"):
-        world.board.open(node, lambda: None).take(m.HostReportsMessage(all=True))
-    assert set(views(world, group)) == {"n2"}
-    assert [host.node_id for host in world.state.balancer_hosts] == ["n2"]
+    world.host("n1", "a", connected=False)
+    world.host("n1", "a")
+    world.board.open("n1", lambda: None).take(m.HostReportsMessage(all=True))
+    world.balancers.reconcile(balancer)
+    assert world.health(group) == [("healthy", None)]
+    assert world.status(balancer) == {"Code": "active"}
+
+
+def test_what_was_not_heard_is_not_kept_beyond_the_connection(world: World) -> None:
+    arn = world.balancer("one", Subnets=world.subnets[:1], Type="network")
+    world.balancers.reconcile(arn)
+    (seat,) = world.state.interfaces.by("owner", arn)
+    first, second = ("n1", "n2") if seat.node_id == "n1" else ("n2", "n1")
+    world.report(arn, second)
+    world.host(second, connected=False)
+    world.host(second)
+    world.host(first, "a", problem="Envoy is missing")
+    world.balancers.reconcile(arn)
+    assert len(world.state.balancer_hosts) == 0
 
 
 def test_a_host_of_a_forgotten_node_is_not_kept(world: World) -> None:

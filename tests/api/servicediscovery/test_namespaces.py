@@ -127,6 +127,9 @@ def test_operations_are_listed_by_what_they_are() -> None:
     assert listed("TYPE", "CREATE_NAMESPACE", "REGISTER_INSTANCE", condition="IN") == 2
     assert listed("STATUS", "FAIL") == 0
     assert listed("UPDATE_DATE", str(cm.now - 1), str(cm.now + 1), condition="BETWEEN") == 1
+    for first in ("nan", " 1", "1_0", "yesterday"):
+        wanted = (sd.OperationFilter(name="UPDATE_DATE", values=(first, "9e9"), condition="BETWEEN"),)
+        assert cm.refusal("ListOperations", filters=wanted) == "InvalidInput"
     assert cm.refusal("GetOperation", operation_id="none") == "OperationNotFound"
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from cloud_map import Map
 
+from openecs.model.discovery import DiscoveryInstance
 from openecs.shapes import servicediscovery as sd
 
 
@@ -102,6 +103,27 @@ def test_instances_come_change_and_go() -> None:
     assert cm.refusal("GetService", id=service) == "ServiceNotFound"
 
 
+def test_instances_that_are_tasks_are_changed_by_ecs_only() -> None:
+    cm = Map()
+    service = cm.service(cm.namespace(), "web", "A", custom=True)
+    task = "arn:aws:ecs:eu-west-1:123456789012:task/default/1"
+    instance = DiscoveryInstance(
+        service_id=service,
+        instance_id="1",
+        region=cm.region,
+        attributes={"AWS_INSTANCE_IPV4": "10.208.0.9"},
+        created_at=cm.now,
+        task_arn=task,
+    )
+    with cm.state.transaction() as tx:
+        tx.put(instance)
+    named = {"service_id": service, "instance_id": "1"}
+    assert cm.refusal("RegisterInstance", **named, attributes={"AWS_INSTANCE_IPV4": "10.208.0.8"}) == "InvalidInput"
+    assert cm.refusal("UpdateInstanceCustomHealthStatus", **named, status="UNHEALTHY") == "InvalidInput"
+    assert cm.refusal("DeregisterInstance", **named) == "ResourceInUse"
+    assert tuple(cm.state.discovery_instances) == (instance,)
+
+
 @pytest.mark.parametrize(
     ("types", "attributes"),
     [
@@ -115,6 +137,7 @@ def test_instances_come_change_and_go() -> None:
         (("A",), {"AWS_INSTANCE_IPV4": "10.0.0.1"} | {f"k{n}": "x" * 1000 for n in range(5)}),
         (("SRV",), {"AWS_INSTANCE_IPV4": "10.0.0.1"}),
         (("SRV",), {"AWS_INSTANCE_IPV4": "10.0.0.1", "AWS_INSTANCE_PORT": "65536"}),
+        (("SRV",), {"AWS_INSTANCE_IPV4": "10.0.0.1", "AWS_INSTANCE_PORT": "080"}),
         (("SRV",), {"AWS_INSTANCE_PORT": "80"}),
     ],
 )

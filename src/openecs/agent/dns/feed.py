@@ -4,6 +4,9 @@ An agent's documents stay when its connection ends, so that names go on being an
 restarts; they go when it says goodbye.  What connected agents say counts before what others said
 earlier: of those only networks that no connected agent knows are still served.  Interfaces are
 those of the agent's own host: every agent tells of others.
+
+Agents of several installations may share a host.  The id of a default VPC follows from account and
+region, so each installation has a VPC of that id; the addresses of their resolvers differ.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from openecs.acs.host_documents import DOCUMENTS
 
@@ -106,8 +110,33 @@ class Feed:
         merged: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
         ordered = sorted(self._agents.values(), key=lambda a: (a.connections > 0, a.told_at), reverse=True)
         for agent in ordered:
-            known = merged["vpc"].keys() & agent.documents["vpc"].keys()
+            documents = agent.documents
+            shared = merged["vpc"].keys() & documents["vpc"].keys()
+            names = {
+                key: f"{key}@{documents['vpc'][key].resolver}"
+                for key in shared
+                if merged["vpc"][key].resolver != documents["vpc"][key].resolver
+            }
+            if names:
+                documents = _renamed(documents, names)
+            known = merged["vpc"].keys() & documents["vpc"].keys()
             for kind in ("interface",) if agent.connections <= 0 and known else KINDS:
-                for key, document in agent.documents[kind].items():
+                for key, document in documents[kind].items():
                     merged[kind].setdefault(key, document)
         return merged
+
+
+def _renamed(documents: dict[str, dict[str, Any]], names: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """The documents of one agent with other ids for the VPCs that are keys of ``names``."""
+    renamed: dict[str, dict[str, Any]] = {kind: dict(documents[kind]) for kind in KINDS}
+    for vpc_id, name in names.items():
+        renamed["vpc"][name] = renamed["vpc"].pop(vpc_id)
+    for kind in ("zone", "name"):
+        for key, document in documents[kind].items():
+            if document.scope in names:
+                scope = names[document.scope]
+                renamed[kind][f"{scope}/{document.name}"] = replace(renamed[kind].pop(key), scope=scope)
+    for key, interface in documents["interface"].items():
+        if interface.vpc_id in names:
+            renamed["interface"][key] = replace(interface, vpc_id=names[interface.vpc_id])
+    return renamed

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from openecs.acs.host_documents import ConnectDocument
-from openecs.acs.messages import ConnectAlias, ConnectIngress, ConnectPayload
+from openecs.acs.task_payload import ConnectAlias, ConnectIngress, ConnectPayload
 from openecs.agent.edge import connect_routes
 from openecs.agent.edge.connect_logs import ProxyLog, access_logs
 from openecs.agent.edge.envoy_bootstrap import file_source

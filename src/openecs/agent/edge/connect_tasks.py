@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from openecs.acs.messages import ConnectPayload, TaskPayload
+from openecs.acs.task_payload import ConnectPayload, TaskPayload
 from openecs.agent.edge.connect_render import ConnectPart
 from openecs.agent.network.commands import run
 from openecs.agent.network.driver import NetworkError

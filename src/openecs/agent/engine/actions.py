@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from openecs import arn as arns
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 from openecs.agent.engine import container_body, kernel_log, names, volumes
 from openecs.agent.engine import facts as f
 from openecs.agent.engine.images import LocalImage, PullError
@@ -276,12 +276,13 @@ class Actions:
             # It must not start later, when it counts as stopped.
             await self._parts.runtime.remove(container_id)
             return [f.Failed(name=container.name, reason=_timed_out("started", settings.start_deadline))]
-        if self._payload.network_mode == "bridge" and mappings and not container.bindings:
-            # It was made before a restart of the agent, which forgot the ports chosen then.
-            facts = await self.look(container)
-            for seen in facts:
-                if isinstance(seen, f.Observed):
-                    self._parts.ports.adopt(self._payload.arn, seen.bindings or ())
+        if self._ports_unknown(container):
+            try:
+                facts = await self.look(container)
+            except EngineUnavailable:
+                self._perhaps_started.add(container.name)
+                raise
+            self._adopt(facts)
             return facts
         return [f.Started(name=container.name, at=self._parts.clock.now())]
 
@@ -301,8 +302,21 @@ class Actions:
             if seen.status == "exited" and (seen.finished_at is None or seen.finished_at == container.exit_seen):
                 continue  # The end of an earlier run, or of none.
             at = seen.started_at if seen.started_at is not None else self._parts.clock.now()
+            if self._ports_unknown(container):
+                self._adopt(facts)
             return [f.Started(name=container.name, at=at), *facts]
         return []
+
+    def _ports_unknown(self, container: ContainerState) -> bool:
+        """Whether the ports are forgotten that were chosen for it: it was made by an earlier agent, or unanswered."""
+        mapped = bool(self._by_name[container.name].port_mappings)
+        return self._payload.network_mode == "bridge" and mapped and not container.bindings
+
+    def _adopt(self, facts: list[f.Fact]) -> None:
+        """Keep the ports that the engine has published for this task."""
+        for seen in facts:
+            if isinstance(seen, f.Observed):
+                self._parts.ports.adopt(self._payload.arn, seen.bindings or ())
 
     async def _stop(self, container: ContainerState, grace: int) -> list[f.Fact]:
         container_id = container.container_id or ""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from openecs.acs.messages import ContainerPayload, TaskPayload
+from openecs.acs.task_payload import ContainerPayload, TaskPayload
 from openecs.agent import gpus
 from openecs.agent.engine import names
 from openecs.agent.engine.ports import parse_range

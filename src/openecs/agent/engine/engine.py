@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 
 import structlog
 
-from openecs.acs.messages import RoleCredentials, TaskPayload
+from openecs.acs.task_payload import RoleCredentials, TaskPayload
 from openecs.agent.engine import facts as f
 from openecs.agent.engine import names
 from openecs.agent.engine.settings import EngineParts

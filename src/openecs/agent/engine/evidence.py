@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from openecs.acs.evidence import LOG_LENGTH, LOG_LINES, PROBE_LENGTH, PROBES, REASON_LENGTH, Evidence, Occasion, Probe
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 from openecs.agent.engine.task_machine import OUT_OF_MEMORY
 from openecs.agent.engine.task_state import ContainerState, TaskState
 from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, Runtime

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from openecs.acs.messages import ContainerPayload, TaskPayload
+from openecs.acs.task_payload import ContainerPayload, TaskPayload
 from openecs.agent.engine.task_state import ContainerState
 
 Verdict = Literal["ready", "wait"]

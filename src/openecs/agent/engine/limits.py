@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 from openecs.agent.engine import names
 
 _log = structlog.get_logger("openecs.agent")

@@ -10,7 +10,7 @@ import hashlib
 import re
 
 from openecs import arn as arns
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 
 LABEL_TASK_ARN = "com.amazonaws.ecs.task-arn"
 LABEL_CONTAINER = "com.amazonaws.ecs.container-name"

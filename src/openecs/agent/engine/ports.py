@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from openecs.acs.messages import PortMapping
+from openecs.acs.task_payload import PortMapping
 from openecs.shapes import ecs
 
 FALLBACK_RANGE = (32768, 60999)

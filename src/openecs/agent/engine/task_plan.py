@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from openecs.acs.messages import ContainerPayload, TaskPayload
+from openecs.acs.task_payload import ContainerPayload, TaskPayload
 from openecs.agent.engine.graph import Graph
 from openecs.agent.engine.task_state import ContainerState, TaskState
 

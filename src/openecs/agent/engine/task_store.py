@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from openecs.acs.messages import RoleCredentials, TaskPayload
+from openecs.acs.task_payload import RoleCredentials, TaskPayload
 from openecs.agent.engine.task_state import TaskState
 from openecs.errors import OperatorError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from openecs.acs.messages import DockerVolume, TaskPayload, VolumePayload
+from openecs.acs.task_payload import DockerVolume, TaskPayload, VolumePayload
 from openecs.agent.engine import names
 from openecs.agent.runtime.protocol import EngineError, Runtime
 

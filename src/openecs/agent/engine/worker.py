@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 import structlog
 
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 from openecs.agent.engine import facts as f
 from openecs.agent.engine import volumes
 from openecs.agent.engine.actions import Actions

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from openecs import arn as arns
-from openecs.acs.messages import RoleCredentials
+from openecs.acs.task_payload import RoleCredentials
 from openecs.agent.control_plane import RawReply
 from openecs.agent.credentials import CredentialStore
 from openecs.agent.engine.worker import TaskWorker

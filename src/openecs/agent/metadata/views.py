@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from openecs.acs.messages import ContainerPayload, TaskPayload
+from openecs.acs.task_payload import ContainerPayload, TaskPayload
 from openecs.agent.engine import names
 from openecs.agent.engine.task_state import ContainerState, TaskState
 from openecs.agent.metadata.tags import Tags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from openecs.agent.network.driver import NetworkError
@@ -23,9 +24,11 @@ async def run(command: tuple[str, ...], script: str) -> str:
     try:
         stdout, stderr = await process.communicate(script.encode() or None)
     except asyncio.CancelledError:
-        # It may wait for input that will not come.
-        process.kill()
-        await process.wait()
+        # It may wait for input that will not come, or have ended a moment ago.
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        # To the end: pipes with something left in them would stay open.
+        await process.communicate()
         raise
     if process.returncode:
         raise NetworkError(stderr.decode(errors="replace").strip() or f"{command[0]} failed")

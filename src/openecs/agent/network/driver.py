@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 
 if TYPE_CHECKING:
     from openecs.agent.network.interfaces import Interfaces

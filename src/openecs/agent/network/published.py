@@ -13,7 +13,7 @@ import json
 import socket
 from collections.abc import Iterator
 
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 from openecs.agent.network.driver import NetworkError
 from openecs.agent.network.frame import Published
 

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 from openecs.agent.engine import names
 from openecs.agent.network import pause_image, published, wiring
 from openecs.agent.network.commands import sysctl

@@ -12,7 +12,7 @@ import ipaddress
 from pathlib import Path
 from typing import NamedTuple
 
-from openecs.acs.messages import TaskPayload
+from openecs.acs.task_payload import TaskPayload
 
 NFT_TABLE = "openecs_agent"
 #: All host ends begin so; firewall rules match on it.

@@ -70,7 +70,7 @@ class Describer:
         next_token: str | None,
         limit: int = LIMIT,
     ) -> tuple[Sequence[T], str | None]:
-        """One page of ``items`` sorted by ``key``; all of them when no number is named.
+        """One page of ``items`` sorted by ``key``; ``LIMIT`` of them when no number is named.
 
         ``scope`` is what else the request asks for: a token continues only the same request.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -176,7 +177,7 @@ def _bound(text: str | None, member: str) -> int | None:
 
 
 def _whole(text: str, member: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
         raise bad_value(text, member, "Expected the number of a version.")
     return int(text)
 

@@ -7,6 +7,7 @@ Packets leave with the address of their host, not with the gateway's elastic one
 from __future__ import annotations
 
 from openecs.api.ec2 import tags as tagging
+from openecs.api.ec2.client_tokens import made_before
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import missing, unsupported
 from openecs.api.ec2.filters import Fields, one
@@ -63,9 +64,13 @@ class NatGateways:
         subnet = SUBNET.find(self._state, call.region, request.subnet_id)
         tags = tagging.at_creation(request.tag_specifications, NAT_GATEWAY)
         token = request.client_token
-        for known in self._state.nat_gateways.by("subnet", subnet.id) if token else ():
-            if known.client_token == token:
-                return ec2.CreateNatGatewayResult(nat_gateway=self._shown(known), client_token=token)
+        known = made_before(
+            self._state.nat_gateways.by("region", call.region),
+            token,
+            lambda g: (g.subnet_id, g.allocation_id) == (subnet.id, request.allocation_id),
+        )
+        if known is not None:
+            return ec2.CreateNatGatewayResult(nat_gateway=self._shown(known), client_token=token)
         if not request.allocation_id:
             text = (
                 "The request must include the AllocationId parameter. Add the required parameter and retry the request."

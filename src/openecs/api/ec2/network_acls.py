@@ -8,6 +8,7 @@ import msgspec
 
 from openecs.api.ec2 import acl_entries
 from openecs.api.ec2 import tags as tagging
+from openecs.api.ec2.client_tokens import made_before
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import in_use, invalid_value
 from openecs.api.ec2.filters import Fields, one
@@ -67,15 +68,11 @@ class NetworkAcls:
         VPC.find(self._state, call.region, request.vpc_id)
         tags = tagging.at_creation(request.tag_specifications, NETWORK_ACL)
         token = request.client_token
-        if token is not None:
-            inside = self._state.network_acls.by("region", call.region)
-            made = next((acl for acl in inside if acl.client_token == token), None)
-            if made is not None:
-                if made.vpc_id != request.vpc_id:
-                    raise AWSError(
-                        "IdempotentParameterMismatch", "The client token was used with other parameters before."
-                    )
-                return ec2.CreateNetworkAclResult(network_acl=self._view(made), client_token=token)
+        known = made_before(
+            self._state.network_acls.by("region", call.region), token, lambda a: a.vpc_id == request.vpc_id
+        )
+        if known is not None:
+            return ec2.CreateNetworkAclResult(network_acl=self._view(known), client_token=token)
         acl = NetworkAcl(
             id=new_id("acl", call.ids),
             region=call.region,

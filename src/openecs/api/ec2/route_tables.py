@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from openecs.api.ec2 import tags as tagging
+from openecs.api.ec2.client_tokens import made_before
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.errors import in_use
 from openecs.api.ec2.filters import Field, Fields, one
@@ -37,10 +38,9 @@ class RouteTables:
         vpc = VPC.find(self._state, call.region, request.vpc_id)
         tags = tagging.at_creation(request.tag_specifications, ROUTE_TABLE)
         token = request.client_token
-        if token is not None:
-            for known in self._state.route_tables.by("vpc", vpc.id):
-                if known.client_token == token:
-                    return ec2.CreateRouteTableResult(route_table=self._shown(known), client_token=token)
+        known = made_before(self._state.route_tables.by("region", call.region), token, lambda t: t.vpc_id == vpc.id)
+        if known is not None:
+            return ec2.CreateRouteTableResult(route_table=self._shown(known), client_token=token)
         table = RouteTable(
             id=new_id(ROUTE_TABLE.prefix, call.ids),
             region=call.region,

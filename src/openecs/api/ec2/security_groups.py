@@ -69,11 +69,12 @@ class SecurityGroups:
         self, call: Call, request: ec2.CreateSecurityGroupRequest
     ) -> ec2.CreateSecurityGroupResult:
         """A group that nothing may reach and that may reach everything."""
-        name, description = request.group_name, request.description
+        # As on AWS, spaces at the end are not part of the name.
+        name, description = request.group_name.rstrip(" "), request.description
         _check_texts(name, description)
         vpc = self._vpc(call, request.vpc_id)
         tags = tagging.at_creation(request.tag_specifications, SECURITY_GROUP)
-        if any(group.name == name for group in self._state.security_groups.by("vpc", vpc.id)):
+        if any(group.name.casefold() == name.casefold() for group in self._state.security_groups.by("vpc", vpc.id)):
             raise AWSError("InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc.id}'")
         group = SecurityGroup(
             id=new_id("sg", call.ids),
@@ -228,7 +229,7 @@ def _check_texts(name: str, description: str) -> None:
     for text, member in ((name, "groupName"), (description, "GroupDescription")):
         if not _TEXT.fullmatch(text):
             raise invalid_value(f"Value ({text[:256]}) for parameter {member} is invalid. {_CHARACTERS}")
-    if name == DEFAULT_GROUP:
+    if name.casefold() == DEFAULT_GROUP:
         raise invalid_value(f"Cannot use reserved security group name: {name}")
-    if name.startswith("sg-"):
+    if name.casefold().startswith("sg-"):
         raise invalid_value(f"Invalid value '{name}' for groupName. Group names may not be in the format sg-*.")

@@ -12,6 +12,7 @@ from typing import Any
 
 from openecs.api.ec2 import endpoint_policy
 from openecs.api.ec2 import tags as tagging
+from openecs.api.ec2.client_tokens import made_before
 from openecs.api.ec2.describe import Describer
 from openecs.api.ec2.endpoint_services import no_service, service_types
 from openecs.api.ec2.errors import bad_value, missing, unsupported
@@ -77,9 +78,13 @@ class VpcEndpoints:
             raise AWSError(
                 "InvalidParameter", f"Endpoint type ({kind}) does not match available service types ({list(kinds)})."
             )
-        for known in self._state.vpc_endpoints.by("vpc", vpc.id) if request.client_token else ():
-            if known.client_token == request.client_token:
-                return ec2.CreateVpcEndpointResult(vpc_endpoint=self._shown(known), client_token=request.client_token)
+        known = made_before(
+            self._state.vpc_endpoints.by("region", call.region),
+            request.client_token,
+            lambda e: (e.vpc_id, e.service_name, e.endpoint_type) == (vpc.id, name, kind),
+        )
+        if known is not None:
+            return ec2.CreateVpcEndpointResult(vpc_endpoint=self._shown(known), client_token=request.client_token)
         self._check_kind(
             kind,
             tables=request.route_table_ids,

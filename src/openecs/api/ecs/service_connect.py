@@ -235,7 +235,7 @@ def _names(given: ecs.ServiceConnectService, port: ConnectPort, namespace: Names
 def _others(state: State, namespace: Namespace, service_arn: str) -> list[ConnectName]:
     """The endpoints of the namespace's other services."""
     found = []
-    for service, deployment in connect_lookup.connected(state, namespace.id):
+    for service, deployment in connect_lookup.offering(state, namespace.id):
         if service.arn == service_arn or deployment.connect is None:
             continue
         ports = {port.discovery_name: port for port in deployment.connect.ports}

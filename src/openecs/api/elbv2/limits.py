@@ -16,9 +16,7 @@ TARGETS_PER_GROUP = 1000
 GROUPS_PER_ACTION = 5
 GROUPS_PER_BALANCER = 100
 CONDITION_VALUES = 5
-REGEX_VALUES = 5
 CONDITION_WILDCARDS = 6
-TARGET_TAGS = 50
 
 #: The names under which AWS lists them.
 LIMITS: tuple[tuple[str, int], ...] = (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from openecs.api.servicediscovery.errors import invalid_input
+from openecs.wire import form_values
 
 T = TypeVar("T")
 
@@ -42,10 +43,9 @@ def _test(name: str, condition: str, values: tuple[str, ...]) -> Callable[[str],
     if condition == "BETWEEN":
         if len(values) != 2:
             raise invalid_input(f"The filter {name} with the condition BETWEEN takes two values")
-        try:
-            first, last = (float(value) for value in values)
-        except ValueError:
-            raise invalid_input(f"The values of the filter {name} must be Unix times") from None
+        first, last = (form_values.double(value) for value in values)
+        if first is None or last is None:
+            raise invalid_input(f"The values of the filter {name} must be Unix times")
         if first > last:
             raise invalid_input(f"The first value of the filter {name} must not be after the second")
         return lambda text: first <= float(text) <= last

@@ -47,6 +47,8 @@ class Instances:
             self._is_load_balancer,
         )
         existing = self._state.discovery_instances.get(f"{service.id}|{request.instance_id}")
+        if existing is not None and existing.task_arn is not None:
+            raise errors.invalid_input(_kept_by_ecs(existing, existing.task_arn))
         if existing is None and self._state.discovery_instances.count("service", service.id) >= MAX_INSTANCES:
             raise AWSError("ResourceLimitExceeded", f"A service can have no more than {MAX_INSTANCES} instances")
         instance = DiscoveryInstance(
@@ -69,6 +71,8 @@ class Instances:
         """Take an instance away."""
         service = find_service(self._state, call, request.service_id)
         instance = find_instance(self._state, service, request.instance_id)
+        if instance.task_arn is not None:
+            raise errors.in_use(_kept_by_ecs(instance, instance.task_arn))
         with self._state.transaction() as tx:
             discovery.remove_instance(self._state, tx, instance)
             operation = records.note_operation(
@@ -131,6 +135,8 @@ class Instances:
         instance = find_instance(self._state, service, request.instance_id)
         if not discovery.checks_health(service):
             raise errors.custom_health_not_found(service.id)
+        if instance.task_arn is not None:
+            raise errors.invalid_input(_kept_by_ecs(instance, instance.task_arn))
         with self._state.transaction() as tx:
             discovery.set_health(self._state, tx, instance, request.status)
 
@@ -148,6 +154,14 @@ class Instances:
                 host = self._state.hosts.get(instance.node_id)
                 return host.address if host is not None and host.address else None
         return None
+
+
+def _kept_by_ecs(instance: DiscoveryInstance, task_arn: str) -> str:
+    """Why nobody but ECS changes this one: whatever somebody else wrote would be gone at once."""
+    return (
+        f"The instance {instance.instance_id} is the task {task_arn}. Amazon ECS registers it and keeps its health "
+        "that of its containers for as long as it runs; stop the task or take the registry off its service."
+    )
 
 
 def shown_health(service: DiscoveryService, instance: DiscoveryInstance) -> sd.HealthStatus:
