@@ -26,7 +26,7 @@ from openecs.agent.engine.worker import TaskWorker
 from openecs.agent.network.driver import FakeNetwork
 from openecs.agent.reporting import Reporter
 from openecs.agent.runtime.fake import FakeRuntime
-from openecs.agent.runtime.protocol import EngineUnavailable
+from openecs.agent.runtime.protocol import ContainerInfo, EngineUnavailable
 from openecs.clock import SystemClock
 from openecs.ids import SeededIds
 from openecs.shapes import ecs
@@ -39,6 +39,13 @@ class Forgetful(FakeRuntime):
     starts = 0
 
     lost_creations = 0
+    lost_looks = 0
+
+    async def inspect(self, container_id: str) -> ContainerInfo:
+        if self.lost_looks:
+            self.lost_looks -= 1
+            raise EngineUnavailable("hung up")
+        return await super().inspect(container_id)
 
     async def create(self, name: str, body: Mapping[str, Any]) -> str:
         created = await super().create(name, body)
@@ -185,6 +192,24 @@ async def test_a_container_made_by_a_lost_call_is_shown_with_its_real_ports(
     assert isinstance(seen, f.Observed)
     (real,) = (await engine.inspect(made.container_id)).ports
     assert [binding.host_port for binding in seen.bindings or made.bindings] == [real.host_port]
+
+
+async def test_a_start_is_not_repeated_when_nobody_could_look_for_the_ports(
+    engine: Forgetful, parts: EngineParts
+) -> None:
+    mapped = container(command=("exit", "3"), port_mappings=(tp.PortMapping(container_port=80),))
+    payload = task(mapped, network_mode="bridge")
+    actions = Actions(payload, parts, CLUSTER)
+    state = await created(payload, parts, actions)
+    assert not state.containers[0].bindings
+    engine.lost_looks = 1
+    with pytest.raises(EngineUnavailable):
+        await actions.perform(f.Start(name="app"), state)
+    started, seen = await actions.perform(f.Start(name="app"), state)
+    assert isinstance(started, f.Started)
+    assert isinstance(seen, f.Observed)
+    assert seen.status == "exited"
+    assert engine.starts == 1
 
 
 async def test_recovery_looks_at_all_containers_before_it_decides(

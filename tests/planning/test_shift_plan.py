@@ -66,7 +66,8 @@ def test_a_first_deployment_that_is_stopped_with_all_traffic_is_nothing_to_go_ba
     sim.tasks.clear()
     sim.begin(2)
     sim.run()
-    assert sim.shift is not None and sim.shift.production == 100.0
+    assert sim.shift is not None
+    assert sim.shift.production == 100.0
     sim.stop_requested = "ROLLBACK"
     sim.step()
     assert [(d.id, d.status, d.rollout_state) for d in sim.service.deployments] == [("ecs-svc/2", "PRIMARY", "FAILED")]

@@ -74,8 +74,8 @@ def test_a_rollback_to_what_was_completed_before_the_last_one(monkeypatch: pytes
     #: Completed deployment → the one that was completed before it.
     earlier: dict[str, Any] = {}
 
-    def mindful(*given: Any) -> Plan:
-        plan = conclude(*given)
+    def mindful(*given: Any, **named: Any) -> Plan:
+        plan = conclude(*given, **named)
         known, newest = given[0].service.last_completed, plan.service.last_completed
         if known is not None and newest is not None and known.id != newest.id:
             earlier[newest.id] = known

@@ -61,7 +61,7 @@ def test_a_nat_gateway_from_its_making_to_its_end(api: Api, vpc: str, monkeypatc
     made = api("CreateNatGateway", **request)["NatGateway"]
     assert api("CreateNatGateway", **request)["NatGateway"] == made
     for other in (
-        {"SubnetId": api.subnet(vpc, "10.0.8.0/24")},
+        {"SubnetId": api.subnet(vpc, "10.20.8.0/24")},
         {"AllocationId": api("AllocateAddress")["AllocationId"]},
     ):
         api.refused("CreateNatGateway", "IdempotentParameterMismatch", **{**request, **other})
