@@ -206,11 +206,10 @@ class BalancerDocuments:
 
     def _answers(self, balancer: LoadBalancer) -> tuple[str, ...]:
         """The addresses that serve on hosts whose agents are here; while no agent is, all that serve; else all."""
-        nodes = self._state.nodes
-        ready = {h.node_id for h in self._state.balancer_hosts.by("load_balancer", balancer.arn) if h.ready}
-        here = {node_id for node_id in ready if (node := nodes.get(node_id)) is not None and node.agent_connected}
+        ready = [host for host in self._state.balancer_hosts.by("load_balancer", balancer.arn) if host.ready]
+        chosen = {host.node_id for host in ready if not host.missed} or {host.node_id for host in ready}
         interfaces = self._state.interfaces.by("owner", balancer.arn)
-        serving = sorted(i.private_ip for i in interfaces if i.node_id in (here or ready))
+        serving = sorted(i.private_ip for i in interfaces if i.node_id in chosen)
         return tuple(serving or sorted(i.private_ip for i in interfaces))
 
 
@@ -230,7 +229,6 @@ class BalancerChanges:
         subscribe("target", lambda n: changed("target-group", (n.new or n.old).target_group_arn))
         subscribe("balancer_host", self._host_of_balancer)
         subscribe("host", self._host)
-        subscribe("node", self._node)
         subscribe("container_instance", self._instance)
 
     def _balancer(self, arn: str, notice: Notice | None = None) -> None:
@@ -265,15 +263,6 @@ class BalancerChanges:
         balancer = self._state.load_balancers.get((notice.new or notice.old).load_balancer_arn)
         if balancer is not None:
             self._changed("name", name_key(balancer))
-
-    def _node(self, notice: Notice) -> None:
-        """Names have only addresses of hosts whose agents are here."""
-        old, new = notice.old, notice.new
-        if old is None or new is None or old.agent_connected != new.agent_connected:
-            for host in self._state.balancer_hosts.by("node", notice.key):
-                balancer = self._state.load_balancers.get(host.load_balancer_arn)
-                if balancer is not None:
-                    self._changed("name", name_key(balancer))
 
     def _host(self, notice: Notice) -> None:
         old, new = notice.old, notice.new

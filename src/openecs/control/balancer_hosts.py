@@ -6,6 +6,7 @@ plane every host has its time to come back.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -18,6 +19,8 @@ from openecs.state.store import Notice
 #: Seconds after which the interfaces of a host whose agent is away move to another host, and what it said
 #: counts no longer.
 AWAY_LIMIT = 30.0
+#: Seconds that an agent may be away without anybody being told: agents renew their connections now and then.
+BLINK = 3.0
 
 
 class BalancerHosts:
@@ -52,25 +55,31 @@ class BalancerHosts:
             if (host := state.hosts.get(node.id)) is not None
         )
 
-    def absent(self, nodes: Iterable[str | None]) -> dict[str, str]:
-        """Those of the nodes whose agent is away, each with the words for it."""
-        found = {}
-        for node_id in nodes:
-            node = self._state.nodes.get(node_id) if node_id is not None else None
-            if node_id is not None and (node is None or not node.agent_connected):
-                found[node_id] = f"The agent of host {node_id} is not connected."
-        return found
+    def connected(self, node_id: str) -> bool:
+        """Whether a host's agent is connected now."""
+        node = self._state.nodes.get(node_id)
+        return node is not None and node.agent_connected
+
+    def missed(self, node_id: str) -> bool:
+        """Whether a host's agent has been away for longer than a blink."""
+        return self._away_for(node_id) >= BLINK
 
     def is_lost(self, node_id: str) -> bool:
-        """Whether a host's agent has been away for too long, or the host is not known any more."""
-        now = self._clock.now()
-        return node_id not in self._state.nodes or now - self._away.get(node_id, now) >= AWAY_LIMIT
+        """Whether a host's agent has been away for too long."""
+        return self._away_for(node_id) >= AWAY_LIMIT
 
     def overdue_in(self, nodes: Iterable[str | None]) -> float | None:
-        """Seconds until the first of the nodes that are away has been so for too long."""
-        now = self._clock.now()
-        waits = [AWAY_LIMIT - (now - self._away[node]) for node in nodes if node is not None and node in self._away]
+        """Seconds until one of the nodes that are away is missed, or lost."""
+        gone = [self._away_for(node) for node in nodes if node is not None and node in self._away]
+        waits = [limit - seconds for seconds in gone for limit in (BLINK, AWAY_LIMIT)]
         return min((wait for wait in waits if wait > 0), default=None)
+
+    def _away_for(self, node_id: str) -> float:
+        """Seconds; for ever when the host is not known any more."""
+        if node_id not in self._state.nodes:
+            return math.inf
+        now = self._clock.now()
+        return now - self._away.get(node_id, now)
 
     def _node_changed(self, notice: Notice) -> None:
         new: Node | None = notice.new

@@ -62,6 +62,7 @@ class BalancerController:
         if lost:
             with state.transaction() as tx:
                 self._views.forget(tx, arn, lost)
+        self._note_missed(arn)
         self._reports.hosts_changed(arn)
         self._describe(arn, why_nowhere(places))
         overdue = self._hosts.overdue_in(i.node_id for i in state.interfaces.by("owner", arn))
@@ -81,6 +82,14 @@ class BalancerController:
                     tx.put(changed(interface, node_id=node, status="in-use" if node is not None else "available"))
         logger.info("balancer placed", arn=arn, moves=moves)
 
+    def _note_missed(self, arn: str) -> None:
+        """Write down whose agents are away: their addresses are left out of the load balancer's name."""
+        for host in self._state.balancer_hosts.by("load_balancer", arn):
+            noted = changed(host, missed=self._hosts.missed(host.node_id))
+            if noted is not host:
+                with self._state.transaction() as tx:
+                    tx.put(noted)
+
     def _describe(self, arn: str, nowhere: str) -> None:
         """Write the state that follows from what hosts say."""
         state = self._state
@@ -92,7 +101,7 @@ class BalancerController:
             balancer.state,
             nodes,
             {host.node_id: host for host in state.balancer_hosts.by("load_balancer", arn)},
-            self._hosts.absent(nodes),
+            {n: f"The agent of host {n} is not connected." for n in nodes if n is not None and self._hosts.missed(n)},
             nowhere,
         )
         updated = changed(balancer, state=verdict.code, reason=verdict.reason)

@@ -32,7 +32,10 @@ class LostViews:
             for health in state.target_health.by("target_group", group):
                 said.update(node for node, view in health.views.items() if not view.drained)
         gone = said - self._lookup.hosts_of(load_balancer_arn)
-        return frozenset(self._hosts.absent(gone)) | {node for node in said if self._hosts.is_lost(node)}
+        return frozenset(
+            {node for node in gone if not self._hosts.connected(node)}
+            | {node for node in said if self._hosts.is_lost(node)}
+        )
 
     def forget(self, tx: Transaction, load_balancer_arn: str, nodes: frozenset[str]) -> None:
         """Forget what the nodes said of a load balancer and its targets."""

@@ -48,7 +48,7 @@ class LoadBalancer(Record, frozen=True, kw_only=True):
 
 
 class BalancerHost(Record, frozen=True, kw_only=True):
-    """What one host says of the part of a load balancer that it runs.  Written by its reports alone."""
+    """What one host says of the part of a load balancer that it runs.  Written by its reports but for ``missed``."""
 
     load_balancer_arn: str
     node_id: str
@@ -59,6 +59,8 @@ class BalancerHost(Record, frozen=True, kw_only=True):
     endpoints: dict[str, str] = {}
     #: The routing revision (``control.balancer_revision``) that is in force there.
     applied: str = ""
+    #: The host's agent is away; written by the control plane.
+    missed: bool = False
 
     @property
     def key(self) -> str:
