@@ -12,8 +12,8 @@ from openecs.agent.edge.envoy_scripts import (
     APP_COOKIE_FILTER,
     app_cookie_filter,
     app_cookie_route,
-    request_filter,
     rewrite_url_filter,
+    trace_filter,
 )
 
 _TYPE = "type.googleapis.com/envoy.extensions"
@@ -26,13 +26,11 @@ _LB_COOKIES = ("AWSALB", "AWSALBCORS")
 _APP_COOKIE = "AWSALBAPP-0"
 
 
-def http_filters(
-    groups: Iterable[TargetGroupDocument], *, by_source: bool, rewrites: bool, retries_safe: bool
-) -> list[Resource]:
+def http_filters(groups: Iterable[TargetGroupDocument], *, by_source: bool, rewrites: bool) -> list[Resource]:
     """The filters of a listener that forwards to these target groups.
 
     ``by_source``: a rule asks for the client's address; ``rewrites``: a rule has transforms, or needs the
-    host without its port; ``retries_safe``: see ``request_filter``.
+    host without its port.
     """
     kinds = {_stickiness(group) for group in groups}
     filters: list[Resource] = []
@@ -40,7 +38,7 @@ def http_filters(
         filters.append(_source_filter())
     if rewrites:
         filters += [{"name": REWRITE_FILTER, "typed_config": {"@type": REWRITE_KIND}}, rewrite_url_filter()]
-    filters.append(request_filter(retries_safe=retries_safe))
+    filters.append(trace_filter())
     if "app_cookie" in kinds:
         filters += [app_cookie_filter(), _session_filter(_APP_COOKIE)]
     if "lb_cookie" in kinds:

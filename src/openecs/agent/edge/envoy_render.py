@@ -231,7 +231,6 @@ class _Balancer:
             (self.groups[arn] for arn in groups if arn in self.groups),
             by_source=any(needs_source(rule.conditions) for rule in listener.rules),
             rewrites=keeps_host(self.document) or any(rule.transforms for rule in listener.rules),
-            retries_safe=self.document.retries_safe,
         )
         self._add(
             listener,

@@ -19,6 +19,11 @@ from openecs.agent.edge.envoy_resources import Resource
 
 #: Requests that never reached their target, of whatever method, are sent to another one this often.
 _RETRIES = 2
+_NEVER_BEGUN = "connect-failure,refused-stream,reset-before-request"
+#: So are requests of safe methods whose target is lost before it answers: they change nothing (RFC 9110, 9.2.1),
+#: and a proxy may send them a second time.
+_LOST = f"{_NEVER_BEGUN},reset"
+_SAFE_METHOD = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}}
 _HEADER_VALUES = "routing.http.response."
 _DEFAULT_PORTS = {"HTTP": 80, "HTTPS": 443}
 
@@ -53,18 +58,6 @@ def render_routes(
         except ValueError as error:
             problems.append(f"Rule {rule.arn}: {error}")
             routes.append(_impossible(rule))
-    host: Resource = {
-        "name": "all",
-        "domains": ["*"],
-        "routes": routes,
-        "retry_policy": {
-            "retry_on": "connect-failure,refused-stream,reset-before-request",
-            "num_retries": _RETRIES,
-            "retry_host_predicate": [_PREVIOUS_HOSTS],
-            "host_selection_retry_max_attempts": 5,
-            "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
-        },
-    }
     added, removed = _request_headers(balancer, listener)
     answered, dropped = _response_headers(listener)
     rewritten = None if keeps_host(balancer) else _host_header(listener, outer_port(listener.port))
@@ -73,6 +66,9 @@ def render_routes(
             route["route"]["timeout"] = "0s"
             if rewritten is not None and "host_rewrite" not in route["route"]:
                 route["route"]["host_rewrite"] = rewritten
+    if balancer.retries_safe:
+        routes = [each for route in routes for each in (*_safe_route(route), route)]
+    host: Resource = {"name": "all", "domains": ["*"], "routes": routes, "retry_policy": _retry_policy(_NEVER_BEGUN)}
     table: Resource = {
         "name": name,
         "virtual_hosts": [host],
@@ -93,6 +89,24 @@ _PREVIOUS_HOSTS = {
         "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
     },
 }
+
+
+def _retry_policy(conditions: str) -> Resource:
+    return {
+        "retry_on": conditions,
+        "num_retries": _RETRIES,
+        "retry_host_predicate": [_PREVIOUS_HOSTS],
+        "host_selection_retry_max_attempts": 5,
+        "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
+    }
+
+
+def _safe_route(route: Resource) -> list[Resource]:
+    """The route for requests of safe methods, which goes before the one for all others."""
+    if "route" not in route:
+        return []
+    match = _both(route["match"], {"headers": [_SAFE_METHOD]})
+    return [{**route, "match": match, "route": {**route["route"], "retry_policy": _retry_policy(_LOST)}}]
 
 
 def _rule_routes(rule: BalancerRule, context: ActionContext) -> list[Resource]:

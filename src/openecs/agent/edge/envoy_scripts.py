@@ -10,11 +10,6 @@ from openecs.agent.edge.envoy_resources import Resource
 _KIND = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
 _ROUTE_KIND = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"
 
-#: Methods that change nothing (RFC 9110, 9.2.1): a proxy may send such a request a second time.  Envoy's
-#: retry policies know no methods; this header adds to the route's policy and ends at the router.
-_SAFE = "local safe = { GET = true, HEAD = true, OPTIONS = true }"
-_NONE_SAFE = "local safe = {}"
-
 #: Every request gets X-Amzn-Trace-Id; one that has it gets a Self part, as on AWS.  This runs for
 #: each request: its random part is made once per second, and only counted on in between.
 _TRACE = """
@@ -36,7 +31,6 @@ local function id()
 end
 function envoy_on_request(handle)
   local headers = handle:headers()
-  if safe[headers:get(":method")] then headers:add("x-envoy-retry-on", "reset") end
   local old = headers:get("x-amzn-trace-id")
   if old == nil then
     headers:add("x-amzn-trace-id", "Root=" .. id())
@@ -99,12 +93,9 @@ TRACE_FILTER = "openecs.trace_id"
 APP_COOKIE_FILTER = "openecs.app_cookie"
 
 
-def request_filter(*, retries_safe: bool) -> Resource:
-    """The filter that gives requests their trace id.
-
-    ``retries_safe``: a request of a safe method whose target is lost before it answers goes to another one.
-    """
-    return _filter(TRACE_FILTER, (_SAFE if retries_safe else _NONE_SAFE) + _TRACE)
+def trace_filter() -> Resource:
+    """The filter that gives requests their trace id."""
+    return _filter(TRACE_FILTER, _TRACE)
 
 
 def rewrite_url_filter() -> Resource:
