@@ -17,12 +17,11 @@ from openecs.acs.task_payload import TaskPayload
 from openecs.agent.engine import container_body, kernel_log, names, volumes
 from openecs.agent.engine import facts as f
 from openecs.agent.engine.images import LocalImage, PullError
-from openecs.agent.engine.limits import LimitsError
 from openecs.agent.engine.oom import OomWatch
 from openecs.agent.engine.ports import BIND_IP, PortsError, conflict
 from openecs.agent.engine.settings import EngineParts
+from openecs.agent.engine.surroundings import Surroundings
 from openecs.agent.engine.task_state import ContainerState, TaskState
-from openecs.agent.network.driver import AddressInUseError, NetworkError
 from openecs.agent.runtime.protocol import ContainerInfo, EngineError, EngineUnavailable, NoSuchContainer
 from openecs.shapes import ecs
 
@@ -41,7 +40,7 @@ class Actions:
         self._parts = parts
         self._cluster = cluster
         self._by_name = {c.name: c for c in payload.containers}
-        self._awsvpc = payload.network_mode == "awsvpc"
+        self.surroundings = Surroundings(payload, parts, self.labels(names.PAUSE))
         #: What was fetched for each container; creating it must not pull again.
         self._fetched: dict[str, LocalImage] = {}
         #: What the engine's events said about memory.
@@ -51,19 +50,13 @@ class Actions:
         #: Containers that the engine may have made before, with other host ports than the last choice.
         self._perhaps_created: set[str] = set()
 
-    @property
-    def needs_preparation(self) -> bool:
-        """Whether anything must be made before the first container."""
-        limits = self._parts.limits.parent(self._payload) is not None
-        return self._awsvpc or limits or volumes.needed(self._payload)
-
     async def perform(self, action: f.Action, state: TaskState) -> list[f.Fact]:
         """Carry out one action.  Raises ``EngineUnavailable``."""
         match action:
             case f.Prepare():
-                return [await self._prepare()]
+                return [await self.surroundings.prepare()]
             case f.Release():
-                return [await self._release()]
+                return [await self.surroundings.release()]
             case f.Fetch(name=name):
                 return [await self._fetch(name)]
             case f.Create(name=name):
@@ -73,7 +66,7 @@ class Actions:
             case f.Stop(name=name, timeout=timeout):
                 return await self._stop(state.container(name), timeout)
             case f.Cleanup():
-                return [await self._clean_up(state)]
+                return [await self.surroundings.clean_up(state)]
             case f.CancelFetch():
                 return []
 
@@ -126,51 +119,6 @@ class Actions:
         for container in state.containers:
             if not container.stopped:
                 self._parts.ports.adopt(self._payload.arn, container.bindings)
-
-    # -- the task's surroundings ----------------------------------------------------------
-
-    async def _prepare(self) -> f.Fact:
-        parts = self._parts
-        try:
-            await volumes.make(self._payload, parts.runtime, {names.LABEL_TASK_ARN: self._payload.arn})
-            await parts.limits.make(self._payload)
-            mode = None
-            if self._awsvpc:
-                mode = await parts.network.attach(self._payload, self.labels(names.PAUSE))
-        except (volumes.VolumeError, LimitsError) as error:
-            return f.PrepareFailed(reason=f"ResourceInitializationError: {error}")
-        except AddressInUseError as error:
-            return f.PrepareFailed(reason=f"ResourceInitializationError: {error}")
-        except NetworkError as error:
-            return f.PrepareFailed(reason=f"ContainerNetworkingError: {error}")
-        return f.Prepared(network_mode=mode)
-
-    async def _release(self) -> f.Fact:
-        if self._awsvpc:
-            await self._parts.network.detach(self._payload)
-        await self._parts.limits.remove(self._payload)
-        return f.Released()
-
-    async def _clean_up(self, state: TaskState) -> f.Fact:
-        runtime = self._parts.runtime
-        if self._parts.evidence is not None:
-            await self._parts.evidence.settled(self._payload.arn)
-        for container in state.containers:
-            if container.container_id is not None:
-                await runtime.remove(container.container_id)
-        if self._awsvpc:
-            # An engine may have kept the network's container for the sake of these.
-            await self._parts.network.detach(self._payload)
-        # The engine may have needed the task's group until its last container was removed.
-        await self._parts.limits.remove(self._payload)
-        try:
-            await volumes.remove(self._payload, runtime)
-        except EngineError as error:
-            # Somebody else uses it now; it is theirs.
-            _log.warning("volume left behind", task=self._payload.arn, error=error.message)
-        return f.Cleaned()
-
-    # -- one container --------------------------------------------------------------------
 
     async def _fetch(self, name: str) -> f.Fact:
         try:
@@ -246,21 +194,22 @@ class Actions:
             return await self._parts.runtime.create(name, body)
 
     async def _start(self, container: ContainerState) -> list[f.Fact]:
+        if container.doing != "start":
+            return []  # While the engine did not answer, events told what has become of it.
+        facts = await self._started_before(container) if container.name in self._perhaps_started else []
+        # The mark stays when the engine does not answer.
+        self._perhaps_started.add(container.name)
+        facts = facts or await self._start_now(container)
+        self._perhaps_started.discard(container.name)
+        return facts
+
+    async def _start_now(self, container: ContainerState) -> list[f.Fact]:
         settings = self._parts.settings
         container_id = container.container_id or ""
         mappings = self._by_name[container.name].port_mappings
-        if container.doing != "start":
-            return []  # While the engine did not answer, events told what has become of it.
-        if container.name in self._perhaps_started:
-            self._perhaps_started.discard(container.name)
-            if facts := await self._started_before(container):
-                return facts
         try:
             async with asyncio.timeout(settings.start_deadline):
                 await self._parts.runtime.start(container_id)
-        except EngineUnavailable:
-            self._perhaps_started.add(container.name)
-            raise
         except NoSuchContainer:
             return [f.Failed(name=container.name, reason="NoSuchContainerError: the container was removed")]
         except EngineError as error:
@@ -277,11 +226,7 @@ class Actions:
             await self._parts.runtime.remove(container_id)
             return [f.Failed(name=container.name, reason=_timed_out("started", settings.start_deadline))]
         if self._ports_unknown(container):
-            try:
-                facts = await self.look(container)
-            except EngineUnavailable:
-                self._perhaps_started.add(container.name)
-                raise
+            facts = await self.look(container)
             self._adopt(facts)
             return facts
         return [f.Started(name=container.name, at=self._parts.clock.now())]
@@ -291,11 +236,7 @@ class Actions:
 
         A container that has run and ended meanwhile must not run a second time.
         """
-        try:
-            facts = await self.look(container)
-        except EngineUnavailable:
-            self._perhaps_started.add(container.name)
-            raise
+        facts = await self.look(container)
         for seen in facts:
             if not isinstance(seen, f.Observed) or seen.status == "created":
                 continue

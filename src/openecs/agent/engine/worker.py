@@ -58,7 +58,7 @@ class TaskWorker:
             payload,
             stop_timeout=settings.stop_timeout,
             cleanup_delay=settings.cleanup_delay,
-            prepare=self.actions.needs_preparation,
+            prepare=self.actions.surroundings.needed,
         )
         self._inbox: deque[f.Fact] = deque()
         self._posted = asyncio.Event()

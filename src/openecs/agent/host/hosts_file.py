@@ -33,7 +33,8 @@ class HostsFile:
         """Write the names whenever they change, until cancelled."""
         changed = asyncio.Event()
         changed.set()
-        self._documents.watch(("name",), lambda _: changed.set())
+        # Names of tasks change all the time, and are not written.
+        self._documents.watch(("name",), lambda keys: changed.set() if any(_is_ours(key) for _, key in keys) else None)
         while True:
             await changed.wait()
             changed.clear()
@@ -48,7 +49,7 @@ class HostsFile:
         return sorted(
             f"{address} {document.name}"
             for document in self._documents.all("name").values()
-            if document.name.endswith(f".{DNS_ZONE}")
+            if _is_ours(document.name)
             for address in document.a
         )
 
@@ -78,6 +79,10 @@ class HostsFile:
         if rest and not rest.endswith("\n"):
             rest += "\n"
         return rest + "".join(f"{line}\n" for line in (self._begin, *lines, self._end))
+
+
+def _is_ours(name: str) -> bool:
+    return name.endswith(f".{DNS_ZONE}")
 
 
 def _put(path: Path, text: str) -> None:
