@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from openecs.agent.edge.envoy_resources import Resource
+from openecs.agent.edge.envoy_resources import Resource, file_logger
 
 _START, _FLAGS = "%START_TIME%", "%RESPONSE_FLAGS%"
 _HTTP = {
@@ -55,7 +55,7 @@ def access_logs(log: ProxyLog, endpoint: str, *, http: bool) -> list[Resource]:
     if not log.path:
         return []
     if log.form:
-        return [_file(log.path, _access(log, http=http))]
+        return [file_logger(log.path, _access(log, http=http))]
     if not endpoint:
         return []
     form = {
@@ -68,7 +68,7 @@ def access_logs(log: ProxyLog, endpoint: str, *, http: bool) -> list[Resource]:
     }
     if http:
         form |= {"method": "%REQ(:METHOD)%", "status": "%RESPONSE_CODE%"}
-    logger = _file(log.path, {"json_format": form, "omit_empty_values": True})
+    logger = file_logger(log.path, {"json_format": form, "omit_empty_values": True})
     return [{**logger, "filter": {"response_flag_filter": {}}}]
 
 
@@ -86,14 +86,3 @@ def _access(log: ProxyLog, *, http: bool) -> dict[str, Any]:
 
 def _text(form: str, fields: dict[str, str]) -> dict[str, Any]:
     return {"text_format_source": {"inline_string": form.format_map(fields) + "\n"}}
-
-
-def _file(path: str, form: dict[str, Any]) -> Resource:
-    return {
-        "name": "envoy.access_loggers.file",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-            "path": path,
-            "log_format": form,
-        },
-    }

@@ -7,9 +7,8 @@ none does not exist.  Requests may be marked as test traffic by a header; connec
 from __future__ import annotations
 
 from openecs.acs.host_documents import ConnectDocument, ConnectTest
-from openecs.agent.edge.envoy_resources import Resource
+from openecs.agent.edge.envoy_resources import PREVIOUS_HOSTS, Resource
 
-_RETRY = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
 #: Seconds that AWS documents for a request.
 REQUEST_TIMEOUT = 15
 #: Times that a request or connection that failed is tried again.
@@ -55,9 +54,7 @@ def _route(match: Resource, where: Resource, document: ConnectDocument) -> Resou
                 # Only what the other side cannot have begun to answer.
                 "retry_on": "connect-failure,refused-stream,reset-before-request",
                 "num_retries": RETRIES,
-                "retry_host_predicate": [
-                    {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": _RETRY}}
-                ],
+                "retry_host_predicate": [PREVIOUS_HOSTS],
                 "host_selection_retry_max_attempts": 3,
             },
         },

@@ -12,8 +12,10 @@ address.  The mark of a flow says which target group it belongs to.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from openecs.acs.host_documents import BalancerDocument, BalancerListener, TargetEntry, TargetGroupDocument
@@ -112,7 +114,7 @@ class _Table:
             chosen: list[tuple[str, int]] = []
             for arn, weight in weighted_groups(listener.rules):
                 group = self.groups.get(arn)
-                places = self._places(arn, group, interface.availability_zone) if group is not None else []
+                places = self._places(arn, group, interface.availability_zone) if group is not None else ()
                 if group is not None and places and weight > 0:
                     chosen.append((self._chain(arn, group, places), weight))
             self.choices.append(f"{here} {_choice(chosen)}")
@@ -138,7 +140,7 @@ class _Table:
         ]
         return f"table ip {TABLE} {{\n{''.join(chains)}}}\n"
 
-    def _places(self, arn: str, group: TargetGroupDocument, zone: str) -> list[Place]:
+    def _places(self, arn: str, group: TargetGroupDocument, zone: str) -> tuple[Place, ...]:
         """Where new flows of a zone may go."""
         routes = self.routes.get(arn, {})
 
@@ -148,9 +150,9 @@ class _Table:
         targets: Sequence[TargetEntry] = group.targets
         if not crosses_zones(group, self.balancer):
             targets = in_zone(targets, zone, usable)
-        return sorted({(target.address, target.port) for target in targets if usable(target)})
+        return tuple(sorted({(target.address, target.port) for target in targets if usable(target)}))
 
-    def _chain(self, arn: str, group: TargetGroupDocument, places: Sequence[Place]) -> str:
+    def _chain(self, arn: str, group: TargetGroupDocument, places: tuple[Place, ...]) -> str:
         sticky = group.attributes.get("stickiness.enabled") == "true"
         choice = _by_client(places) if sticky else _by_chance(places)
         rule = f"meta l4proto udp ct mark set {group_mark(arn):#x} dnat ip to {choice}"
@@ -159,8 +161,7 @@ class _Table:
 
 def address_mark(address: str) -> int:
     """The mark of packets that belong to an address of the load balancer: routes are chosen by it."""
-    first, second, third, fourth = (int(part) for part in address.split("."))
-    return first << 24 | second << 16 | third << 8 | fourth
+    return int(ipaddress.IPv4Address(address))
 
 
 def _choice(chosen: Sequence[tuple[str, int]]) -> str:
@@ -182,7 +183,9 @@ def _by_chance(places: Sequence[Place]) -> str:
     return f"numgen random mod {len(places)} map {{ {entries} }}"
 
 
-def _by_client(places: Sequence[Place]) -> str:
+# Rules are worked out whenever something changes on this host, for each address: mostly for the same targets.
+@lru_cache(maxsize=64)
+def _by_client(places: tuple[Place, ...]) -> str:
     """The same client comes to the same target, and most do so still when targets come and go."""
     slots = [max(places, key=lambda place: _score(slot, place)) for slot in range(_SLOTS)]
     parts = [f"{_range(first, last)} : {address} . {port}" for first, last, (address, port) in _runs(slots)]

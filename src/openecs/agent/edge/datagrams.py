@@ -20,6 +20,7 @@ from openecs.agent.edge.proxy import Part, Proxy, ProxyError, Served, Serving
 from openecs.agent.edge.sockets import NamespaceSockets
 from openecs.agent.network.commands import run, sysctl
 from openecs.agent.network.driver import NetworkError
+from openecs.agent.network.interfaces import inside
 
 _log = structlog.get_logger("openecs.agent")
 #: Seconds without a datagram after which nothing is in flight in a flow, while its target drains.
@@ -73,12 +74,11 @@ class Datagrams:
         wanted = (part.namespace, (status.st_dev, status.st_ino), rules)
         if self._there.get(part.arn) == wanted:
             return
-        inside = ("nsenter", f"--net={part.namespace}")
         # An earlier agent may have left some where none are wanted now.
-        await run((*inside, "nft", "-f", "-"), rules.script)
+        await run(inside(part.namespace, "nft", "-f", "-"), rules.script)
         if rules != NONE:
             await self._sockets.call(part.namespace, _prepare)
-            await _choose_routes(inside, rules.addresses)
+            await _choose_routes(part.namespace, rules.addresses)
             await self._sockets.call(part.namespace, lambda: _end(rules))
         self._there[part.arn] = wanted
 
@@ -163,9 +163,9 @@ def _ends(flow: Flow, rules: DatagramRules) -> bool:
     return group is not None and group.ends and flow.target not in group.targets
 
 
-async def _choose_routes(inside: tuple[str, ...], addresses: tuple[str, ...]) -> None:
+async def _choose_routes(namespace: Path, addresses: tuple[str, ...]) -> None:
     """Have packets leave by the interface of the address whose mark they have."""
-    lines = await run((*inside, "ip", "-json", "-4", "rule", "show"), "")
+    lines = await run(inside(namespace, "ip", "-json", "-4", "rule", "show"), "")
     known = msgspec.json.decode(lines or "[]", type=list[_RoutingRule], strict=False)
     tables = {rule.src: rule.table for rule in known}
     marked = {rule.fwmark: rule.table for rule in known if rule.fwmark}
@@ -176,4 +176,4 @@ async def _choose_routes(inside: tuple[str, ...], addresses: tuple[str, ...]) ->
         if table is not None and marked.get(mark) != table:
             script += f"rule add fwmark {mark} lookup {table}\n"
     if script:
-        await run((*inside, "ip", "-4", "-batch", "-"), script)
+        await run(inside(namespace, "ip", "-4", "-batch", "-"), script)

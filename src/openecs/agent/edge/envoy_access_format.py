@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from openecs.acs.host_documents import BalancerListener
-from openecs.agent.edge.envoy_resources import Resource
+from openecs.agent.edge.envoy_resources import Resource, file_logger
 
 #: Names of routes are a rule's priority and what it does, with this between.
 ROUTE_SEPARATOR = " "
@@ -63,11 +63,4 @@ def access_log(path: str, folder: str, listener: BalancerListener) -> Resource:
     }
     if len(listener.certificates) > 1:
         form["names"] = "%DOWNSTREAM_LOCAL_DNS_SAN%"
-    return {
-        "name": "envoy.access_loggers.file",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-            "path": path,
-            "log_format": {"json_format": form, "omit_empty_values": True},
-        },
-    }
+    return file_logger(path, {"json_format": form, "omit_empty_values": True})

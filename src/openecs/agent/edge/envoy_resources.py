@@ -12,6 +12,7 @@ import msgspec
 #: One resource, as Envoy's JSON has it.
 Resource = dict[str, Any]
 
+_TYPE = "type.googleapis.com"
 _TYPES = {
     "clusters": "envoy.config.cluster.v3.Cluster",
     "endpoints": "envoy.config.endpoint.v3.ClusterLoadAssignment",
@@ -20,10 +21,14 @@ _TYPES = {
     "secrets": "envoy.extensions.transport_sockets.tls.v3.Secret",
 }
 
-
 #: Above what a host can do: Envoy's own limits are 1,024 each, and nothing here is a circuit breaker.
 UNLIMITED: Resource = {
     "thresholds": [dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), 1_000_000)]
+}
+#: What is sent again goes to another target.
+PREVIOUS_HOSTS: Resource = {
+    "name": "envoy.retry_host_predicates.previous_hosts",
+    "typed_config": {"@type": f"{_TYPE}/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
 }
 
 
@@ -72,6 +77,18 @@ class XdsFile(NamedTuple):
         return f"XdsFile({self.path!r}, version={self.version!r})"
 
 
+def file_logger(path: str, form: Resource) -> Resource:
+    """A log that is appended to a file; ``form`` is Envoy's ``log_format``."""
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": f"{_TYPE}/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": path,
+            "log_format": form,
+        },
+    }
+
+
 def file_name(kind: str, name: str) -> str:
     """Path of the file of one resource; names of users never become paths."""
     return f"{kind}/{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
@@ -88,7 +105,7 @@ def list_file(kind: str, resources: Mapping[str, Resource]) -> XdsFile:
 
 
 def _file(path: str, kind: str, name: str, resources: list[Resource]) -> XdsFile:
-    typed = [{"@type": f"type.googleapis.com/{_TYPES[kind]}", **resource} for resource in resources]
+    typed = [{"@type": f"{_TYPE}/{_TYPES[kind]}", **resource} for resource in resources]
     body = msgspec.json.encode(typed)
     version = hashlib.sha256(body).hexdigest()[:16]
     return XdsFile(path, kind, name, version, b'{"version_info":"%s","resources":%s}' % (version.encode(), body))

@@ -15,7 +15,7 @@ from openecs.agent.edge.envoy_actions import REWRITE_FILTER, REWRITE_KIND, Actio
 from openecs.agent.edge.envoy_filters import group_filters
 from openecs.agent.edge.envoy_match import match_conditions
 from openecs.agent.edge.envoy_pages import page
-from openecs.agent.edge.envoy_resources import Resource
+from openecs.agent.edge.envoy_resources import PREVIOUS_HOSTS, Resource
 
 #: Requests that never reached their target, of whatever method, are sent to another one this often.
 _RETRIES = 2
@@ -83,19 +83,11 @@ def render_routes(
     return table, tuple(problems)
 
 
-_PREVIOUS_HOSTS = {
-    "name": "envoy.retry_host_predicates.previous_hosts",
-    "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-    },
-}
-
-
 def _retry_policy(conditions: str) -> Resource:
     return {
         "retry_on": conditions,
         "num_retries": _RETRIES,
-        "retry_host_predicate": [_PREVIOUS_HOSTS],
+        "retry_host_predicate": [PREVIOUS_HOSTS],
         "host_selection_retry_max_attempts": 5,
         "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
     }

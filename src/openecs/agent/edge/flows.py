@@ -5,27 +5,25 @@ Speaks ctnetlink with the namespace of the calling thread.  Only flows with a ma
 
 from __future__ import annotations
 
-import os
 import socket
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from openecs.agent.network import netlink
+from openecs.agent.network.netlink import ACK, DUMP, REQUEST
 
 _NETFILTER = 12
 _GET, _DELETE = 0x101, 0x102
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
 #: Attributes of a flow, and of the tuples in it.
 _ORIGINAL, _REPLY, _TIMEOUT, _MARK, _ID = 1, 2, 7, 8, 12
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _IP_SOURCE, _IP_DESTINATION = 1, 2
 _PROTO_NUMBER, _PROTO_SOURCE, _PROTO_DESTINATION = 1, 2, 3
 _NESTED = 0x8000
-_HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
 #: Family, version and a number that is not used.
 _IPV4 = bytes((socket.AF_INET, 0, 0, 0))
-_BUFFER = 1 << 18
+#: What errors of the kernel are about.
+_ABOUT = "the kernel's memory of flows"
 #: Seconds for an answer of the kernel: whoever waits holds up others.
 _PATIENCE = 5.0
 
@@ -47,17 +45,17 @@ class Flow(NamedTuple):
 def flows() -> list[Flow]:
     """The UDP flows with a mark.  Raises ``OSError``."""
     with _open() as kernel:
-        kernel.send(_message(_GET, _REQUEST | _DUMP, _IPV4))
-        return [flow for body in _answers(kernel) if (flow := parse(body)) is not None]
+        kernel.send(netlink.message(_GET, REQUEST | DUMP, _IPV4))
+        return [flow for body in netlink.answers(kernel, _ABOUT) if (flow := parse(body)) is not None]
 
 
 def forget(gone: Iterable[Flow]) -> None:
     """Have the kernel forget flows; one that it has forgotten by itself is no error.  Raises ``OSError``."""
     with _open() as kernel:
         for flow in gone:
-            kernel.send(_message(_DELETE, _REQUEST | _ACK, _IPV4 + flow.name))
+            kernel.send(netlink.message(_DELETE, REQUEST | ACK, _IPV4 + flow.name))
             try:
-                for _ in _answers(kernel):
+                for _ in netlink.answers(kernel, _ABOUT):
                     pass
             except FileNotFoundError:
                 continue
@@ -65,7 +63,7 @@ def forget(gone: Iterable[Flow]) -> None:
 
 def parse(body: bytes) -> Flow | None:
     """A flow as ctnetlink tells it, without its header; ``None``: not UDP over IPv4, or not ours."""
-    found = dict(_attributes(body[4:]))
+    found = dict(netlink.attributes(body[4:]))
     mark = int.from_bytes(found.get(_MARK, b""))
     original, reply = found.get(_ORIGINAL), found.get(_REPLY)
     if body[0] != socket.AF_INET or not mark or original is None or reply is None:
@@ -73,19 +71,19 @@ def parse(body: bytes) -> Flow | None:
     there, back = _ends(original), _ends(reply)
     if there is None or back is None:
         return None
-    name = _attribute(_ORIGINAL | _NESTED, original)
+    name = netlink.attribute(_ORIGINAL | _NESTED, original)
     if _ID in found:
         # Without it another flow of the same client could be meant, which came in the meantime.
-        name += _attribute(_ID, found[_ID])
+        name += netlink.attribute(_ID, found[_ID])
     # What answers is where it was sent.
     return Flow(mark, there[1], back[0], int.from_bytes(found.get(_TIMEOUT, b"")), name)
 
 
 def _ends(content: bytes) -> tuple[tuple[str, int], tuple[str, int]] | None:
     """Source and destination of a tuple of UDP."""
-    parts = dict(_attributes(content))
-    addresses = dict(_attributes(parts.get(_TUPLE_IP, b"")))
-    ports = dict(_attributes(parts.get(_TUPLE_PROTO, b"")))
+    parts = dict(netlink.attributes(content))
+    addresses = dict(netlink.attributes(parts.get(_TUPLE_IP, b"")))
+    ports = dict(netlink.attributes(parts.get(_TUPLE_PROTO, b"")))
     if ports.get(_PROTO_NUMBER, b"")[:1] != bytes((socket.IPPROTO_UDP,)):
         return None
     source, destination = addresses.get(_IP_SOURCE), addresses.get(_IP_DESTINATION)
@@ -98,43 +96,6 @@ def _ends(content: bytes) -> tuple[tuple[str, int], tuple[str, int]] | None:
 
 
 def _open() -> socket.socket:
-    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER)
+    kernel = netlink.connect(_NETFILTER)
     kernel.settimeout(_PATIENCE)
-    kernel.bind((0, 0))
     return kernel
-
-
-def _answers(kernel: socket.socket) -> Iterator[bytes]:
-    """The bodies of what the kernel answers to one request."""
-    while True:
-        data = kernel.recv(_BUFFER)
-        while len(data) >= _HEADER.size:
-            length, kind, _, _, _ = _HEADER.unpack_from(data)
-            body, data = data[_HEADER.size : length], data[-(-length // 4) * 4 :]
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                number = -struct.unpack_from("=i", body)[0]
-                if number:
-                    raise OSError(number, f"the kernel's memory of flows: {os.strerror(number)}")
-                return
-            yield body
-
-
-def _message(kind: int, flags: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
-
-
-def _attribute(kind: int, content: bytes) -> bytes:
-    padding = b"\0" * (-len(content) % 4)
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(content), kind) + content + padding
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
-    while place + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, place)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & 0x3FFF, data[place + _ATTRIBUTE.size : place + length]
-        place += -(-length // 4) * 4

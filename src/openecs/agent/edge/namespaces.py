@@ -16,6 +16,7 @@ import msgspec
 from openecs.acs.host_documents import BalancerInterface, SubnetDocument
 from openecs.agent.network.commands import run
 from openecs.agent.network.driver import NetworkError
+from openecs.agent.network.interfaces import inside
 
 FOLDER = Path("/run/netns")
 _PREFIX = "oecs-lb-"
@@ -114,7 +115,7 @@ class Namespaces:
 
     async def _remove(self, path: Path, name: str, address: str, arn: str) -> None:
         # The pair goes even while Envoy keeps the namespace alive for connections that it ends.
-        await run(("nsenter", f"--net={path}", "ip", "link", "delete", name), "")
+        await run(inside(path, "ip", "link", "delete", name), "")
         if address:
             await self._connector.disconnect(address, arn)
 
@@ -129,7 +130,7 @@ async def _exists(path: Path) -> bool:
     if not _named(path):
         return False
     try:
-        await run(("nsenter", f"--net={path}", "true"), "")
+        await run(inside(path, "true"), "")
     except NetworkError:
         _forget(path)
         return False
@@ -149,9 +150,9 @@ def _forget(path: Path) -> None:
 
 async def _addresses(path: Path) -> dict[str, str]:
     """Interface → its IPv4 address, empty when it has none; without the loopback."""
-    listing = await run(("nsenter", f"--net={path}", "ip", "-json", "-4", "address", "show"), "")
+    listing = await run(inside(path, "ip", "-json", "-4", "address", "show"), "")
     links = msgspec.json.decode(listing or "[]", type=list[_Link], strict=False)
-    everything = await run(("nsenter", f"--net={path}", "ip", "-json", "link", "show"), "")
+    everything = await run(inside(path, "ip", "-json", "link", "show"), "")
     names = [link.ifname for link in msgspec.json.decode(everything or "[]", type=list[_Link], strict=False)]
     addresses = {link.ifname: link.addr_info[0].local for link in links if link.addr_info}
     return {name: addresses.get(name, "") for name in names if name != "lo"}

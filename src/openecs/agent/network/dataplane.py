@@ -82,8 +82,8 @@ class DataPlane:
 
     async def run(self) -> None:
         """Keep everything as it should be until cancelled."""
-        self._look_around()
         with vicinity.watching(self._look_around):
+            self._look_around()
             await self._keep()
 
     def _look_around(self) -> None:

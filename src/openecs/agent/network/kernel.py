@@ -7,7 +7,6 @@ functions but ``routes`` raise ``OSError``.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import socket
@@ -141,14 +140,14 @@ def drain(listener: socket.socket) -> None:
 
 def _one(kind: int, question: bytes) -> bytes:
     """The answer to a question that has one."""
-    with contextlib.closing(netlink.connect(socket.NETLINK_ROUTE)) as kernel:
+    with netlink.connect(socket.NETLINK_ROUTE) as kernel:
         kernel.send(netlink.message(kind, REQUEST, question))
         return next(netlink.answers(kernel))
 
 
 def _all(kind: int, question: bytes) -> list[bytes]:
     """The answers to a question that has many."""
-    with contextlib.closing(netlink.connect(socket.NETLINK_ROUTE)) as kernel:
+    with netlink.connect(socket.NETLINK_ROUTE) as kernel:
         kernel.send(netlink.message(kind, REQUEST | DUMP, question))
         return list(netlink.answers(kernel))
 

@@ -1,6 +1,6 @@
 """The form of messages to and from the kernel over netlink: headers, attributes, answers.
 
-Nothing here knows what is asked; ``kernel`` does for addresses and routes.
+Nothing here knows what is asked; ``kernel`` does for addresses and routes, ``agent.edge.flows`` for flows.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
-#: Flags of messages: a question; one that is answered with a list.
-REQUEST, DUMP = 0x001, 0x300
+#: Flags of messages: a question; one whose success is told too; one that is answered with a list.
+REQUEST, ACK, DUMP = 0x001, 0x004, 0x300
 #: Bytes that one read takes at the most.
 BUFFER = 1 << 18
 _ERROR, _DONE = 2, 3
@@ -35,10 +35,11 @@ def message(kind: int, flags: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
 
 
-def answers(kernel: socket.socket) -> Iterator[bytes]:
-    """The bodies of what the kernel answers to a question, until it says that it is done.  Raises ``OSError``.
+def answers(kernel: socket.socket, about: str = "") -> Iterator[bytes]:
+    """The bodies of what the kernel answers to a question, until it says that it is done.
 
     A question without ``DUMP`` has one answer and no end, unless it asks for an acknowledgement.
+    Raises ``OSError``, whose text begins with ``about`` when the kernel refuses.
     """
     while True:
         data = kernel.recv(BUFFER)
@@ -50,7 +51,7 @@ def answers(kernel: socket.socket) -> Iterator[bytes]:
             if kind == _ERROR:
                 number = -struct.unpack_from("=i", body)[0]
                 if number:
-                    raise OSError(number, os.strerror(number))
+                    raise OSError(number, f"{about}: {os.strerror(number)}" if about else os.strerror(number))
                 return
             yield body
 
