@@ -9,10 +9,11 @@ accounts: one installation is one account.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from openecs.clock import Clock
 from openecs.logs import catalogue as changes
@@ -34,6 +35,16 @@ class StoreFailedError(Exception):
     """The store could not write and accepts nothing more until the process starts again."""
 
 
+class StoredBatch(NamedTuple):
+    """One batch that has just become durable and visible; times are epoch milliseconds, ascending."""
+
+    stream: LogStream
+    first_sequence: int
+    ingestion_time: int
+    timestamps: Sequence[int]
+    messages: Sequence[str]
+
+
 class LogStore:
     """Log groups of all regions; ``path`` is their directory, ``None`` keeps everything in memory."""
 
@@ -49,6 +60,7 @@ class LogStore:
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._last_change: asyncio.Future[None] | None = None
         self._removing: set[tuple[int, int]] = set()
+        self._listeners: list[Callable[[StoredBatch], None]] = []
 
     def __repr__(self) -> str:
         groups = sum(map(len, self._groups.values()))
@@ -175,6 +187,14 @@ class LogStore:
         self._writer.submit(Append(ticket, stream.id, first_sequence, self._now(), timestamps, messages))
         await asyncio.shield(future)
 
+    def listen(self, listener: Callable[[StoredBatch], None]) -> Callable[[], None]:
+        """Call ``listener`` with every batch when it has become durable; returns what ends that.
+
+        Listeners take notes and return at once.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
     async def read(self, streams: Iterable[LogStream], wanted: Range, limit: int, *, descending: bool = False) -> Page:
         """One page of the events of ``streams``, all of one group, without those that have expired.
 
@@ -252,6 +272,12 @@ class LogStore:
                 stream = self._streams.get(segment.stream_id)
                 if stream is not None:
                     stream.stored(segment, frame)
+                    if self._listeners and isinstance(work, Append):
+                        batch = StoredBatch(
+                            stream, work.first_sequence, work.ingestion_time, work.timestamps, work.messages
+                        )
+                        for listener in tuple(self._listeners):
+                            listener(batch)
             elif isinstance(work, Remove):
                 self._removing.discard((work.stream_id, work.number))
                 stream = self._streams.get(work.stream_id)

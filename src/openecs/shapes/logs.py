@@ -3,15 +3,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from openecs.shapes.base import Shape
 
 DataProtectionStatus = Literal["ACTIVATED", "DELETED", "ARCHIVED", "DISABLED"]
+Distribution = Literal["Random", "ByLogStream"]
 EntityRejectionErrorType = Literal["InvalidEntity", "InvalidTypeValue", "InvalidKeyAttributes", "InvalidAttributes", "EntitySizeTooLarge", "UnsupportedLogGroupType", "MissingRequiredFields"]
 InheritedProperty = Literal["ACCOUNT_DATA_PROTECTION"]
 LogGroupClass = Literal["STANDARD", "INFREQUENT_ACCESS", "DELIVERY", "ESSENTIALS"]
 OrderBy = Literal["LogStreamName", "LastEventTime"]
+PolicyScope = Literal["ACCOUNT", "RESOURCE"]
+QueryLanguage = Literal["CWLI", "SQL", "PPL"]
+QueryStatus = Literal["Scheduled", "Running", "Complete", "Failed", "Cancelled", "Timeout", "Unknown"]
+StandardUnit = Literal["Seconds", "Microseconds", "Milliseconds", "Bytes", "Kilobytes", "Megabytes", "Gigabytes", "Terabytes", "Bits", "Kilobits", "Megabits", "Gigabits", "Terabits", "Percent", "Count", "Bytes/Second", "Kilobytes/Second", "Megabytes/Second", "Gigabytes/Second", "Terabytes/Second", "Bits/Second", "Kilobits/Second", "Megabits/Second", "Gigabits/Second", "Terabits/Second", "Count/Second", "None"]
+
+
+class AssociateKmsKeyRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    kms_key_id: Annotated[str, Meta(max_length=256)]
+    resource_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w+=/:,.@\\-\\*]*)\\Z')] | None = None
 
 
 class CreateLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -27,6 +38,11 @@ class CreateLogStreamRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
 
 
+class DataSourceFilter(Shape, frozen=True, kw_only=True, rename="camel"):
+    name: str
+    type: str | None = None
+
+
 class DeleteLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
 
@@ -36,8 +52,32 @@ class DeleteLogStreamRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
 
 
+class DeleteMetricFilterRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    filter_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
+
+
+class DeleteQueryDefinitionRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_definition_id: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class DeleteQueryDefinitionResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    success: bool | None = None
+
+
+class DeleteResourcePolicyRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    policy_name: str | None = None
+    resource_arn: str | None = None
+    expected_revision_id: Annotated[str, Meta(min_length=1)] | None = None
+
+
 class DeleteRetentionPolicyRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+
+
+class DeleteSubscriptionFilterRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    filter_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
 
 
 class DescribeLogGroupsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -69,6 +109,74 @@ class DescribeLogStreamsRequest(Shape, frozen=True, kw_only=True, rename="camel"
 class DescribeLogStreamsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     log_streams: tuple[LogStream, ...] | None = None
     next_token: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class DescribeMetricFiltersRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    filter_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=50)] | None = None
+    metric_name: Annotated[str, Meta(max_length=255, pattern='^(?:[^:*$]*)\\Z')] | None = None
+    metric_namespace: Annotated[str, Meta(max_length=255, pattern='^(?:[^:*$]*)\\Z')] | None = None
+
+
+class DescribeMetricFiltersResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    metric_filters: tuple[MetricFilter, ...] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class DescribeQueriesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    status: QueryStatus | None = None
+    max_results: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+    query_language: QueryLanguage | None = None
+
+
+class DescribeQueriesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    queries: tuple[QueryInfo, ...] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class DescribeQueryDefinitionsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_language: QueryLanguage | None = None
+    query_definition_name_prefix: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    max_results: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class DescribeQueryDefinitionsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_definitions: tuple[QueryDefinition, ...] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class DescribeResourcePoliciesRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=50)] | None = None
+    resource_arn: str | None = None
+    policy_scope: PolicyScope | None = None
+
+
+class DescribeResourcePoliciesResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    resource_policies: tuple[ResourcePolicy, ...] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class DescribeSubscriptionFiltersRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    filter_name_prefix: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=50)] | None = None
+
+
+class DescribeSubscriptionFiltersResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    subscription_filters: tuple[SubscriptionFilter, ...] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class DisassociateKmsKeyRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    resource_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w+=/:,.@\\-\\*]*)\\Z')] | None = None
 
 
 class Entity(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -123,9 +231,60 @@ class GetLogEventsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     next_backward_token: Annotated[str, Meta(min_length=1)] | None = None
 
 
+class GetLogGroupFieldsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')] | None = None
+
+
+class GetLogGroupFieldsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_fields: tuple[LogGroupField, ...] | None = None
+
+
+class GetLogRecordRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_record_pointer: str
+    unmask: bool | None = None
+
+
+class GetLogRecordResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_record: dict[str, str] | None = None
+
+
+class GetQueryResultsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    next_token: Annotated[str, Meta(max_length=1024)] | None = None
+    max_items: Annotated[int, Meta(ge=0, le=10000)] | None = None
+
+
+class GetQueryResultsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_language: QueryLanguage | None = None
+    results: tuple[tuple[ResultField, ...], ...] | None = None
+    statistics: QueryStatistics | None = None
+    status: QueryStatus | None = None
+    encryption_key: Annotated[str, Meta(max_length=256)] | None = None
+    next_token: Annotated[str, Meta(max_length=1024)] | None = None
+
+
 class InputLogEvent(Shape, frozen=True, kw_only=True, rename="camel"):
     timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)]
     message: Annotated[str, Meta(min_length=1)]
+
+
+class ListLogGroupsRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name_pattern: Annotated[str, Meta(min_length=3, max_length=129, pattern='^(?:(\\^?[\\.\\-_\\/#A-Za-z0-9]{3,24})(\\|\\^?[\\.\\-_\\/#A-Za-z0-9]{3,24}){0,4})\\Z')] | None = None
+    log_group_class: LogGroupClass | None = None
+    include_linked_accounts: bool | None = None
+    account_identifiers: Annotated[tuple[Annotated[str, Meta(min_length=12, max_length=12, pattern='^(?:^\\d{12}$)\\Z')], ...], Meta(max_length=20)] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    data_sources: Annotated[tuple[DataSourceFilter, ...], Meta(min_length=1, max_length=5)] | None = None
+    field_index_names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')], ...], Meta(min_length=1, max_length=20)] | None = None
+    log_group_tags: Annotated[tuple[TagFilter, ...], Meta(min_length=1, max_length=5)] | None = None
+
+
+class ListLogGroupsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_groups: tuple[LogGroupSummary, ...] | None = None
+    next_token: Annotated[str, Meta(min_length=1)] | None = None
 
 
 class ListTagsForResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -142,6 +301,32 @@ class ListTagsLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
 
 class ListTagsLogGroupResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)] | None = None
+
+
+class LiveTailSessionLogEvent(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
+    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')] | None = None
+    message: Annotated[str, Meta(min_length=1)] | None = None
+    timestamp: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    ingestion_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+
+
+class LiveTailSessionMetadata(Shape, frozen=True, kw_only=True, rename="camel"):
+    sampled: bool | None = None
+
+
+class LiveTailSessionStart(Shape, frozen=True, kw_only=True, rename="camel"):
+    request_id: Annotated[str, Meta(max_length=256)] | None = None
+    session_id: Annotated[str, Meta(max_length=256)] | None = None
+    log_group_identifiers: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')], ...], Meta(min_length=1, max_length=10)] | None = None
+    log_stream_names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')], ...], Meta(min_length=1, max_length=100)] | None = None
+    log_stream_name_prefixes: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')], ...], Meta(min_length=1, max_length=100)] | None = None
+    log_event_filter_pattern: Annotated[str, Meta(max_length=1024)] | None = None
+
+
+class LiveTailSessionUpdate(Shape, frozen=True, kw_only=True, rename="camel"):
+    session_metadata: LiveTailSessionMetadata | None = None
+    session_results: tuple[LiveTailSessionLogEvent, ...] | None = None
 
 
 class LogGroup(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -161,6 +346,17 @@ class LogGroup(Shape, frozen=True, kw_only=True, rename="camel"):
     retention_policy_name: str | None = None
 
 
+class LogGroupField(Shape, frozen=True, kw_only=True, rename="camel"):
+    name: str | None = None
+    percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+
+
+class LogGroupSummary(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    log_group_arn: str | None = None
+    log_group_class: LogGroupClass | None = None
+
+
 class LogStream(Shape, frozen=True, kw_only=True, rename="camel"):
     log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
     creation_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
@@ -170,6 +366,32 @@ class LogStream(Shape, frozen=True, kw_only=True, rename="camel"):
     upload_sequence_token: Annotated[str, Meta(min_length=1)] | None = None
     arn: str | None = None
     stored_bytes: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+
+
+class MetricFilter(Shape, frozen=True, kw_only=True, rename="camel"):
+    filter_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
+    filter_pattern: Annotated[str, Meta(max_length=1024)] | None = None
+    metric_transformations: Annotated[tuple[MetricTransformation, ...], Meta(min_length=1, max_length=1)] | None = None
+    creation_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    apply_on_transformed_logs: bool | None = None
+    field_selection_criteria: Annotated[str, Meta(max_length=2000)] | None = None
+    emit_system_field_dimensions: tuple[str, ...] | None = None
+
+
+class MetricFilterMatchRecord(Shape, frozen=True, kw_only=True, rename="camel"):
+    event_number: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
+    event_message: Annotated[str, Meta(min_length=1)] | None = None
+    extracted_values: dict[str, str] | None = None
+
+
+class MetricTransformation(Shape, frozen=True, kw_only=True, rename="camel"):
+    metric_name: Annotated[str, Meta(max_length=255, pattern='^(?:[^:*$]*)\\Z')]
+    metric_namespace: Annotated[str, Meta(max_length=255, pattern='^(?:[^:*$]*)\\Z')]
+    metric_value: Annotated[str, Meta(max_length=100)]
+    default_value: float | None = None
+    dimensions: dict[Annotated[str, Meta(max_length=255)], Annotated[str, Meta(max_length=255)]] | None = None
+    unit: StandardUnit | None = None
 
 
 class OutputLogEvent(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -192,9 +414,100 @@ class PutLogEventsResponse(Shape, frozen=True, kw_only=True, rename="camel"):
     rejected_entity_info: RejectedEntityInfo | None = None
 
 
+class PutLogGroupDeletionProtectionRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_identifier: Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')]
+    deletion_protection_enabled: bool
+
+
+class PutMetricFilterRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    filter_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
+    filter_pattern: Annotated[str, Meta(max_length=1024)]
+    metric_transformations: Annotated[tuple[MetricTransformation, ...], Meta(min_length=1, max_length=1)]
+    apply_on_transformed_logs: bool | None = None
+    field_selection_criteria: Annotated[str, Meta(max_length=2000)] | None = None
+    emit_system_field_dimensions: tuple[str, ...] | None = None
+
+
+class PutQueryDefinitionRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_language: QueryLanguage | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    query_definition_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    log_group_names: tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')], ...] | None = None
+    query_string: Annotated[str, Meta(min_length=1, max_length=10000)]
+    client_token: Annotated[str, Meta(min_length=36, max_length=128, pattern='^(?:\\S{36,128})\\Z')] | None = None
+    parameters: Annotated[tuple[QueryParameter, ...], Meta(max_length=20)] | None = None
+
+
+class PutQueryDefinitionResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_definition_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+
+
+class PutResourcePolicyRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    policy_name: str | None = None
+    policy_document: Annotated[str, Meta(min_length=1, max_length=51200)] | None = None
+    resource_arn: str | None = None
+    expected_revision_id: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class PutResourcePolicyResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    resource_policy: ResourcePolicy | None = None
+    revision_id: Annotated[str, Meta(min_length=1)] | None = None
+
+
 class PutRetentionPolicyRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
     retention_in_days: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
+
+
+class PutSubscriptionFilterRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')]
+    filter_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')]
+    filter_pattern: Annotated[str, Meta(max_length=1024)]
+    destination_arn: Annotated[str, Meta(min_length=1)]
+    role_arn: Annotated[str, Meta(min_length=1)] | None = None
+    distribution: Distribution | None = None
+    apply_on_transformed_logs: bool | None = None
+    field_selection_criteria: Annotated[str, Meta(max_length=2000)] | None = None
+    emit_system_fields: tuple[str, ...] | None = None
+
+
+class QueryDefinition(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_language: QueryLanguage | None = None
+    query_definition_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    query_string: Annotated[str, Meta(min_length=1, max_length=10000)] | None = None
+    last_modified: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    log_group_names: tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')], ...] | None = None
+    parameters: Annotated[tuple[QueryParameter, ...], Meta(max_length=20)] | None = None
+
+
+class QueryInfo(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_language: QueryLanguage | None = None
+    query_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    query_string: Annotated[str, Meta(max_length=10000)] | None = None
+    status: QueryStatus | None = None
+    create_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    query_duration: Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)] | None = None
+    bytes_scanned: float | None = None
+    user_identity: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+
+
+class QueryParameter(Shape, frozen=True, kw_only=True, rename="camel"):
+    name: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^[a-zA-Z_][a-zA-Z0-9_]*)\\Z')]
+    default_value: Annotated[str, Meta(max_length=1024)] | None = None
+    description: Annotated[str, Meta(max_length=512)] | None = None
+
+
+class QueryStatistics(Shape, frozen=True, kw_only=True, rename="camel"):
+    records_matched: float | None = None
+    records_scanned: float | None = None
+    estimated_records_skipped: float | None = None
+    bytes_scanned: float | None = None
+    estimated_bytes_skipped: float | None = None
+    log_groups_scanned: float | None = None
+    result_count: float | None = None
 
 
 class RejectedEntityInfo(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -207,9 +520,90 @@ class RejectedLogEventsInfo(Shape, frozen=True, kw_only=True, rename="camel"):
     expired_log_event_end_index: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
+class ResourcePolicy(Shape, frozen=True, kw_only=True, rename="camel"):
+    policy_name: str | None = None
+    policy_document: Annotated[str, Meta(min_length=1, max_length=51200)] | None = None
+    last_updated_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    policy_scope: PolicyScope | None = None
+    resource_arn: str | None = None
+    revision_id: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class ResultField(Shape, frozen=True, kw_only=True, rename="camel"):
+    field: str | None = None
+    value: str | None = None
+
+
 class SearchedLogStream(Shape, frozen=True, kw_only=True, rename="camel"):
     log_stream_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
     searched_completely: bool | None = None
+
+
+class SessionStreamingException(Shape, frozen=True, kw_only=True, rename="camel"):
+    message: str | None = None
+
+
+class SessionTimeoutException(Shape, frozen=True, kw_only=True, rename="camel"):
+    message: str | None = None
+
+
+class StartLiveTailRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    log_group_identifiers: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')], ...], Meta(min_length=1, max_length=10)]
+    log_stream_names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')], ...], Meta(min_length=1, max_length=100)] | None = None
+    log_stream_name_prefixes: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')], ...], Meta(min_length=1, max_length=100)] | None = None
+    log_event_filter_pattern: Annotated[str, Meta(max_length=1024)] | None = None
+
+
+class StartLiveTailResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    response_stream: StartLiveTailResponseStream | None = None
+
+
+class StartLiveTailResponseStream(Shape, frozen=True, kw_only=True, rename="camel"):
+    session_start: LiveTailSessionStart | None = None
+    session_update: LiveTailSessionUpdate | None = None
+    session_timeout_exception: SessionTimeoutException | None = field(name="SessionTimeoutException", default=None)
+    session_streaming_exception: SessionStreamingException | None = field(name="SessionStreamingException", default=None)
+
+
+class StartQueryRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_language: QueryLanguage | None = None
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    log_group_names: tuple[Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')], ...] | None = None
+    log_group_identifiers: tuple[Annotated[str, Meta(min_length=1, max_length=2048, pattern='^(?:[\\w#+=/:,.@-]*)\\Z')], ...] | None = None
+    start_time: Annotated[int, Meta(ge=0, le=9223372036854775807)]
+    end_time: Annotated[int, Meta(ge=0, le=9223372036854775807)]
+    query_string: Annotated[str, Meta(max_length=10000)]
+    limit: Annotated[int, Meta(ge=1, le=100000)] | None = None
+
+
+class StartQueryResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+
+
+class StopQueryRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    query_id: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class StopQueryResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    success: bool | None = None
+
+
+class SubscriptionFilter(Shape, frozen=True, kw_only=True, rename="camel"):
+    filter_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[^:*]*)\\Z')] | None = None
+    log_group_name: Annotated[str, Meta(min_length=1, max_length=512, pattern='^(?:[\\.\\-_/#A-Za-z0-9]+)\\Z')] | None = None
+    filter_pattern: Annotated[str, Meta(max_length=1024)] | None = None
+    destination_arn: Annotated[str, Meta(min_length=1)] | None = None
+    role_arn: Annotated[str, Meta(min_length=1)] | None = None
+    distribution: Distribution | None = None
+    apply_on_transformed_logs: bool | None = None
+    creation_time: Annotated[int, Meta(ge=0, le=9223372036854775807)] | None = None
+    field_selection_criteria: Annotated[str, Meta(max_length=2000)] | None = None
+    emit_system_fields: tuple[str, ...] | None = None
+
+
+class TagFilter(Shape, frozen=True, kw_only=True, rename="camel"):
+    key: Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')]
+    values: Annotated[tuple[Annotated[str, Meta(max_length=259, pattern='^(?:^!?\\*?([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)\\*?$)\\Z')], ...], Meta(max_length=5)] | None = None
 
 
 class TagLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
@@ -220,6 +614,15 @@ class TagLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):
 class TagResourceRequest(Shape, frozen=True, kw_only=True, rename="camel"):
     resource_arn: Annotated[str, Meta(min_length=1, max_length=1011, pattern='^(?:[\\w+=/:,.@-]*)\\Z')]
     tags: Annotated[dict[Annotated[str, Meta(min_length=1, max_length=128, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]+)$)\\Z')], Annotated[str, Meta(max_length=256, pattern='^(?:^([\\w \\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\d_.:/=+\\-@]*)$)\\Z')]], Meta(min_length=1, max_length=50)]
+
+
+class TestMetricFilterRequest(Shape, frozen=True, kw_only=True, rename="camel"):
+    filter_pattern: Annotated[str, Meta(max_length=1024)]
+    log_event_messages: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1, max_length=50)]
+
+
+class TestMetricFilterResponse(Shape, frozen=True, kw_only=True, rename="camel"):
+    matches: tuple[MetricFilterMatchRecord, ...] | None = None
 
 
 class UntagLogGroupRequest(Shape, frozen=True, kw_only=True, rename="camel"):

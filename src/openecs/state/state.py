@@ -10,6 +10,7 @@ from typing import Any
 
 from openecs import arn as arns
 from openecs.model.access_key import AccessKey
+from openecs.model.alarm import CompositeAlarm, MetricAlarm
 from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
 from openecs.model.discovery import DiscoveryInstance, DiscoveryOperation, DiscoveryService, Namespace
@@ -178,6 +179,10 @@ class State:
         )
         self.discovery_operations = Table("discovery_operation", DiscoveryOperation, region=lambda o: o.region)
         self.hosts = Table("host", Host)
+        self.metric_alarms = Table(
+            "metric_alarm", MetricAlarm, region=lambda a: a.region, owner=lambda a: a.owner or None
+        )
+        self.composite_alarms = Table("composite_alarm", CompositeAlarm, region=lambda a: a.region)
         #: All of them: a table that is not here would not be kept.
         self.tables: tuple[Table[Any], ...] = tuple(part for part in vars(self).values() if isinstance(part, Table))
         self.store = Store(self.tables, journal)

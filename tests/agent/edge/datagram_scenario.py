@@ -139,7 +139,8 @@ async def scenario(machine: UdpServers, servers: dict[str, subprocess.Popen[byte
             before = [client.ask()[0] for client in kept]
             put(entry(one, draining_since=9.0), entry(two))
             await until(lambda: [state for state, _ in host.states()] == ["draining", "healthy"])
-            assert answered(ADDRESSES[0]) == {two}
+            # A new flow may have the port of one that has just ended, whose way the kernel still knows.
+            await until(lambda: answered(ADDRESSES[0]) == {two})
             assert [client.ask()[0] for client in kept] == before
             assert host.drained() == [False, False]
             put(entry(two))
@@ -157,7 +158,7 @@ async def scenario(machine: UdpServers, servers: dict[str, subprocess.Popen[byte
             assert {client.ask()[0] for client in kept} == {two}
         sys.stdout.write("weights move new flows only\n")
 
-    assert answered(ADDRESSES[0]) == {one}
+    await until(lambda: answered(ADDRESSES[0]) == {one})
     async with machine.edge():
         await until(lambda: host.balancer().ready)
         put(arn=OTHER)

@@ -1,0 +1,1 @@
+"""Events: how they are matched to rules, kept until delivered, and delivered."""

@@ -1,0 +1,57 @@
+"""CloudWatch alarms: their settings as they were put, and the state that evaluation found.
+
+Evaluation writes the state members, PutMetricAlarm and its like the settings, SetAlarmState the
+state until the next evaluation.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from openecs.model.record import Record
+from openecs.shapes import cloudwatch
+
+AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+
+
+class _Alarm(Record, frozen=True, kw_only=True):
+    """What alarms of both kinds share; times are seconds since the epoch."""
+
+    arn: str
+    region: str
+    name: str
+    #: When settings were last put.
+    configured_at: float
+    state: AlarmState = "INSUFFICIENT_DATA"
+    state_reason: str = "Unchecked: Initial alarm creation"
+    #: JSON, as CloudWatch gives it; empty when there is none.
+    state_reason_data: str = ""
+    #: When the state or its reason was last written, and when the state became another.
+    state_updated_at: float = 0.0
+    state_changed_at: float = 0.0
+    #: The scaling policy (its ARN) or the service's ARN that made the alarm; empty for a user's.
+    owner: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.arn
+
+
+class MetricAlarm(_Alarm, frozen=True, kw_only=True):
+    """An alarm on a metric or on metric math; ``settings`` without tags, defaults filled in."""
+
+    settings: cloudwatch.PutMetricAlarmInput
+    evaluation_state: Literal["", "PARTIAL_DATA", "EVALUATION_ERROR", "EVALUATION_FAILURE"] = ""
+
+
+class CompositeAlarm(_Alarm, frozen=True, kw_only=True):
+    """An alarm on other alarms; ``settings`` without tags, defaults filled in."""
+
+    settings: cloudwatch.PutCompositeAlarmInput
+    suppressed_by: Literal["", "WaitPeriod", "ExtensionPeriod", "Alarm"] = ""
+    suppressed_reason: str = ""
+
+
+def alarm_arn(region: str, account: str, name: str) -> str:
+    """The ARN of an alarm of either kind."""
+    return f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}"
