@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from openecs.api.acm.certificates import Certificates
+from openecs.api.application_autoscaling.service import ApplicationAutoScaling
 from openecs.api.ec2.service import Ec2
 from openecs.api.ecs.account_settings import AccountSettings
 from openecs.api.ecs.agent_operations import AgentOperations
@@ -32,7 +33,7 @@ from openecs.iam.keyring import KeyRing
 from openecs.logs.store import LogStore
 from openecs.state.state import State
 from openecs.wire.call import Handler, Handlers
-from openecs.wire.generated import acm, ec2, ecs, elbv2, logs, servicediscovery, sts
+from openecs.wire.generated import acm, application_autoscaling, ec2, ecs, elbv2, logs, servicediscovery, sts
 from openecs.wire.pagination import Pagination
 from openecs.wire.served import ServedService
 
@@ -67,6 +68,9 @@ def api_services(
     )
     return {
         "acm": ServedService(acm.SERVICE, Certificates(state, pagination, certificate_keys.seal).handlers()),
+        "application_autoscaling": ServedService(
+            application_autoscaling.SERVICE, ApplicationAutoScaling(state, pagination).handlers()
+        ),
         "ec2": ServedService(ec2.SERVICE, Ec2(state, pagination, networks).handlers()),
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
         "elbv2": ServedService(elbv2.SERVICE, ElasticLoadBalancing(state, pagination, networks.ensure).handlers()),

@@ -21,6 +21,7 @@ from openecs.model.network_acl import NetworkAcl
 from openecs.model.network_interface import Interface
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.route_table import ElasticAddress, InternetGateway, NatGateway, RouteTable
+from openecs.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledScaling
 from openecs.model.security_group import SecurityGroup, SecurityGroupRule
 from openecs.model.service import Service, ServiceEvents
 from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
@@ -32,6 +33,7 @@ from openecs.model.task_definition import TaskDefinition, TaskDefinitionFamily
 from openecs.model.vpc import RegionSetup, Vpc, VpcSubnet
 from openecs.model.vpc_extras import LaunchTemplate, VpcEndpoint
 from openecs.state.addresses import Addresses
+from openecs.state.alarm_actions import AlarmActions
 from openecs.state.balancer_usage import BalancerUsage
 from openecs.state.fleet import Fleet
 from openecs.state.journal.protocol import Journal
@@ -181,6 +183,21 @@ class State:
         self.hosts = Table("host", Host)
         self.metric_alarms = Table(
             "metric_alarm", MetricAlarm, region=lambda a: a.region, owner=lambda a: a.owner or None
+        )
+        #: Which alarms act on a scaling policy.
+        self.alarm_actions = AlarmActions()
+        self.metric_alarms.watch(self.alarm_actions.alarm_changed)
+        self.scalable_targets = Table(
+            "scalable_target", ScalableTarget, region=lambda t: t.region, service=lambda t: t.service_arn
+        )
+        self.scaling_policies = Table(
+            "scaling_policy", ScalingPolicy, region=lambda p: p.region, target=lambda p: p.target_key
+        )
+        self.scheduled_scalings = Table(
+            "scheduled_scaling", ScheduledScaling, region=lambda s: s.region, target=lambda s: s.target_key
+        )
+        self.scaling_activities = Table(
+            "scaling_activity", ScalingActivity, region=lambda a: a.region, target=lambda a: a.target_key
         )
         self.composite_alarms = Table("composite_alarm", CompositeAlarm, region=lambda a: a.region)
         #: All of them: a table that is not here would not be kept.

@@ -1,0 +1,1 @@
+"""Scaling decisions: how much capacity the policies of one target want.  Pure."""
