@@ -83,14 +83,9 @@ CLOUDWATCH_OPERATIONS = """
 
 #: EC2 Auto Scaling: groups as capacity providers of ECS use them.
 AUTOSCALING_OPERATIONS = """
-    AttachInstances CompleteLifecycleAction CreateAutoScalingGroup CreateLaunchConfiguration
-    CreateOrUpdateTags DeleteAutoScalingGroup DeleteLaunchConfiguration DeleteLifecycleHook
-    DeletePolicy DeleteScheduledAction DeleteTags DescribeAccountLimits DescribeAutoScalingGroups
-    DescribeAutoScalingInstances DescribeLaunchConfigurations DescribeLifecycleHooks
-    DescribeLoadBalancerTargetGroups DescribePolicies DescribeScalingActivities
-    DescribeScheduledActions DescribeTags DetachInstances EnterStandby ExecutePolicy ExitStandby
-    PutLifecycleHook PutScalingPolicy PutScheduledUpdateGroupAction
-    RecordLifecycleActionHeartbeat ResumeProcesses SetDesiredCapacity SetInstanceHealth
+    CreateAutoScalingGroup CreateOrUpdateTags DeleteAutoScalingGroup DeleteTags
+    DescribeAccountLimits DescribeAutoScalingGroups DescribeAutoScalingInstances
+    DescribeScalingActivities DescribeTags ResumeProcesses SetDesiredCapacity SetInstanceHealth
     SetInstanceProtection SuspendProcesses TerminateInstanceInAutoScalingGroup
     UpdateAutoScalingGroup
 """

@@ -129,6 +129,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     fast_drain: bool = True
     #: A GET, HEAD or OPTIONS request whose target is lost before it answers goes to another target.
     retries_safe: bool = True
+    #: Program that starts and stops machines of Auto Scaling groups; None: there is none.
+    provisioner: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:

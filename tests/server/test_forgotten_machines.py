@@ -17,7 +17,7 @@ ACCOUNT, REGION = "123456789012", "eu-west-1"
 
 
 class Idle:
-    """Logs and launches of an installation in which nothing runs."""
+    """Logs, metrics and launches of an installation in which nothing runs."""
 
     async def wipe(self) -> None: ...
 
@@ -38,6 +38,7 @@ async def test_a_forgotten_machine_is_no_host_any_more() -> None:
     reset = Reset(
         state,
         logs=nothing,
+        metrics=nothing,
         launcher=nothing,
         clusters=FirstClusters(state, (), account=ACCOUNT, region=REGION, ids=SeededIds()),
         networks=RegionNetworks(state, ACCOUNT, "10.208.0.0/16"),

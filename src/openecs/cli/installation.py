@@ -70,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fast_drain: bool = True
     #: Whether they send a GET, HEAD or OPTIONS request to another target when the first is lost before it answers.
     retries_safe: bool = True
+    #: Program that starts and stops machines of Auto Scaling groups.
+    provisioner: str | None = None
     #: Chosen at the first ``up`` and kept.
     address_range: str = DEFAULT_RANGE
 

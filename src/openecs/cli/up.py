@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
+from pathlib import Path
 
 import click
 import msgspec
@@ -33,6 +35,16 @@ from openecs.cli.supervisor import program
 from openecs.config import Layout, ServerConfig, write_private
 from openecs.errors import OperatorError
 from openecs.log import Level
+
+
+def _program(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """The absolute path of a program that can be run; the empty text for none."""
+    if not value:
+        return value
+    found = shutil.which(value)
+    if found is None:
+        raise click.BadParameter(f"{value} is no program that can be run.")
+    return str(Path(found).absolute())
 
 
 @click.command()
@@ -84,6 +96,12 @@ from openecs.log import Level
     default=None,
     help="GET, HEAD and OPTIONS requests whose target is lost before it answers go to another one;"
     " AWS answers 502 [default: on].",
+)
+@click.option(
+    "--provisioner",
+    metavar="PROGRAM",
+    callback=_program,
+    help="Program that starts and stops machines for Auto Scaling groups; '' for none (docs/capacity.md).",
 )
 @click.option(
     "--agent/--no-agent", default=None, help="--no-agent: only the control plane; machines join with 'openecs agent'."
@@ -163,6 +181,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         fast_probes=settings.fast_probes,
         fast_drain=settings.fast_drain,
         retries_safe=settings.retries_safe,
+        provisioner=settings.provisioner or None,
         log_level=log_level,
     )
     if not settings.agent:

@@ -1,1 +1,1 @@
-"""Events: how they are matched to rules, kept until delivered, and delivered."""
+"""EventBridge's working parts: matching events with rules, and delivering to targets."""

@@ -29,6 +29,10 @@ class _Alarm(Record, frozen=True, kw_only=True):
     #: When the state or its reason was last written, and when the state became another.
     state_updated_at: float = 0.0
     state_changed_at: float = 0.0
+    #: Whether a mute rule holds back actions.
+    muted: bool = False
+    #: The state of before actions were held back (``planning.alarms.holding``); empty when none are.
+    held_from: Literal["", "OK", "ALARM", "INSUFFICIENT_DATA"] = ""
     #: The scaling policy (its ARN) or the service's ARN that made the alarm; empty for a user's.
     owner: str = ""
 
@@ -50,6 +54,25 @@ class CompositeAlarm(_Alarm, frozen=True, kw_only=True):
     settings: cloudwatch.PutCompositeAlarmInput
     suppressed_by: Literal["", "WaitPeriod", "ExtensionPeriod", "Alarm"] = ""
     suppressed_reason: str = ""
+    #: When the wait or extension period began.
+    suppressed_since: float = 0.0
+
+
+class AlarmNotification(Record, frozen=True, kw_only=True):
+    """A message about an alarm's change that is to be sent for an SNS topic; forgotten when it is."""
+
+    id: str
+    alarm_arn: str
+    topic_arn: str
+    subject: str
+    #: JSON, as CloudWatch publishes it.
+    message: str
+    #: Seconds since the epoch.
+    created_at: float
+
+    @property
+    def key(self) -> str:
+        return self.id
 
 
 def alarm_arn(region: str, account: str, name: str) -> str:

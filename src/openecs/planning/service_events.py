@@ -199,6 +199,15 @@ def launch_refused(service: str, message: str) -> str:
     return f"(service {service}) failed to launch a task with (error {message})."
 
 
+def placement_reason(text: str) -> str | None:
+    """The reason as a failure of RunTask spells it, out of the text of an event about a failed placement."""
+    if "Capacity is unavailable at this time." in text:
+        return "RESOURCE:FARGATE"
+    if "have no free IP address." in text:
+        return "RESOURCE:ENI"
+    return next((reason for reason, said in _CLOSEST.items() if said in text), None)
+
+
 def _nowhere(service: str) -> str:
     return f"(service {service}) was unable to place a task because no container instance met all of its requirements."
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from openecs.api.acm.certificates import Certificates
 from openecs.api.application_autoscaling.service import ApplicationAutoScaling
+from openecs.api.autoscaling.service import AutoScaling
 from openecs.api.ec2.service import Ec2
 from openecs.api.ecs.account_settings import AccountSettings
 from openecs.api.ecs.agent_operations import AgentOperations
@@ -33,7 +34,17 @@ from openecs.iam.keyring import KeyRing
 from openecs.logs.store import LogStore
 from openecs.state.state import State
 from openecs.wire.call import Handler, Handlers
-from openecs.wire.generated import acm, application_autoscaling, ec2, ecs, elbv2, logs, servicediscovery, sts
+from openecs.wire.generated import (
+    acm,
+    application_autoscaling,
+    autoscaling,
+    ec2,
+    ecs,
+    elbv2,
+    logs,
+    servicediscovery,
+    sts,
+)
 from openecs.wire.pagination import Pagination
 from openecs.wire.served import ServedService
 
@@ -46,12 +57,16 @@ def api_services(
     launcher: Launcher,
     networks: RegionNetworks,
     certificate_keys: KeyRing,
+    provisioned: bool,
 ) -> dict[str, ServedService]:
-    """Service name → model and handlers; ``certificate_keys`` seals the private keys of certificates."""
+    """Service name → model and handlers; ``certificate_keys`` seals the private keys of certificates.
+
+    ``provisioned``: whether machines can be started and stopped.
+    """
     views = TaskViews(state)
     ecs_handlers = _merged(
         Clusters(state, pagination).handlers(),
-        CapacityProviders(state, pagination).handlers(),
+        CapacityProviders(state, pagination, provisioned=provisioned).handlers(),
         TaskDefinitions(state, pagination).handlers(),
         RunTasks(state, launcher, networks, views).handlers(),
         Tasks(state, pagination, views).handlers(),
@@ -71,6 +86,7 @@ def api_services(
         "application_autoscaling": ServedService(
             application_autoscaling.SERVICE, ApplicationAutoScaling(state, pagination).handlers()
         ),
+        "autoscaling": ServedService(autoscaling.SERVICE, AutoScaling(state, pagination).handlers()),
         "ec2": ServedService(ec2.SERVICE, Ec2(state, pagination, networks).handlers()),
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
         "elbv2": ServedService(elbv2.SERVICE, ElasticLoadBalancing(state, pagination, networks.ensure).handlers()),

@@ -92,6 +92,16 @@ class Keys:
         self._put("agent", access_key_id, secret, self._agent_arn(f"agent-{access_key_id[4:12].lower()}"), now)
         return access_key_id, secret
 
+    def machine(self, session: str, now: float) -> tuple[str, str]:
+        """The key pair of the agent of a machine that this installation starts; the same whenever it is asked for."""
+        return self._first("agent", self._agent_arn(session), now)
+
+    def revoke_machine(self, session: str) -> None:
+        """End the key pairs of such an agent."""
+        principal = self._agent_arn(session)
+        for key in [key for key in self._state.access_keys if key.principal_arn == principal]:
+            self.revoke(key)
+
     def replace(self, old: AccessKey, now: float) -> tuple[str, str]:
         """A fresh key pair for the principal of ``old``, which ends."""
         access_key_id, secret = self._ring.new_pair("AKIA")

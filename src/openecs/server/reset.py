@@ -17,6 +17,7 @@ from openecs.control.launch import Launcher
 from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
 from openecs.logs.store import LogStore
+from openecs.metrics.store import MetricStore
 from openecs.model.node import ContainerInstance
 from openecs.server.first_clusters import FirstClusters
 from openecs.server.stopping import all_stopped, stop_all
@@ -35,6 +36,7 @@ class Reset:
         state: State,
         *,
         logs: LogStore,
+        metrics: MetricStore,
         launcher: Launcher,
         clusters: FirstClusters,
         networks: RegionNetworks,
@@ -43,6 +45,7 @@ class Reset:
     ) -> None:
         self._state = state
         self._logs = logs
+        self._metrics = metrics
         self._launcher = launcher
         self._clusters = clusters
         self._networks = networks
@@ -59,6 +62,7 @@ class Reset:
             async with asyncio.timeout(TIMEOUT):
                 await all_stopped(self._state)
             await self._logs.wipe()
+            await self._metrics.wipe()
             self._forget()
             # What the wiping itself left in history goes, too.
             await self._state.store.prune_history(float("inf"), sys.maxsize)

@@ -32,10 +32,13 @@ from openecs.control.connect_endpoints import ConnectEndpoints
 from openecs.control.connect_reports import ConnectReports
 from openecs.control.discovery_documents import DiscoveryDocuments
 from openecs.control.draining_targets import DrainingTargets
+from openecs.control.groups import GroupController, MachineKeys
 from openecs.control.historian import Historian
 from openecs.control.hosts import HostReports
 from openecs.control.launch import Launcher
 from openecs.control.loop import Timing
+from openecs.control.managed_scaling import ManagedScaling
+from openecs.control.provisioner import ProgramProvisioner
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.region_networks import RegionNetworks
@@ -48,6 +51,7 @@ from openecs.iam import policy
 from openecs.iam.keyring import CERTIFICATE_KEYS, KeyRing
 from openecs.ids import RandomIds
 from openecs.logs.store import LogStore
+from openecs.metrics.store import MetricStore
 from openecs.server.agent_keys import AgentKeys
 from openecs.server.api import api_services
 from openecs.server.evidence import EvidenceTaker
@@ -132,6 +136,7 @@ class _Parts:
         _load(self.state)
         self.historian = Historian(self.state, clock)
         self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock)
+        self.metrics = MetricStore(None if config.ephemeral else layout.state / "metrics", clock)
         ring = KeyRing(key)
         kept_in = layout.kept_keys_file if config.ephemeral else None
         self.keys = Keys(self.state, ring, config.account_id, kept_in=kept_in)
@@ -190,6 +195,15 @@ class _Parts:
         )
         self.registries = RegistryController(self.state, clock, self.ids)
         self.targets = TargetController(self.state, clock, self.ids)
+        self.groups = GroupController(
+            self.state,
+            clock,
+            self.ids,
+            None if config.provisioner is None else ProgramProvisioner(config.provisioner),
+            MachineKeys(lambda session: self.keys.machine(session, clock.now()), self.keys.revoke_machine),
+            config.endpoint,
+        )
+        self.managed_scaling = ManagedScaling(self.state, clock, self.metrics.add)
         self.provisioning = Provisioning(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
         self.returned_instances = ReturnedInstances(self.state)
@@ -205,6 +219,7 @@ class _Parts:
             reset=Reset(
                 self.state,
                 logs=self.logs,
+                metrics=self.metrics,
                 launcher=self.launcher,
                 clusters=self.first_clusters,
                 networks=networks,
@@ -228,6 +243,7 @@ class _Parts:
                 launcher=self.launcher,
                 networks=networks,
                 certificate_keys=certificate_keys,
+                provisioned=config.provisioner is not None,
             ),
             verifier=verifier,
             account=config.account_id,
@@ -260,6 +276,7 @@ class _Parts:
 
         self.journal.start(self.state.store.journal_reached, journal_failed)
         await self.logs.open()
+        await self.metrics.open()
         now = self.clock.now()
         root, agent = self.keys.root(now), self.keys.local_agent(now)
         self.first_clusters.ensure(now=now)
@@ -276,6 +293,8 @@ class _Parts:
             self.connect_draining,
             self.connect_endpoints,
             self.reaper,
+            self.groups,
+            self.managed_scaling,
             self.registries,
             self.targets,
             self.returned_instances,
@@ -284,6 +303,8 @@ class _Parts:
             group.create_task(loop.run())
         group.create_task(_wait(failed))
         group.create_task(self.logs.wait_failed())
+        group.create_task(self.metrics.wait_failed())
+        group.create_task(self.metrics.maintain())
         group.create_task(self.credentials.run())
         group.create_task(self._expire_logs())
         group.create_task(self.historian.prune())
@@ -291,6 +312,7 @@ class _Parts:
     async def close(self) -> None:
         """Write what is queued and let go of the files."""
         await self.logs.close()
+        await self.metrics.close()
         self.journal.close()
 
     def _wake_services(self) -> None:

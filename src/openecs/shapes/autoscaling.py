@@ -18,18 +18,9 @@ CpuManufacturer = Literal["intel", "amd", "amazon-web-services", "apple"]
 DeletionProtection = Literal["none", "prevent-force-deletion", "prevent-all-deletion"]
 ImpairedZoneHealthCheckBehavior = Literal["ReplaceUnhealthy", "IgnoreUnhealthy"]
 InstanceGeneration = Literal["current", "previous"]
-InstanceMetadataEndpointState = Literal["disabled", "enabled"]
-InstanceMetadataHttpTokensState = Literal["optional", "required"]
 LifecycleState = Literal["Pending", "Pending:Wait", "Pending:Proceed", "Quarantined", "InService", "Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminating:Retained", "Terminated", "Detaching", "Detached", "EnteringStandby", "Standby", "ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolume:Proceed", "RootVolumeReplaced", "Warmed:Pending", "Warmed:Pending:Wait", "Warmed:Pending:Proceed", "Warmed:Pending:Retained", "Warmed:Terminating", "Warmed:Terminating:Wait", "Warmed:Terminating:Proceed", "Warmed:Terminating:Retained", "Warmed:Terminated", "Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"]
 LocalStorage = Literal["included", "excluded", "required"]
 LocalStorageType = Literal["hdd", "ssd"]
-MetricStatistic = Literal["Average", "Minimum", "Maximum", "SampleCount", "Sum"]
-MetricType = Literal["ASGAverageCPUUtilization", "ASGAverageCPUUtilizationHighResolution", "ASGAverageNetworkIn", "ASGAverageNetworkOut", "ALBRequestCountPerTarget"]
-PredefinedLoadMetricType = Literal["ASGTotalCPUUtilization", "ASGTotalNetworkIn", "ASGTotalNetworkOut", "ALBTargetGroupRequestCount"]
-PredefinedMetricPairType = Literal["ASGCPUUtilization", "ASGNetworkIn", "ASGNetworkOut", "ALBRequestCount"]
-PredefinedScalingMetricType = Literal["ASGAverageCPUUtilization", "ASGAverageNetworkIn", "ASGAverageNetworkOut", "ALBRequestCountPerTarget"]
-PredictiveScalingMaxCapacityBreachBehavior = Literal["HonorMaxCapacity", "IncreaseMaxCapacity"]
-PredictiveScalingMode = Literal["ForecastAndScale", "ForecastOnly"]
 RetentionAction = Literal["retain", "terminate"]
 ScalingActivityStatusCode = Literal["PendingSpotBidPlacement", "WaitingForSpotInstanceRequestId", "WaitingForSpotInstanceId", "WaitingForInstanceId", "PreInService", "InProgress", "WaitingForELBConnectionDraining", "MidLifecycleAction", "WaitingForInstanceWarmup", "Successful", "Failed", "Cancelled", "WaitingForConnectionDraining", "WaitingForInPlaceUpdateToStart", "WaitingForInPlaceUpdateToFinalize", "InPlaceUpdateInProgress"]
 TargetCapacityType = Literal["on-demand-capacity-reservation", "capacity-block", "interruptible-capacity-reservation", "on-demand"]
@@ -70,16 +61,6 @@ class Activity(Shape, frozen=True, kw_only=True, rename="pascal"):
 class ActivityType(Shape, frozen=True, kw_only=True, rename="pascal"):
     activity: Activity | None = None
     activities: tuple[Activity, ...] | None = None
-
-
-class Alarm(Shape, frozen=True, kw_only=True, rename="pascal"):
-    alarm_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    alarm_arn: Annotated[str, Meta(min_length=1, max_length=1600)] | None = field(name="AlarmARN", default=None)
-
-
-class AttachInstancesQuery(Shape, frozen=True, kw_only=True, rename="pascal"):
-    instance_ids: tuple[Annotated[str, Meta(min_length=1, max_length=19)], ...] | None = None
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class AutoScalingGroup(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -179,13 +160,6 @@ class BaselinePerformanceFactorsRequest(Shape, frozen=True, kw_only=True, rename
     cpu: CpuPerformanceFactorRequest | None = None
 
 
-class BlockDeviceMapping(Shape, frozen=True, kw_only=True, rename="pascal"):
-    virtual_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    device_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    ebs: Ebs | None = None
-    no_device: bool | None = None
-
-
 class CapacityReservationSpecification(Shape, frozen=True, kw_only=True, rename="pascal"):
     capacity_reservation_preference: CapacityReservationPreference | None = None
     capacity_reservation_target: CapacityReservationTarget | None = None
@@ -194,18 +168,6 @@ class CapacityReservationSpecification(Shape, frozen=True, kw_only=True, rename=
 class CapacityReservationTarget(Shape, frozen=True, kw_only=True, rename="pascal"):
     capacity_reservation_ids: tuple[Annotated[str, Meta(min_length=1, max_length=255, pattern='^(?:[A-Za-z0-9\\-_\\/]+)\\Z')], ...] | None = None
     capacity_reservation_resource_group_arns: tuple[Annotated[str, Meta(min_length=1, max_length=1600)], ...] | None = None
-
-
-class CompleteLifecycleActionAnswer(Shape, frozen=True, kw_only=True, rename="camel"):
-    pass
-
-
-class CompleteLifecycleActionType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    lifecycle_hook_name: Annotated[str, Meta(min_length=1, max_length=255, pattern='^(?:[A-Za-z0-9\\-_\\/]+)\\Z')]
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=1600)]
-    lifecycle_action_token: Annotated[str, Meta(min_length=36, max_length=36)] | None = None
-    lifecycle_action_result: str
-    instance_id: Annotated[str, Meta(min_length=1, max_length=19)] | None = None
 
 
 class CpuPerformanceFactorRequest(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -251,64 +213,13 @@ class CreateAutoScalingGroupType(Shape, frozen=True, kw_only=True, rename="pasca
     operator: Operator | None = None
 
 
-class CreateLaunchConfigurationType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    launch_configuration_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    image_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    key_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    security_groups: tuple[str, ...] | None = None
-    classic_link_vpc_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = field(name="ClassicLinkVPCId", default=None)
-    classic_link_vpc_security_groups: tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...] | None = field(name="ClassicLinkVPCSecurityGroups", default=None)
-    user_data: Annotated[str, Meta(max_length=21847)] | None = None
-    instance_id: Annotated[str, Meta(min_length=1, max_length=19)] | None = None
-    instance_type: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    kernel_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    ramdisk_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    block_device_mappings: tuple[BlockDeviceMapping, ...] | None = None
-    instance_monitoring: InstanceMonitoring | None = None
-    spot_price: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    iam_instance_profile: Annotated[str, Meta(min_length=1, max_length=1600)] | None = None
-    ebs_optimized: bool | None = None
-    associate_public_ip_address: bool | None = None
-    placement_tenancy: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    metadata_options: InstanceMetadataOptions | None = None
-
-
 class CreateOrUpdateTagsType(Shape, frozen=True, kw_only=True, rename="pascal"):
     tags: tuple[Tag, ...]
-
-
-class CustomizedMetricSpecification(Shape, frozen=True, kw_only=True, rename="pascal"):
-    metric_name: str | None = None
-    namespace: str | None = None
-    dimensions: tuple[MetricDimension, ...] | None = None
-    statistic: MetricStatistic | None = None
-    unit: str | None = None
-    period: Annotated[int, Meta(ge=1, le=2147483647)] | None = None
-    metrics: tuple[TargetTrackingMetricDataQuery, ...] | None = None
 
 
 class DeleteAutoScalingGroupType(Shape, frozen=True, kw_only=True, rename="pascal"):
     auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
     force_delete: bool | None = None
-
-
-class DeleteLifecycleHookAnswer(Shape, frozen=True, kw_only=True, rename="camel"):
-    pass
-
-
-class DeleteLifecycleHookType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    lifecycle_hook_name: Annotated[str, Meta(min_length=1, max_length=255, pattern='^(?:[A-Za-z0-9\\-_\\/]+)\\Z')]
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-
-
-class DeletePolicyType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    policy_name: Annotated[str, Meta(min_length=1, max_length=1600)]
-
-
-class DeleteScheduledActionType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    scheduled_action_name: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class DeleteTagsType(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -329,35 +240,6 @@ class DescribeAutoScalingInstancesType(Shape, frozen=True, kw_only=True, rename=
     next_token: str | None = None
 
 
-class DescribeLifecycleHooksAnswer(Shape, frozen=True, kw_only=True, rename="pascal"):
-    lifecycle_hooks: tuple[LifecycleHook, ...] | None = None
-
-
-class DescribeLifecycleHooksType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    lifecycle_hook_names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=255, pattern='^(?:[A-Za-z0-9\\-_\\/]+)\\Z')], ...], Meta(max_length=50)] | None = None
-
-
-class DescribeLoadBalancerTargetGroupsRequest(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    next_token: str | None = None
-    max_records: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-
-
-class DescribeLoadBalancerTargetGroupsResponse(Shape, frozen=True, kw_only=True, rename="pascal"):
-    load_balancer_target_groups: tuple[LoadBalancerTargetGroupState, ...] | None = None
-    next_token: str | None = None
-
-
-class DescribePoliciesType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    policy_names: tuple[Annotated[str, Meta(min_length=1, max_length=1600)], ...] | None = None
-    policy_types: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] | None = None
-    include_managed_resources: bool | None = None
-    next_token: str | None = None
-    max_records: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-
-
 class DescribeScalingActivitiesType(Shape, frozen=True, kw_only=True, rename="pascal"):
     activity_ids: tuple[str, ...] | None = None
     auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
@@ -368,16 +250,6 @@ class DescribeScalingActivitiesType(Shape, frozen=True, kw_only=True, rename="pa
     filters: tuple[Filter, ...] | None = None
 
 
-class DescribeScheduledActionsType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    scheduled_action_names: tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...] | None = None
-    start_time: Timestamp | None = None
-    end_time: Timestamp | None = None
-    include_managed_resources: bool | None = None
-    next_token: str | None = None
-    max_records: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-
-
 class DescribeTagsType(Shape, frozen=True, kw_only=True, rename="pascal"):
     filters: tuple[Filter, ...] | None = None
     include_managed_resources: bool | None = None
@@ -385,60 +257,13 @@ class DescribeTagsType(Shape, frozen=True, kw_only=True, rename="pascal"):
     max_records: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
 
 
-class DetachInstancesAnswer(Shape, frozen=True, kw_only=True, rename="pascal"):
-    activities: tuple[Activity, ...] | None = None
-
-
-class DetachInstancesQuery(Shape, frozen=True, kw_only=True, rename="pascal"):
-    instance_ids: tuple[Annotated[str, Meta(min_length=1, max_length=19)], ...] | None = None
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    should_decrement_desired_capacity: bool
-
-
 class DistributionSegment(Shape, frozen=True, kw_only=True, rename="pascal"):
     target_capacity_types: tuple[TargetCapacityType, ...] | None = None
-
-
-class Ebs(Shape, frozen=True, kw_only=True, rename="pascal"):
-    snapshot_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    volume_size: Annotated[int, Meta(ge=1, le=16384)] | None = None
-    volume_type: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    delete_on_termination: bool | None = None
-    iops: Annotated[int, Meta(ge=100, le=20000)] | None = None
-    encrypted: bool | None = None
-    throughput: Annotated[int, Meta(ge=125, le=1000)] | None = None
 
 
 class EnabledMetric(Shape, frozen=True, kw_only=True, rename="pascal"):
     metric: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     granularity: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-
-
-class EnterStandbyAnswer(Shape, frozen=True, kw_only=True, rename="pascal"):
-    activities: tuple[Activity, ...] | None = None
-
-
-class EnterStandbyQuery(Shape, frozen=True, kw_only=True, rename="pascal"):
-    instance_ids: tuple[Annotated[str, Meta(min_length=1, max_length=19)], ...] | None = None
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    should_decrement_desired_capacity: bool
-
-
-class ExecutePolicyType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    policy_name: Annotated[str, Meta(min_length=1, max_length=1600)]
-    honor_cooldown: bool | None = None
-    metric_value: float | None = None
-    breach_threshold: float | None = None
-
-
-class ExitStandbyAnswer(Shape, frozen=True, kw_only=True, rename="pascal"):
-    activities: tuple[Activity, ...] | None = None
-
-
-class ExitStandbyQuery(Shape, frozen=True, kw_only=True, rename="pascal"):
-    instance_ids: tuple[Annotated[str, Meta(min_length=1, max_length=19)], ...] | None = None
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class Filter(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -467,16 +292,6 @@ class InstanceLifecyclePolicy(Shape, frozen=True, kw_only=True, rename="pascal")
 class InstanceMaintenancePolicy(Shape, frozen=True, kw_only=True, rename="pascal"):
     min_healthy_percentage: Annotated[int, Meta(ge=-1, le=100)] | None = None
     max_healthy_percentage: Annotated[int, Meta(ge=-1, le=200)] | None = None
-
-
-class InstanceMetadataOptions(Shape, frozen=True, kw_only=True, rename="pascal"):
-    http_tokens: InstanceMetadataHttpTokensState | None = None
-    http_put_response_hop_limit: Annotated[int, Meta(ge=1, le=64)] | None = None
-    http_endpoint: InstanceMetadataEndpointState | None = None
-
-
-class InstanceMonitoring(Shape, frozen=True, kw_only=True, rename="pascal"):
-    enabled: bool | None = None
 
 
 class InstanceRequirements(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -521,44 +336,6 @@ class InstancesDistribution(Shape, frozen=True, kw_only=True, rename="pascal"):
     distribution_segments: tuple[DistributionSegment, ...] | None = None
 
 
-class LaunchConfiguration(Shape, frozen=True, kw_only=True, rename="pascal"):
-    launch_configuration_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    launch_configuration_arn: Annotated[str, Meta(min_length=1, max_length=1600)] | None = field(name="LaunchConfigurationARN", default=None)
-    image_id: Annotated[str, Meta(min_length=1, max_length=255)]
-    key_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    security_groups: tuple[str, ...] | None = None
-    classic_link_vpc_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = field(name="ClassicLinkVPCId", default=None)
-    classic_link_vpc_security_groups: tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...] | None = field(name="ClassicLinkVPCSecurityGroups", default=None)
-    user_data: Annotated[str, Meta(max_length=21847)] | None = None
-    instance_type: Annotated[str, Meta(min_length=1, max_length=255)]
-    kernel_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    ramdisk_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    block_device_mappings: tuple[BlockDeviceMapping, ...] | None = None
-    instance_monitoring: InstanceMonitoring | None = None
-    spot_price: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    iam_instance_profile: Annotated[str, Meta(min_length=1, max_length=1600)] | None = None
-    created_time: Timestamp
-    ebs_optimized: bool | None = None
-    associate_public_ip_address: bool | None = None
-    placement_tenancy: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    metadata_options: InstanceMetadataOptions | None = None
-
-
-class LaunchConfigurationNameType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    launch_configuration_name: Annotated[str, Meta(min_length=1, max_length=255)]
-
-
-class LaunchConfigurationNamesType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    launch_configuration_names: tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...] | None = None
-    next_token: str | None = None
-    max_records: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-
-
-class LaunchConfigurationsType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    launch_configurations: tuple[LaunchConfiguration, ...]
-    next_token: str | None = None
-
-
 class LaunchTemplate(Shape, frozen=True, kw_only=True, rename="pascal"):
     launch_template_specification: LaunchTemplateSpecification | None = None
     overrides: tuple[LaunchTemplateOverrides, ...] | None = None
@@ -578,18 +355,6 @@ class LaunchTemplateSpecification(Shape, frozen=True, kw_only=True, rename="pasc
     version: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
 
 
-class LifecycleHook(Shape, frozen=True, kw_only=True, rename="pascal"):
-    lifecycle_hook_name: Annotated[str, Meta(min_length=1, max_length=255, pattern='^(?:[A-Za-z0-9\\-_\\/]+)\\Z')] | None = None
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    lifecycle_transition: str | None = None
-    notification_target_arn: Annotated[str, Meta(max_length=255)] | None = field(name="NotificationTargetARN", default=None)
-    role_arn: Annotated[str, Meta(min_length=1, max_length=255)] | None = field(name="RoleARN", default=None)
-    notification_metadata: Annotated[str, Meta(min_length=1, max_length=4000, pattern='^(?:[\\u0009\\u000A\\u000D\\u0020-\\u007e]+)\\Z')] | None = None
-    heartbeat_timeout: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    global_timeout: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    default_result: str | None = None
-
-
 class LifecycleHookSpecification(Shape, frozen=True, kw_only=True, rename="pascal"):
     lifecycle_hook_name: Annotated[str, Meta(min_length=1, max_length=255, pattern='^(?:[A-Za-z0-9\\-_\\/]+)\\Z')]
     lifecycle_transition: str
@@ -600,11 +365,6 @@ class LifecycleHookSpecification(Shape, frozen=True, kw_only=True, rename="pasca
     role_arn: Annotated[str, Meta(min_length=1, max_length=255)] | None = field(name="RoleARN", default=None)
 
 
-class LoadBalancerTargetGroupState(Shape, frozen=True, kw_only=True, rename="pascal"):
-    load_balancer_target_group_arn: Annotated[str, Meta(min_length=1, max_length=511)] | None = field(name="LoadBalancerTargetGroupARN", default=None)
-    state: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-
-
 class MemoryGiBPerVCpuRequest(Shape, frozen=True, kw_only=True, rename="pascal"):
     min: Annotated[float, Meta(ge=0)] | None = None
     max: Annotated[float, Meta(ge=0)] | None = None
@@ -613,31 +373,6 @@ class MemoryGiBPerVCpuRequest(Shape, frozen=True, kw_only=True, rename="pascal")
 class MemoryMiBRequest(Shape, frozen=True, kw_only=True, rename="pascal"):
     min: Annotated[int, Meta(ge=0, le=2147483647)]
     max: Annotated[int, Meta(ge=0, le=2147483647)] | None = None
-
-
-class Metric(Shape, frozen=True, kw_only=True, rename="pascal"):
-    namespace: str
-    metric_name: str
-    dimensions: tuple[MetricDimension, ...] | None = None
-
-
-class MetricDataQuery(Shape, frozen=True, kw_only=True, rename="pascal"):
-    id: Annotated[str, Meta(min_length=1, max_length=255)]
-    expression: Annotated[str, Meta(min_length=1, max_length=1023)] | None = None
-    metric_stat: MetricStat | None = None
-    label: Annotated[str, Meta(max_length=2047)] | None = None
-    return_data: bool | None = None
-
-
-class MetricDimension(Shape, frozen=True, kw_only=True, rename="pascal"):
-    name: str
-    value: str
-
-
-class MetricStat(Shape, frozen=True, kw_only=True, rename="pascal"):
-    metric: Metric
-    stat: Annotated[str, Meta(min_length=1, max_length=100)]
-    unit: str | None = None
 
 
 class MixedInstancesPolicy(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -663,167 +398,13 @@ class PerformanceFactorReferenceRequest(Shape, frozen=True, kw_only=True, rename
     instance_family: str | None = None
 
 
-class PoliciesType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    scaling_policies: tuple[ScalingPolicy, ...] | None = None
-    next_token: str | None = None
-
-
-class PolicyARNType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    policy_arn: Annotated[str, Meta(min_length=1, max_length=1600)] | None = field(name="PolicyARN", default=None)
-    alarms: tuple[Alarm, ...] | None = None
-
-
-class PredefinedMetricSpecification(Shape, frozen=True, kw_only=True, rename="pascal"):
-    predefined_metric_type: MetricType
-    resource_label: Annotated[str, Meta(min_length=1, max_length=1023)] | None = None
-
-
-class PredictiveScalingConfiguration(Shape, frozen=True, kw_only=True, rename="pascal"):
-    metric_specifications: tuple[PredictiveScalingMetricSpecification, ...]
-    mode: PredictiveScalingMode | None = None
-    scheduling_buffer_time: Annotated[int, Meta(ge=0, le=2147483647)] | None = None
-    max_capacity_breach_behavior: PredictiveScalingMaxCapacityBreachBehavior | None = None
-    max_capacity_buffer: Annotated[int, Meta(ge=0, le=100)] | None = None
-
-
-class PredictiveScalingCustomizedCapacityMetric(Shape, frozen=True, kw_only=True, rename="pascal"):
-    metric_data_queries: tuple[MetricDataQuery, ...]
-
-
-class PredictiveScalingCustomizedLoadMetric(Shape, frozen=True, kw_only=True, rename="pascal"):
-    metric_data_queries: tuple[MetricDataQuery, ...]
-
-
-class PredictiveScalingCustomizedScalingMetric(Shape, frozen=True, kw_only=True, rename="pascal"):
-    metric_data_queries: tuple[MetricDataQuery, ...]
-
-
-class PredictiveScalingMetricSpecification(Shape, frozen=True, kw_only=True, rename="pascal"):
-    target_value: float
-    predefined_metric_pair_specification: PredictiveScalingPredefinedMetricPair | None = None
-    predefined_scaling_metric_specification: PredictiveScalingPredefinedScalingMetric | None = None
-    predefined_load_metric_specification: PredictiveScalingPredefinedLoadMetric | None = None
-    customized_scaling_metric_specification: PredictiveScalingCustomizedScalingMetric | None = None
-    customized_load_metric_specification: PredictiveScalingCustomizedLoadMetric | None = None
-    customized_capacity_metric_specification: PredictiveScalingCustomizedCapacityMetric | None = None
-
-
-class PredictiveScalingPredefinedLoadMetric(Shape, frozen=True, kw_only=True, rename="pascal"):
-    predefined_metric_type: PredefinedLoadMetricType
-    resource_label: Annotated[str, Meta(min_length=1, max_length=1023)] | None = None
-
-
-class PredictiveScalingPredefinedMetricPair(Shape, frozen=True, kw_only=True, rename="pascal"):
-    predefined_metric_type: PredefinedMetricPairType
-    resource_label: Annotated[str, Meta(min_length=1, max_length=1023)] | None = None
-
-
-class PredictiveScalingPredefinedScalingMetric(Shape, frozen=True, kw_only=True, rename="pascal"):
-    predefined_metric_type: PredefinedScalingMetricType
-    resource_label: Annotated[str, Meta(min_length=1, max_length=1023)] | None = None
-
-
-class PutLifecycleHookAnswer(Shape, frozen=True, kw_only=True, rename="camel"):
-    pass
-
-
-class PutLifecycleHookType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    lifecycle_hook_name: Annotated[str, Meta(min_length=1, max_length=255, pattern='^(?:[A-Za-z0-9\\-_\\/]+)\\Z')]
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    lifecycle_transition: str | None = None
-    role_arn: Annotated[str, Meta(min_length=1, max_length=255)] | None = field(name="RoleARN", default=None)
-    notification_target_arn: Annotated[str, Meta(max_length=255)] | None = field(name="NotificationTargetARN", default=None)
-    notification_metadata: Annotated[str, Meta(min_length=1, max_length=4000, pattern='^(?:[\\u0009\\u000A\\u000D\\u0020-\\u007e]+)\\Z')] | None = None
-    heartbeat_timeout: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    default_result: str | None = None
-
-
-class PutScalingPolicyType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    policy_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    policy_type: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    adjustment_type: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    min_adjustment_step: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    min_adjustment_magnitude: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    scaling_adjustment: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    cooldown: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    metric_aggregation_type: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
-    step_adjustments: tuple[StepAdjustment, ...] | None = None
-    estimated_instance_warmup: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    target_tracking_configuration: TargetTrackingConfiguration | None = None
-    enabled: bool | None = None
-    predictive_scaling_configuration: PredictiveScalingConfiguration | None = None
-
-
-class PutScheduledUpdateGroupActionType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    scheduled_action_name: Annotated[str, Meta(min_length=1, max_length=255)]
-    time: Timestamp | None = None
-    start_time: Timestamp | None = None
-    end_time: Timestamp | None = None
-    recurrence: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    min_size: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    max_size: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    desired_capacity: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    time_zone: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-
-
-class RecordLifecycleActionHeartbeatAnswer(Shape, frozen=True, kw_only=True, rename="camel"):
-    pass
-
-
-class RecordLifecycleActionHeartbeatType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    lifecycle_hook_name: Annotated[str, Meta(min_length=1, max_length=255, pattern='^(?:[A-Za-z0-9\\-_\\/]+)\\Z')]
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=1600)]
-    lifecycle_action_token: Annotated[str, Meta(min_length=36, max_length=36)] | None = None
-    instance_id: Annotated[str, Meta(min_length=1, max_length=19)] | None = None
-
-
 class RetentionTriggers(Shape, frozen=True, kw_only=True, rename="pascal"):
     terminate_hook_abandon: RetentionAction | None = None
-
-
-class ScalingPolicy(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    policy_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    policy_arn: Annotated[str, Meta(min_length=1, max_length=1600)] | None = field(name="PolicyARN", default=None)
-    policy_type: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    adjustment_type: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    min_adjustment_step: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    min_adjustment_magnitude: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    scaling_adjustment: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    cooldown: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    step_adjustments: tuple[StepAdjustment, ...] | None = None
-    metric_aggregation_type: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
-    estimated_instance_warmup: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    alarms: tuple[Alarm, ...] | None = None
-    target_tracking_configuration: TargetTrackingConfiguration | None = None
-    enabled: bool | None = None
-    predictive_scaling_configuration: PredictiveScalingConfiguration | None = None
 
 
 class ScalingProcessQuery(Shape, frozen=True, kw_only=True, rename="pascal"):
     auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
     scaling_processes: tuple[Annotated[str, Meta(min_length=1, max_length=255)], ...] | None = None
-
-
-class ScheduledActionsType(Shape, frozen=True, kw_only=True, rename="pascal"):
-    scheduled_update_group_actions: tuple[ScheduledUpdateGroupAction, ...] | None = None
-    next_token: str | None = None
-
-
-class ScheduledUpdateGroupAction(Shape, frozen=True, kw_only=True, rename="pascal"):
-    auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    scheduled_action_name: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    scheduled_action_arn: Annotated[str, Meta(min_length=1, max_length=1600)] | None = field(name="ScheduledActionARN", default=None)
-    time: Timestamp | None = None
-    start_time: Timestamp | None = None
-    end_time: Timestamp | None = None
-    recurrence: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    min_size: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    max_size: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    desired_capacity: Annotated[int, Meta(ge=-2147483648, le=2147483647)] | None = None
-    time_zone: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
 
 
 class SetDesiredCapacityType(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -846,12 +427,6 @@ class SetInstanceProtectionQuery(Shape, frozen=True, kw_only=True, rename="pasca
     instance_ids: tuple[Annotated[str, Meta(min_length=1, max_length=19)], ...]
     auto_scaling_group_name: Annotated[str, Meta(min_length=1, max_length=255)]
     protected_from_scale_in: bool
-
-
-class StepAdjustment(Shape, frozen=True, kw_only=True, rename="pascal"):
-    metric_interval_lower_bound: float | None = None
-    metric_interval_upper_bound: float | None = None
-    scaling_adjustment: Annotated[int, Meta(ge=-2147483648, le=2147483647)]
 
 
 class SuspendedProcess(Shape, frozen=True, kw_only=True, rename="pascal"):
@@ -878,29 +453,6 @@ class TagDescription(Shape, frozen=True, kw_only=True, rename="pascal"):
 class TagsType(Shape, frozen=True, kw_only=True, rename="pascal"):
     tags: tuple[TagDescription, ...] | None = None
     next_token: str | None = None
-
-
-class TargetTrackingConfiguration(Shape, frozen=True, kw_only=True, rename="pascal"):
-    predefined_metric_specification: PredefinedMetricSpecification | None = None
-    customized_metric_specification: CustomizedMetricSpecification | None = None
-    target_value: float
-    disable_scale_in: bool | None = None
-
-
-class TargetTrackingMetricDataQuery(Shape, frozen=True, kw_only=True, rename="pascal"):
-    id: Annotated[str, Meta(min_length=1, max_length=64)]
-    expression: Annotated[str, Meta(min_length=1, max_length=2047)] | None = None
-    metric_stat: TargetTrackingMetricStat | None = None
-    label: Annotated[str, Meta(max_length=2047)] | None = None
-    period: Annotated[int, Meta(ge=1, le=2147483647)] | None = None
-    return_data: bool | None = None
-
-
-class TargetTrackingMetricStat(Shape, frozen=True, kw_only=True, rename="pascal"):
-    metric: Metric
-    stat: Annotated[str, Meta(min_length=1, max_length=100)]
-    unit: str | None = None
-    period: Annotated[int, Meta(ge=1, le=2147483647)] | None = None
 
 
 class TerminateInstanceInAutoScalingGroupType(Shape, frozen=True, kw_only=True, rename="pascal"):

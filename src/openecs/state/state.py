@@ -11,9 +11,15 @@ from typing import Any
 from openecs import arn as arns
 from openecs.model.access_key import AccessKey
 from openecs.model.alarm import CompositeAlarm, MetricAlarm
+from openecs.model.auto_scaling_group import AutoScalingGroup, GroupActivity, GroupInstance
 from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
+from openecs.model.dashboard import Dashboard
 from openecs.model.discovery import DiscoveryInstance, DiscoveryOperation, DiscoveryService, Namespace
+from openecs.model.event_archive import EventArchive, EventReplay
+from openecs.model.event_connection import ApiDestination, EventConnection
+from openecs.model.event_delivery import EventDelivery
+from openecs.model.event_rule import EventBus, EventRule
 from openecs.model.host import Host
 from openecs.model.idempotency import ClientToken
 from openecs.model.load_balancer import BalancerHost, Certificate, Listener, ListenerRule, LoadBalancer
@@ -199,7 +205,26 @@ class State:
         self.scaling_activities = Table(
             "scaling_activity", ScalingActivity, region=lambda a: a.region, target=lambda a: a.target_key
         )
+        self.auto_scaling_groups = Table("auto_scaling_group", AutoScalingGroup, region=lambda g: g.region)
+        self.group_instances = Table(
+            "group_instance", GroupInstance, region=lambda i: i.region, group=lambda i: i.group_arn
+        )
+        self.group_activities = Table(
+            "group_activity", GroupActivity, region=lambda a: a.region, group=lambda a: a.group_arn
+        )
         self.composite_alarms = Table("composite_alarm", CompositeAlarm, region=lambda a: a.region)
+        self.dashboards = Table("dashboard", Dashboard)
+        self.event_buses = Table("event_bus", EventBus, region=lambda b: b.region)
+        self.event_rules = Table("event_rule", EventRule, bus=lambda r: (r.region, r.bus_name))
+        self.event_deliveries = Table("event_delivery", EventDelivery)
+        self.event_archives = Table(
+            "event_archive", EventArchive, region=lambda a: a.region, source=lambda a: a.source_arn
+        )
+        self.event_replays = Table("event_replay", EventReplay, region=lambda r: r.region)
+        self.event_connections = Table("event_connection", EventConnection, region=lambda c: c.region)
+        self.api_destinations = Table(
+            "api_destination", ApiDestination, region=lambda d: d.region, connection=lambda d: d.connection_arn
+        )
         #: All of them: a table that is not here would not be kept.
         self.tables: tuple[Table[Any], ...] = tuple(part for part in vars(self).values() if isinstance(part, Table))
         self.store = Store(self.tables, journal)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -81,6 +81,9 @@ class Transaction:
 #: Adds notes to a transaction that is about to be committed; changes nothing else.
 NoteTaker = Callable[[Transaction, Sequence[Notice]], None]
 
+#: Gives the records that follow from a transaction's changes and are to be committed with them.
+Follower = Callable[[Sequence[Notice]], Iterable[Any]]
+
 _log = structlog.get_logger("openecs.state")
 
 
@@ -98,6 +101,7 @@ class Store:
         self._failure: BaseException | None = None
         self._open: Transaction | None = None
         self._note_taker: NoteTaker | None = None
+        self._followers: list[Follower] = []
         self._strict = False
         #: Transactions whose history was lost because its taker failed.
         self.history_failures = 0
@@ -131,6 +135,14 @@ class Store:
         """
         self._note_taker, self._strict = note_taker, strict
 
+    def follow(self, follower: Follower) -> None:
+        """Have what ``follower`` makes of each transaction committed with it.
+
+        Followers see the changes of the transaction, not what other followers add.  What one raises
+        is logged and costs what it would have added, never the transaction (as ``keep_history``).
+        """
+        self._followers.append(follower)
+
     async def history(self, query: HistoryQuery) -> list[HistoryEntry]:
         """The history of a subject, oldest first, up to now."""
         await self.durable()
@@ -148,11 +160,9 @@ class Store:
         tx = self._open = Transaction(self._by_type)
         try:
             yield tx
-            notices = [
-                Notice(name, key, old, new)
-                for (name, key), (table, old) in tx.undo.items()
-                if (new := table.get(key)) is not old
-            ]
+            notices = _notices(tx)
+            if notices and self._followers and self._follow(tx, notices):
+                notices = _notices(tx)
             if notices or tx.notes:
                 self._take_notes(tx, notices)
         except BaseException:
@@ -163,6 +173,23 @@ class Store:
             self._commit(notices, tx.notes)
         finally:
             self._open = None
+
+    def _follow(self, tx: Transaction, notices: list[Notice]) -> bool:
+        """Whether a follower added something."""
+        added = False
+        for follower in self._followers:
+            try:
+                records = tuple(follower(notices))
+            except Exception:
+                if self._strict:
+                    raise
+                changed = sorted({notice.table for notice in notices})
+                _log.exception("what follows from a transaction is lost", tables=changed)
+                continue
+            for record in records:
+                tx.put(record)
+                added = True
+        return added
 
     def _take_notes(self, tx: Transaction, notices: list[Notice]) -> None:
         if self._note_taker is None:
@@ -219,3 +246,12 @@ class Store:
             _, future = self._waiters.popleft()
             if not future.done():
                 future.set_exception(error)
+
+
+def _notices(tx: Transaction) -> list[Notice]:
+    """What a transaction has changed so far."""
+    return [
+        Notice(name, key, old, new)
+        for (name, key), (table, old) in tx.undo.items()
+        if (new := table.get(key)) is not old
+    ]

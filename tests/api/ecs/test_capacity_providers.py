@@ -40,7 +40,7 @@ class Api:
         pagination = Pagination(b"0123456789abcdef")
         self.handlers = {
             **Clusters(self.state, pagination).handlers(),
-            **CapacityProviders(self.state, pagination).handlers(),
+            **CapacityProviders(self.state, pagination, provisioned=False).handlers(),
             **ContainerInstances(self.state, pagination).handlers(),
             **Tagging(self.state).handlers(),
         }

@@ -1,8 +1,8 @@
 """Capacity providers: create, describe, update, delete, and give them to clusters.
 
 A provider of the Auto Scaling group kind stands for the machines whose agents joined under
-the group's name (``openecs agent --group NAME``).  Nothing here can add or end machines:
-managed scaling, managed termination protection and managed draining are refused.
+the group's name (``openecs agent --group NAME``), and for those that the group started.  Managed
+scaling needs the group itself and a provisioner (``control.provisioner``).
 """
 
 from __future__ import annotations
@@ -40,9 +40,11 @@ _SCALING = ecs.ManagedScaling(
 class CapacityProviders:
     """The operations on capacity providers."""
 
-    def __init__(self, state: State, pagination: Pagination) -> None:
+    def __init__(self, state: State, pagination: Pagination, *, provisioned: bool) -> None:
+        """``provisioned``: whether there is a provisioner, which starts and stops machines."""
         self._state = state
         self._pagination = pagination
+        self._provisioned = provisioned
 
     def handlers(self) -> Handlers:
         return {
@@ -73,7 +75,7 @@ class CapacityProviders:
         tags = request.tags or ()
         tag_rules.check(tags)
         group = _group_name(given.auto_scaling_group_arn)
-        settings = _settings(given, ecs.AutoScalingGroupProviderUpdate())
+        settings = self._settings(call, group, given, ecs.AutoScalingGroupProviderUpdate())
         arn = arns.ecs(call.region, call.account, f"capacity-provider/{request.name}")
         for other in self._state.capacity_providers.by("region", call.region):
             if other.status != "ACTIVE":
@@ -147,8 +149,8 @@ class CapacityProviders:
             raise client_error("autoScalingGroupProvider is required to update the capacity provider.")
         provider = msgspec.structs.replace(
             provider,
-            auto_scaling_group_provider=_settings(
-                provider.auto_scaling_group_provider, request.auto_scaling_group_provider
+            auto_scaling_group_provider=self._settings(
+                call, provider.group_name, provider.auto_scaling_group_provider, request.auto_scaling_group_provider
             ),
             update_status="UPDATE_COMPLETE",
             update_status_reason=None,
@@ -195,6 +197,57 @@ class CapacityProviders:
         shown = cluster_view.view(self._state, cluster, ("SETTINGS", "TAGS", "ATTACHMENTS"))
         return ecs.PutClusterCapacityProvidersResponse(cluster=shown)
 
+    def _settings(
+        self,
+        call: Call,
+        group_name: str,
+        base: ecs.AutoScalingGroupProvider,
+        given: ecs.AutoScalingGroupProviderUpdate,
+    ) -> ecs.AutoScalingGroupProvider:
+        """``given`` over ``base`` over AWS's defaults; what needs power over machines needs a provisioner."""
+        scaling = _SCALING
+        for layer in (base.managed_scaling, given.managed_scaling):
+            if layer is not None:
+                named = {name: value for name in layer.__struct_fields__ if (value := getattr(layer, name)) is not None}
+                scaling = msgspec.structs.replace(scaling, **named)
+        protection = given.managed_termination_protection or base.managed_termination_protection or "DISABLED"
+        usual: ecs.ManagedDraining = "ENABLED" if self._provisioned else "DISABLED"
+        draining = given.managed_draining or base.managed_draining or usual
+        wanted = {
+            "autoScalingGroupProvider.managedScaling.status ENABLED": scaling.status != "DISABLED",
+            "autoScalingGroupProvider.managedTerminationProtection ENABLED": protection != "DISABLED",
+            "autoScalingGroupProvider.managedDraining ENABLED": draining != "DISABLED",
+        }
+        for member in (name for name, asked in wanted.items() if asked and not self._provisioned):
+            raise client_error(
+                f"{member} is not supported by an OpenECS without a provisioner, which cannot add or end machines. Use "
+                "DISABLED and add machines to the group with openecs agent --group NAME, or start OpenECS with "
+                "--provisioner PROGRAM."
+            )
+        _check_scaling(scaling)
+        if scaling.status == "ENABLED" or protection == "ENABLED":
+            self._check_group(call, group_name, protected=protection == "ENABLED")
+        if protection == "ENABLED" and scaling.status != "ENABLED":
+            raise client_error("Managed termination protection needs managed scaling. Enable both and try again.")
+        return ecs.AutoScalingGroupProvider(
+            auto_scaling_group_arn=base.auto_scaling_group_arn,
+            managed_scaling=scaling,
+            managed_termination_protection=protection,
+            managed_draining=draining,
+        )
+
+    def _check_group(self, call: Call, name: str, *, protected: bool) -> None:
+        groups = self._state.auto_scaling_groups.by("region", call.region)
+        group = next((group for group in groups if group.name == name and not group.deleting), None)
+        if group is None:
+            raise client_error("The specified Auto Scaling group does not exist. Specify a valid ARN and try again.")
+        if protected and not group.protect_new_instances:
+            raise client_error(
+                "The managed termination protection setting for the capacity provider is invalid. To enable managed "
+                "termination protection for a capacity provider, the Auto Scaling group must have instance protection "
+                "from scale in enabled."
+            )
+
     def _existing(self, call: Call, reference: str, changed: str) -> CapacityProvider:
         """An ACTIVE provider that may be changed."""
         arn = _arn(call, reference)
@@ -236,37 +289,6 @@ class CapacityProviders:
             tags=found.tags if found else (),
             type="EC2_AUTOSCALING",
         )
-
-
-def _settings(
-    base: ecs.AutoScalingGroupProvider, given: ecs.AutoScalingGroupProviderUpdate
-) -> ecs.AutoScalingGroupProvider:
-    """``given`` over ``base`` over AWS's defaults; what needs power over machines is refused."""
-    scaling = _SCALING
-    for layer in (base.managed_scaling, given.managed_scaling):
-        if layer is not None:
-            named = {name: value for name in layer.__struct_fields__ if (value := getattr(layer, name)) is not None}
-            scaling = msgspec.structs.replace(scaling, **named)
-    protection = given.managed_termination_protection or base.managed_termination_protection or "DISABLED"
-    draining = given.managed_draining or base.managed_draining or "DISABLED"
-    refused = {
-        "autoScalingGroupProvider.managedScaling.status ENABLED": scaling.status != "DISABLED",
-        "autoScalingGroupProvider.managedTerminationProtection ENABLED": protection != "DISABLED",
-        "autoScalingGroupProvider.managedDraining ENABLED": draining != "DISABLED",
-    }
-    for member, wanted in refused.items():
-        if wanted:
-            raise client_error(
-                f"{member} is not supported by OpenECS, which cannot add or end machines. Use DISABLED, and add "
-                "machines to the group with: openecs agent --group NAME"
-            )
-    _check_scaling(scaling)
-    return ecs.AutoScalingGroupProvider(
-        auto_scaling_group_arn=base.auto_scaling_group_arn,
-        managed_scaling=scaling,
-        managed_termination_protection=protection,
-        managed_draining=draining,
-    )
 
 
 def _check_scaling(scaling: ecs.ManagedScaling) -> None:

@@ -20,6 +20,7 @@ from openecs.errors import client_error
 from openecs.ids import Ids
 from openecs.model import tag_rules
 from openecs.model.cluster import Cluster
+from openecs.model.auto_scaling_group import instance_of
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.tags import ResourceTags
 from openecs.shapes import ecs
@@ -74,7 +75,7 @@ class Registration:
             ),
             attributes=_attributes(cluster, named, identity, instance.attributes, node),
             registered_resources=registered,
-            ec2_instance_id=identity.instance_id or instance.ec2_instance_id,
+            ec2_instance_id=instance_of(call.principal.arn) or identity.instance_id or instance.ec2_instance_id,
         )
         with self._state.transaction() as tx:
             tx.put(node)

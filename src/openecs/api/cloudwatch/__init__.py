@@ -1,0 +1,1 @@
+"""CloudWatch: metrics, alarms and dashboards over the metric store and the state."""
