@@ -202,9 +202,9 @@ class EventDeliveries:
                 msgspec.json.encode(entry).decode(),
                 self._clock.now(),
             )
-        except (InvocationError, TargetRefusedError) as failure:
+        except (InvocationError, TargetRefusedError):
             self._count("InvocationsFailedToBeSentToDlq", delivery)
-            logger.error("delivery.lost", rule=delivery.rule_arn, target=delivery.target.arn, reason=str(failure))
+            logger.exception("delivery.lost", rule=delivery.rule_arn, target=delivery.target.arn)
             return
         self._count("InvocationsSentToDlq", delivery)
 

@@ -21,6 +21,7 @@ from openecs.model.node import ContainerInstance
 from openecs.model.service import Service
 from openecs.model.task import Task
 from openecs.planning import service_history, task_history
+from openecs.planning.alarms import history as alarm_history
 from openecs.state.state import State
 from openecs.state.store import Notice, Transaction
 from openecs.wire.call import acting
@@ -34,7 +35,10 @@ PRUNED_AT_ONCE = 500
 #: Seconds between batches while there are more, and between looks otherwise.
 PRUNE_PAUSE, PRUNE_INTERVAL = 0.25, 600.0
 #: Tables whose changes history tells of.
-_TOLD = frozenset({"task", "service", "service_events", "service_deployment", "container_instance"})
+_TOLD = frozenset(
+    {"task", "service", "service_events", "service_deployment", "container_instance", "metric_alarm"}
+    | {"composite_alarm"}
+)
 #: Seconds within which a deployment's tasks not being placed for the same reasons is noted once.
 REPEAT_AFTER = 600.0
 
@@ -87,6 +91,8 @@ class Historian:
             return service_history.service_deployment_entries(old, new, actor=actor, now=now)
         if table == "container_instance":
             return _instance_entries(old, new, actor, now)
+        if table in ("metric_alarm", "composite_alarm"):
+            return alarm_history.entries(old, new, now)
         return iter(())
 
     def _forget_reasons(self, old: Service | None, new: Service | None) -> None:

@@ -106,7 +106,9 @@ async def fetch_token(wanted: events.CreateConnectionOAuthRequestParameters) -> 
     except (HttpUnavailable, HttpProtocolError, ValueError) as error:
         raise InvocationError("SDK_CLIENT_ERROR", f"{failed}: {error}", retry=True) from error
     if not 200 <= status < 300:
-        raise InvocationError("NO_PERMISSIONS", f"{failed}: it answered {status}.", retry=status >= 500 or status == 429)
+        raise InvocationError(
+            "NO_PERMISSIONS", f"{failed}: it answered {status}.", retry=status >= 500 or status == 429
+        )
     try:
         reply = msgspec.json.decode(content, type=_TokenReply)
     except msgspec.DecodeError:

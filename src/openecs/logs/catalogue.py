@@ -36,6 +36,13 @@ MIGRATIONS = (
         last_ingestion INTEGER NOT NULL, last_sequence INTEGER NOT NULL, PRIMARY KEY (stream_id, number)
     ) WITHOUT ROWID;
     """,
+    # Every frame was loose before there were packed ones.
+    """
+    ALTER TABLE log_group ADD COLUMN deletion_protected INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE segment ADD COLUMN loose INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE segment ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;
+    UPDATE segment SET loose = size;
+    """,
 )
 
 
@@ -73,10 +80,10 @@ class Catalogue:
     def load(self) -> Loaded:
         """Every group, stream and known segment."""
         decode = msgspec.json.Decoder(dict[str, str]).decode
-        groups = {
-            row[0]: LogGroup(row[0], row[1], row[2], row[3], row[4], decode(row[5]))
-            for row in self._db.execute("SELECT id, region, name, created, retention_days, tags FROM log_group")
-        }
+        rows = self._db.execute(
+            "SELECT id, region, name, created, retention_days, tags, deletion_protected FROM log_group"
+        )
+        groups = {row[0]: LogGroup(*row[:5], decode(row[5]), bool(row[6])) for row in rows}
         streams: dict[int, LogStream] = {}
         rows = self._db.execute("SELECT id, group_id, name, created, next_sequence, last_ingestion FROM log_stream")
         for stream_id, group_id, name, created, next_sequence, last_ingestion in rows:
@@ -125,9 +132,18 @@ def put_group(group: LogGroup) -> list[Statement]:
     tags = msgspec.json.encode(group.tags).decode()
     return [
         Statement(
-            "INSERT INTO log_group (id, region, name, created, retention_days, tags) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET retention_days = excluded.retention_days, tags = excluded.tags",
-            (group.id, group.region, group.name, group.created, group.retention_days, tags),
+            "INSERT INTO log_group (id, region, name, created, retention_days, tags, deletion_protected) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET retention_days = excluded.retention_days, "
+            "tags = excluded.tags, deletion_protected = excluded.deletion_protected",
+            (
+                group.id,
+                group.region,
+                group.name,
+                group.created,
+                group.retention_days,
+                tags,
+                group.deletion_protected,
+            ),
         )
     ]
 

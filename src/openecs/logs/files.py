@@ -1,7 +1,7 @@
 """Where segment files live: on disk, or in memory for an ephemeral installation.
 
-Both give the same few operations; one writer thread appends, any thread reads.  Nothing here
-knows what the bytes mean.
+Both give the same few operations; one writer thread appends and removes, any thread reads and
+creates whole files.  Nothing here knows what the bytes mean.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class Files(Protocol):
 
     def flush(self, names: Iterable[str]) -> None:
         """Return once everything appended to ``names`` would survive a loss of power."""
+        ...
+
+    def create(self, name: str, chunks: Iterable[bytes]) -> int:
+        """Write a whole file durably in a folder that is there; returns its size."""
         ...
 
     def read(self, name: str, offset: int, length: int) -> bytes:
@@ -107,6 +111,17 @@ class DiskFiles:
             sync_directory(self._root / folder)
         self._new_names.difference_update(wanted)
 
+    def create(self, name: str, chunks: Iterable[bytes]) -> int:
+        path = self._root / name
+        with path.open("wb", opener=lambda file, flags: os.open(file, flags, 0o600)) as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        sync_directory(path.parent)
+        return size
+
     def read(self, name: str, offset: int, length: int) -> bytes:
         fd = os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -169,6 +184,10 @@ class MemoryFiles:
 
     def flush(self, names: Iterable[str]) -> None:
         """Memory has nowhere further to go."""
+
+    def create(self, name: str, chunks: Iterable[bytes]) -> int:
+        self._data[name] = bytearray().join(chunks)
+        return len(self._data[name])
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         held = self._data.get(name)

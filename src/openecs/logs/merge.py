@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from openecs.logs.event import Event, Range
+from openecs.logs.event import Event, Key, Range
 from openecs.logs.segment import Block, Segment, SegmentView
 
 #: Where the merge stands: a key, its negation when descending, or a bare timestamp before all its keys.
@@ -22,6 +22,11 @@ Position = tuple[int, ...]
 
 class Source(Protocol):
     """Where blocks and events come from."""
+
+    @property
+    def spent(self) -> bool:
+        """Whether so much was opened that the merge should stop where it can be gone on with."""
+        ...
 
     def blocks(self, segment: Segment) -> tuple[Block, ...]:
         """The index of a complete segment."""
@@ -58,16 +63,10 @@ def _descending(event: Event) -> Position:
     return -event[0], -event[1], -event[2]
 
 
-def merge(views: Iterable[SegmentView], wanted: Range, source: Source, *, descending: bool) -> Iterator[list[Event]]:
-    """The events in ``wanted`` by key, in runs of one or more; each exactly once."""
-    merger = _Merge(wanted, source, descending=descending)
-    for view in views:
-        merger.close_over(view, None)
-    return merger.runs()
+class Merger:
+    """The events in ``wanted`` of ``views`` by key, each exactly once."""
 
-
-class _Merge:
-    def __init__(self, wanted: Range, source: Source, *, descending: bool) -> None:
+    def __init__(self, views: Iterable[SegmentView], wanted: Range, source: Source, *, descending: bool) -> None:
         self._wanted = wanted
         self._source = source
         self._descending = descending
@@ -75,8 +74,13 @@ class _Merge:
         self._closed: list[_Closed] = []
         self._open: list[_Run] = []
         self._numbers = 0
+        #: Set when the runs ended because the source was spent: everything before this key was
+        #: considered, and going on behind it gives the rest.
+        self.stopped_at: Key | None = None
+        for view in views:
+            self._close_over(view, None)
 
-    def close_over(self, view: SegmentView, block: Block | None) -> None:
+    def _close_over(self, view: SegmentView, block: Block | None) -> None:
         """Add a source to be opened when its time has come."""
         span = block or view.segment
         if self._wanted.touches(span.min_timestamp, span.max_timestamp):
@@ -85,10 +89,14 @@ class _Merge:
             heapq.heappush(self._closed, _Closed(edge, self._numbers, view, block))
 
     def runs(self) -> Iterator[list[Event]]:
+        """The events in runs of one or more, until there are no more or the source is spent."""
         closed, opened = self._closed, self._open
         while True:
             # Anything that may hold an event before the next one, or beside it, must be open.
             while closed and (not opened or closed[0].edge <= opened[0].head[0]):
+                if self._source.spent and (stopped_at := self._position()) is not None:
+                    self.stopped_at = stopped_at
+                    return
                 self._open_up(heapq.heappop(closed))
             if not opened:
                 return
@@ -104,12 +112,27 @@ class _Merge:
                 heapq.heappush(opened, _Run(self._key(events[end]), number, events, end))
             yield events[position:end]
 
+    def _position(self) -> Key | None:
+        """The key behind which everything lies that was not given out; ``None`` at the start of the range."""
+        edge = self._closed[0].edge
+        if self._descending:
+            at = -edge + 1, 0, 0
+            if self._open:
+                timestamp, stream_id, sequence = self._open[0].head
+                at = max(at, (-timestamp, -stream_id, -sequence + 1))
+            return at if at < (self._wanted.before or (self._wanted.last + 1, 0, 0)) else None
+        at = edge, 0, 0
+        if self._open:
+            timestamp, stream_id, sequence = self._open[0].head
+            at = min(at, (timestamp, stream_id, sequence - 1))
+        return at if at > max(self._wanted.after or (0, 0, 0), (self._wanted.first, 0, 0)) else None
+
     def _open_up(self, closed: _Closed) -> None:
         view, block = closed.view, closed.block
         if block is None:
             blocks = view.blocks if view.blocks is not None else self._source.blocks(view.segment)
             for inner in blocks:
-                self.close_over(view, inner)
+                self._close_over(view, inner)
             return
         events = clip(self._source.events(view.segment, block), self._wanted)
         if self._descending:

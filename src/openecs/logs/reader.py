@@ -8,72 +8,119 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from openecs.logs import frame as frames
-from openecs.logs.event import Event, Range, message_bytes
+from openecs.logs.event import Event, Key, Range, message_bytes
 from openecs.logs.files import Files
-from openecs.logs.merge import merge
+from openecs.logs.matching import Matcher
+from openecs.logs.merge import Merger
 from openecs.logs.segment import Block, Segment, SegmentView, index
 
 #: What one page returns at most, as GetLogEvents and FilterLogEvents document it.
 PAGE_BYTES = 1024 * 1024
+#: How many uncompressed bytes a page with a matcher looks at before it hands over what it found.
+SCAN_BYTES = 64 * 1024 * 1024
 #: Indexes of complete segments that stay in memory, a few kilobytes each.
 CACHED_INDEXES = 256
 
 
 class Page(NamedTuple):
-    """Events in the order of reading, and whether the range holds more behind them."""
+    """Events in the order of reading, and whether the range may hold more behind ``position``.
+
+    ``position`` is set when there is more: the key of the last event, or, when a matcher has
+    had enough to look at, a key that need not exist.
+    """
 
     events: list[Event]
     more: bool
+    position: Key | None = None
+
+
+class SegmentGoneError(Exception):
+    """A segment's file is not there: it was sealed, has expired or was deleted since the view was taken."""
 
 
 class Reader:
     """Pages out of ``files``; safe to use from several threads."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, *, scan_bytes: int = SCAN_BYTES) -> None:
         self._files = files
-        self._indexes: OrderedDict[tuple[int, int], tuple[Block, ...]] = OrderedDict()
+        self._scan_bytes = scan_bytes
+        self._indexes: OrderedDict[str, tuple[Block, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def page(self, views: Iterable[SegmentView], wanted: Range, limit: int, *, descending: bool) -> Page:
+    def page(
+        self,
+        views: Iterable[SegmentView],
+        wanted: Range,
+        limit: int,
+        *,
+        descending: bool,
+        matcher: Matcher | None = None,
+    ) -> Page:
         """Up to ``limit`` events, up to 1 MiB of messages, at least one event if there is any.
 
-        Raises ``DamagedFrameError`` when a file does not hold what was written.
+        With a ``matcher`` only those that match; such a page may be empty and yet not the last.
+        Raises ``SegmentGoneError`` when the views are no longer true, ``DamagedFrameError``
+        when a file does not hold what was written.
         """
+        merger = Merger(views, wanted, _Scan(self, matcher, self._scan_bytes), descending=descending)
         events: list[Event] = []
         room = PAGE_BYTES
-        for run in merge(views, wanted, self, descending=descending):
+        for run in merger.runs():
             for event in run:
                 size = message_bytes(event.message)
                 if len(events) == limit or (size > room and events):
-                    return Page(events, more=True)
+                    return Page(events, more=True, position=events[-1].key)
                 events.append(event)
                 room -= size
-        return Page(events, more=False)
+        return Page(events, more=merger.stopped_at is not None, position=merger.stopped_at)
 
     def blocks(self, segment: Segment) -> tuple[Block, ...]:
-        key = (segment.stream_id, segment.number)
+        """The index of a complete segment."""
         with self._lock:
-            known = self._indexes.get(key)
+            known = self._indexes.get(segment.name)
             if known is not None:
-                self._indexes.move_to_end(key)
+                self._indexes.move_to_end(segment.name)
                 return known
-        data = self._read(segment, 0, segment.size)
-        blocks = tuple(index(frames.scan(data, verify=False)))
+        try:
+            found = frames.headers(lambda offset, length: self.read(segment, offset, length), segment.size)
+            blocks = tuple(index(found))
+        except frames.DamagedFrameError as error:
+            raise frames.DamagedFrameError(f"{segment.name}: {error}") from error
         with self._lock:
-            self._indexes[key] = blocks
+            self._indexes[segment.name] = blocks
             while len(self._indexes) > CACHED_INDEXES:
                 self._indexes.popitem(last=False)
         return blocks
 
-    def events(self, segment: Segment, block: Block) -> list[Event]:
-        data = self._read(segment, block.offset, block.length)
-        try:
-            return frames.decode(data, segment.stream_id)
-        except frames.DamagedFrameError as error:
-            raise frames.DamagedFrameError(f"{segment.name} at {block.offset}: {error}") from error
-
-    def _read(self, segment: Segment, offset: int, length: int) -> bytes:
+    def read(self, segment: Segment, offset: int, length: int) -> bytes:
+        """Bytes of a segment's file; raises ``SegmentGoneError``."""
         try:
             return self._files.read(segment.name, offset, length)
         except FileNotFoundError:
-            return b""  # the stream was deleted, or the segment expired, while this page was read
+            raise SegmentGoneError(segment.name) from None
+
+
+class _Scan:
+    """What one page reads, and how much of that it has read."""
+
+    def __init__(self, reader: Reader, matcher: Matcher | None, scan_bytes: int) -> None:
+        self._reader = reader
+        self._matcher = matcher
+        self._left = scan_bytes
+
+    @property
+    def spent(self) -> bool:
+        return self._left <= 0
+
+    def blocks(self, segment: Segment) -> tuple[Block, ...]:
+        return self._reader.blocks(segment)
+
+    def events(self, segment: Segment, block: Block) -> list[Event]:
+        data = self._reader.read(segment, block.offset, block.length)
+        try:
+            events = frames.decode(data, segment.stream_id, self._matcher)
+        except frames.DamagedFrameError as error:
+            raise frames.DamagedFrameError(f"{segment.name} at {block.offset}: {error}") from error
+        if self._matcher is not None:
+            self._left -= frames.raw_bytes(data)
+        return events

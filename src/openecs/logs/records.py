@@ -26,8 +26,10 @@ class LogGroup:
     created: int
     retention_days: int | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    #: Whether DeleteLogGroup is refused; the API looks at it.
+    deletion_protected: bool = False
     streams: dict[str, LogStream] = field(default_factory=dict, repr=False)
-    #: Bytes of all its segments.
+    #: Bytes of all its segments on disk, compressed as they are.
     stored_bytes: int = 0
 
     def cutoff(self, now: int) -> int:
@@ -74,6 +76,17 @@ class LogStream:
         self.last_ingestion = max(self.last_ingestion or 0, segment.last_ingestion)
         self.next_sequence = max(self.next_sequence, segment.last_sequence + 1)
         self.group.stored_bytes += segment.size
+
+    def sealed(self, segment: Segment) -> None:
+        """A segment's packed file has taken the place of its first."""
+        self.removed(segment.number)
+        self.segments[segment.number] = segment
+        self.group.stored_bytes += segment.size
+
+    def forget(self) -> None:
+        """The stream is deleted: whoever still holds it finds it empty."""
+        self.group.stored_bytes -= sum(segment.size for segment in self.segments.values())
+        self.segments.clear()
 
     def removed(self, number: int) -> None:
         """A segment's file is gone."""

@@ -2,7 +2,8 @@
 
 After an orderly stop this only compares sizes.  After a crash it reads the files that grew
 beyond what the catalogue says of them: whole frames count (they may have been acknowledged), a torn
-end is cut off, files that belong to no stream are removed.
+end is cut off, files that belong to no stream are removed.  Of a segment that was being sealed
+the catalogue says which file counts; the other one is removed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from openecs.logs.catalogue import Loaded, Statement, delete_segment, put_segmen
 from openecs.logs.files import Files
 from openecs.logs.frame import scan
 from openecs.logs.records import LogStream
-from openecs.logs.segment import Segment, empty_segment, parse_segment_name
+from openecs.logs.segment import Segment, empty_segment, parse_segment_name, segment_name
 
 log = structlog.get_logger("openecs.logs")
 
@@ -35,24 +36,29 @@ def recover(loaded: Loaded, files: Files) -> Recovered:
     known: dict[int, dict[int, Segment]] = defaultdict(dict)
     for segment in loaded.segments:
         known[segment.stream_id][segment.number] = segment
-    found: dict[int, dict[int, int]] = defaultdict(dict)
+    found: dict[int, dict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
     for name, size in files.sizes().items():
         parsed = parse_segment_name(name)
         if parsed is None:
             continue
-        stream_id, number = parsed
+        stream_id, number, sealed = parsed
         if stream_id in loaded.streams:
-            found[stream_id][number] = size
+            found[stream_id][number][sealed] = size
         else:
             files.remove(name)
     for stream_id, stream in loaded.streams.items():
         # A removal that a crash interrupted, or files that somebody else deleted.
         gone = known[stream_id].keys() - found[stream_id].keys()
         statements.extend(delete_segment(stream_id, number) for number in gone)
-        for number, size in sorted(found[stream_id].items()):
+        for number, sizes in sorted(found[stream_id].items()):
             segment = known[stream_id].get(number) or empty_segment(stream_id, number)
+            if segment.sealed not in sizes:
+                segment = empty_segment(stream_id, number, 1 - segment.sealed)
+            if len(sizes) > 1:
+                files.remove(segment_name(stream_id, number, 1 - segment.sealed))
+            size = sizes[segment.sealed]
             if segment.size != size or size == 0:
-                segment = read_segment(files, stream_id, number, size)
+                segment = read_segment(files, empty_segment(stream_id, number, segment.sealed), size)
                 if segment.event_count == 0:
                     files.remove(segment.name)
                     statements.append(delete_segment(stream_id, number))
@@ -62,9 +68,8 @@ def recover(loaded: Loaded, files: Files) -> Recovered:
     return Recovered(loaded.streams, statements)
 
 
-def read_segment(files: Files, stream_id: int, number: int, size: int) -> Segment:
-    """What the whole frames of a file hold; whatever follows them is cut off."""
-    segment = empty_segment(stream_id, number)
+def read_segment(files: Files, segment: Segment, size: int) -> Segment:
+    """What the whole frames of the file of an (empty) segment hold; whatever follows them is cut off."""
     for frame in scan(files.read(segment.name, 0, size), verify=True):
         segment = segment.extended(frame)
     if segment.size < size:

@@ -1,9 +1,10 @@
 """Segments: the append-only files of a stream, and the sparse index over one of them.
 
 A stream's events lie in numbered segments of a few megabytes.  A ``Segment`` says what one
-holds; a ``Block`` is a run of neighbouring frames of about 64 KiB, the unit of reading.  Both
-are immutable: a reader that holds them is not disturbed by what is appended meanwhile.
-No I/O here.
+holds; a ``Block`` is a run of neighbouring frames of about 16 KiB, the unit of reading.  Both
+are immutable: a reader that holds them is not disturbed by what is appended meanwhile.  A
+segment that gets nothing more and holds many small batches is *sealed*: a second file takes
+the place of its first, with the same events in packed frames.  No I/O here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import NamedTuple
 from openecs.logs.frame import Frame
 
 SEGMENT_BYTES = 8 * 1024 * 1024
-BLOCK_BYTES = 64 * 1024
+#: A segment with so much in loose frames is closed early, so that little lies about uncompressed.
+LOOSE_BYTES = 1024 * 1024
+#: Sealing less than this would hardly free a block of the disk.
+SEAL_BYTES = 8 * 1024
+BLOCK_BYTES = 16 * 1024
 
 
 class Block(NamedTuple):
@@ -39,15 +44,19 @@ class Segment(NamedTuple):
     first_ingestion: int
     last_ingestion: int
     last_sequence: int
+    #: Bytes of it that are in loose frames.
+    loose: int = 0
+    #: 1 for the second, packed file of a segment.
+    sealed: int = 0
 
     @property
     def name(self) -> str:
-        return segment_name(self.stream_id, self.number)
+        return segment_name(self.stream_id, self.number, self.sealed)
 
     def extended(self, frame: Frame) -> Segment:
         """This segment after ``frame`` was appended to it."""
         if self.event_count == 0:
-            return first_segment(self.stream_id, self.number, frame)
+            return first_segment(self, frame)
         return Segment(
             self.stream_id,
             self.number,
@@ -58,6 +67,8 @@ class Segment(NamedTuple):
             self.first_ingestion,
             frame.ingestion_time,
             frame.first_sequence + frame.event_count - 1,
+            self.loose + (0 if frame.packed else frame.length),
+            self.sealed,
         )
 
 
@@ -68,16 +79,16 @@ class SegmentView(NamedTuple):
     blocks: tuple[Block, ...] | None
 
 
-def empty_segment(stream_id: int, number: int) -> Segment:
+def empty_segment(stream_id: int, number: int, sealed: int = 0) -> Segment:
     """A segment that has no file yet."""
-    return Segment(stream_id, number, 0, 0, 0, 0, 0, 0, 0)
+    return Segment(stream_id, number, 0, 0, 0, 0, 0, 0, 0, sealed=sealed)
 
 
-def first_segment(stream_id: int, number: int, frame: Frame) -> Segment:
+def first_segment(empty: Segment, frame: Frame) -> Segment:
     """A segment that holds one frame."""
     return Segment(
-        stream_id,
-        number,
+        empty.stream_id,
+        empty.number,
         frame.offset + frame.length,
         frame.event_count,
         frame.min_timestamp,
@@ -85,21 +96,23 @@ def first_segment(stream_id: int, number: int, frame: Frame) -> Segment:
         frame.ingestion_time,
         frame.ingestion_time,
         frame.first_sequence + frame.event_count - 1,
+        0 if frame.packed else frame.length,
+        empty.sealed,
     )
 
 
-def segment_name(stream_id: int, number: int) -> str:
+def segment_name(stream_id: int, number: int, sealed: int) -> str:
     """The file of a segment, below the events directory: 256 folders keep each one small."""
-    return f"{stream_id % 256:02x}/{stream_id}-{number}.seg"
+    return f"{stream_id % 256:02x}/{stream_id}-{number}.{'sealed' if sealed else 'seg'}"
 
 
-def parse_segment_name(name: str) -> tuple[int, int] | None:
-    """Stream id and number of a segment's file, ``None`` for a file that is not one."""
+def parse_segment_name(name: str) -> tuple[int, int, int] | None:
+    """Stream id, number and whether it is sealed, of a segment's file; ``None`` for a file that is not one."""
     stem, dot, suffix = name.rpartition("/")[2].partition(".")
     stream_id, dash, number = stem.partition("-")
-    if suffix != "seg" or not dot or not dash or not (stream_id + number).isdecimal():
+    if suffix not in ("seg", "sealed") or not dot or not dash or not (stream_id + number).isdecimal():
         return None
-    return int(stream_id), int(number)
+    return int(stream_id), int(number), int(suffix == "sealed")
 
 
 def add_to_index(blocks: list[Block], frame: Frame, block_bytes: int = BLOCK_BYTES) -> None:

@@ -12,23 +12,33 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+import structlog
 
 from openecs.clock import Clock
 from openecs.logs import catalogue as changes
 from openecs.logs.catalogue import Catalogue, Statement
 from openecs.logs.event import Range
 from openecs.logs.files import DiskFiles, Files, MemoryFiles
-from openecs.logs.reader import Page, Reader
+from openecs.logs.frame import DamagedFrameError
+from openecs.logs.matching import Matcher
+from openecs.logs.reader import SCAN_BYTES, Page, Reader, SegmentGoneError
 from openecs.logs.records import LogGroup, LogStream
 from openecs.logs.recovery import recover
-from openecs.logs.segment import SEGMENT_BYTES, empty_segment
-from openecs.logs.writer import Append, Change, Outcome, Remove, Rest, Tail, Work, Writer
+from openecs.logs.sealing import seal_segment, worth_sealing
+from openecs.logs.segment import LOOSE_BYTES, SEGMENT_BYTES, Segment, empty_segment
+from openecs.logs.writer import Append, Change, Discard, Finish, Outcome, Remove, Rest, Seal, Tail, Work, Writer
 
-#: A stream that got nothing for so long is noted in the catalogue, so that a start need not read it.
+#: A stream that got nothing for so long is noted in the catalogue, so that a start need not read it, and sealed.
 QUIET_MILLISECONDS = 10 * 60 * 1000
 READ_THREADS = 2
+#: How often a read is begun anew because a file went away under it; more than once is rare.
+READ_ATTEMPTS = 10
+
+log = structlog.get_logger("openecs.logs")
 
 
 class StoreFailedError(Exception):
@@ -48,10 +58,20 @@ class StoredBatch(NamedTuple):
 class LogStore:
     """Log groups of all regions; ``path`` is their directory, ``None`` keeps everything in memory."""
 
-    def __init__(self, path: Path | None, clock: Clock, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        clock: Clock,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        loose_bytes: int = LOOSE_BYTES,
+        scan_bytes: int = SCAN_BYTES,
+    ) -> None:
         self._path = path
         self._clock = clock
         self._segment_bytes = segment_bytes
+        self._loose_bytes = loose_bytes
+        self._scan_bytes = scan_bytes
         self._groups: dict[str, dict[str, LogGroup]] = {}
         self._streams: dict[int, LogStream] = {}
         self._next_group_id = 1
@@ -60,6 +80,8 @@ class LogStore:
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._last_change: asyncio.Future[None] | None = None
         self._removing: set[tuple[int, int]] = set()
+        #: Segments that could not be sealed; they are good as they are.
+        self._unsealable: set[tuple[int, int]] = set()
         self._listeners: list[Callable[[StoredBatch], None]] = []
 
     def __repr__(self) -> str:
@@ -74,11 +96,13 @@ class LogStore:
         self._failure: asyncio.Future[None] = self._loop.create_future()
         writer = await asyncio.to_thread(self._load)
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="logs-reader")
+        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="logs-sealer")
         self._writer = writer
         self._writer.start()
 
     async def close(self) -> None:
         """Make everything durable and let go of the files."""
+        await asyncio.to_thread(self._sealer.shutdown)
         await asyncio.to_thread(self._writer.stop)
         await asyncio.to_thread(self._readers.shutdown)
         self._release.close()
@@ -104,7 +128,7 @@ class LogStore:
         self._streams = recovered.streams
         self._next_group_id = loaded.next_group_id
         self._next_stream_id = loaded.next_stream_id
-        self._reader = Reader(self._files)
+        self._reader = Reader(self._files, scan_bytes=self._scan_bytes)
         # Every run of the process begins a new segment: those of earlier runs never change again.
         tails = {
             stream.id: Tail(empty_segment(stream.id, max(stream.segments) + 1), set(stream.segments))
@@ -118,6 +142,7 @@ class LogStore:
             publish=lambda outcomes: self._call(self._published, outcomes),
             failed=lambda error: self._call(self._writer_failed, error),
             segment_bytes=self._segment_bytes,
+            loose_bytes=self._loose_bytes,
         )
 
     # Groups and streams
@@ -139,11 +164,17 @@ class LogStore:
         del self._groups[group.region][group.name]
         for stream in group.streams.values():
             del self._streams[stream.id]
+            stream.forget()
         self._change(changes.delete_group(group), tuple(stream.id for stream in group.streams.values()))
 
     def set_retention(self, group: LogGroup, days: int | None) -> None:
         """How many days events of the group are kept; ``None`` for ever."""
         group.retention_days = days
+        self._change(changes.put_group(group))
+
+    def set_protection(self, group: LogGroup, *, on: bool) -> None:
+        """Whether the API refuses to delete the group."""
+        group.deletion_protected = on
         self._change(changes.put_group(group))
 
     def set_tags(self, group: LogGroup, tags: dict[str, str]) -> None:
@@ -163,7 +194,7 @@ class LogStore:
         """Delete a stream and its events."""
         del stream.group.streams[stream.name]
         del self._streams[stream.id]
-        stream.group.stored_bytes -= sum(segment.size for segment in stream.segments.values())
+        stream.forget()
         self._change(changes.delete_stream(stream.id), (stream.id,))
 
     async def durable(self) -> None:
@@ -195,22 +226,36 @@ class LogStore:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def read(self, streams: Iterable[LogStream], wanted: Range, limit: int, *, descending: bool = False) -> Page:
+    async def read(
+        self,
+        streams: Iterable[LogStream],
+        wanted: Range,
+        limit: int,
+        *,
+        descending: bool = False,
+        matcher: Matcher | None = None,
+    ) -> Page:
         """One page of the events of ``streams``, all of one group, without those that have expired.
 
+        With a ``matcher`` only the events that match.  It is asked in a reader thread, and a
+        page ends after some megabytes of events even if none matched.
         Raises ``DamagedFrameError`` when a file does not hold what was written.
         """
-        views = []
+        streams = list(streams)
         for stream in streams:
             cutoff = stream.group.cutoff(self._now())
             if cutoff > wanted.first:
                 wanted = wanted._replace(first=cutoff)
-            views.extend(stream.views(wanted))
-        if not views:
-            return Page([], more=False)
-        return await self._loop.run_in_executor(
-            self._readers, lambda: self._reader.page(views, wanted, limit, descending=descending)
-        )
+        for _ in range(READ_ATTEMPTS):
+            views = [view for stream in streams for view in stream.views(wanted)]
+            if not views:
+                return Page([], more=False)
+            page = partial(self._reader.page, views, wanted, limit, descending=descending, matcher=matcher)
+            try:
+                return await self._loop.run_in_executor(self._readers, page)
+            except SegmentGoneError as error:
+                gone = error
+        raise DamagedFrameError(f"the file {gone} is not there")
 
     async def expire(self, now: float) -> None:
         """Delete segments in which everything is older than the group's retention; note quiet streams.
@@ -229,6 +274,41 @@ class LogStore:
                     pending.append(self._submit(Remove(0, stream.id, segment.number, cutoff)))
         if pending:
             await asyncio.gather(*map(asyncio.shield, pending))
+
+    async def seal(self, now: float) -> None:
+        """Compress what lies in small batches: the complete segments and those of quiet streams.
+
+        ``now`` in seconds since the epoch.  To be called every few minutes.  A segment that
+        cannot be sealed (a full disk) stays as it is.
+        """
+        self._check()
+        quiet_since = int(now * 1000) - QUIET_MILLISECONDS
+        for stream in list(self._streams.values()):
+            for segment in list(stream.segments.values()):
+                growing = segment.number == stream.tail_number
+                if not worth_sealing(segment) or (growing and segment.last_ingestion > quiet_since):
+                    continue
+                if growing:
+                    await asyncio.shield(self._submit(Finish(0, stream.id, segment.number)))
+                if (stream.id, segment.number) not in self._unsealable:
+                    await self._seal(stream, segment.number)
+
+    async def _seal(self, stream: LogStream, number: int) -> None:
+        first = stream.segments.get(number)
+        if first is None:
+            return  # expired meanwhile
+        try:
+            packed: Segment = await self._loop.run_in_executor(self._sealer, seal_segment, self._files, first)
+        except FileNotFoundError:
+            return  # deleted meanwhile
+        except (OSError, DamagedFrameError) as error:
+            log.warning("a segment of log events stays uncompressed", segment=first.name, error=str(error))
+            self._unsealable.add((stream.id, number))
+            await asyncio.shield(self._submit(Discard(0, first._replace(sealed=1).name)))
+            return
+        await asyncio.shield(self._submit(Seal(0, packed)))
+        # Only now does nobody begin to read the first file any more; whoever reads it still begins anew.
+        await asyncio.shield(self._submit(Discard(0, first.name)))
 
     async def wipe(self) -> None:
         """Forget every group of every region."""
@@ -267,7 +347,7 @@ class LogStore:
         self._loop.call_soon_threadsafe(function, argument)  # type: ignore[arg-type]
 
     def _published(self, outcomes: list[Outcome]) -> None:
-        for work, segment, frame, removed, error in outcomes:
+        for work, segment, frame, done, error in outcomes:
             if segment is not None and frame is not None:
                 stream = self._streams.get(segment.stream_id)
                 if stream is not None:
@@ -281,8 +361,12 @@ class LogStore:
             elif isinstance(work, Remove):
                 self._removing.discard((work.stream_id, work.number))
                 stream = self._streams.get(work.stream_id)
-                if removed and stream is not None:
+                if done and stream is not None:
                     stream.removed(work.number)
+            elif isinstance(work, Seal):
+                stream = self._streams.get(work.segment.stream_id)
+                if done and stream is not None:
+                    stream.sealed(work.segment)
             future = self._waiting.pop(work.ticket)
             if future.done():
                 continue

@@ -21,7 +21,7 @@ from openecs.logs.catalogue import Catalogue, Statement, delete_segment, note_st
 from openecs.logs.files import Files
 from openecs.logs.frame import Frame
 from openecs.logs.records import MILLISECONDS_PER_DAY
-from openecs.logs.segment import SEGMENT_BYTES, Segment, empty_segment, segment_name
+from openecs.logs.segment import LOOSE_BYTES, SEGMENT_BYTES, Segment, empty_segment, segment_name
 
 
 class Append(NamedTuple):
@@ -52,6 +52,28 @@ class Remove(NamedTuple):
     cutoff: int
 
 
+class Finish(NamedTuple):
+    """Append nothing more to one segment."""
+
+    ticket: int
+    stream_id: int
+    number: int
+
+
+class Seal(NamedTuple):
+    """Let the packed file of a finished segment, which is durable, take the place of its first."""
+
+    ticket: int
+    segment: Segment
+
+
+class Discard(NamedTuple):
+    """Delete a file that nothing refers to any more."""
+
+    ticket: int
+    name: str
+
+
 class Rest(NamedTuple):
     """Note in the catalogue what the streams hold that got nothing since ``quiet_since``."""
 
@@ -59,16 +81,16 @@ class Rest(NamedTuple):
     quiet_since: int
 
 
-Work = Append | Change | Remove | Rest
+Work = Append | Change | Remove | Finish | Seal | Discard | Rest
 
 
 class Outcome(NamedTuple):
-    """What became of one piece of work: ``error``, or what it stored or removed."""
+    """What became of one piece of work: ``error``, or what it stored, and whether it removed or sealed something."""
 
     work: Work
     segment: Segment | None = None
     frame: Frame | None = None
-    removed: bool = False
+    done: bool = False
     error: OSError | None = None
 
 
@@ -92,6 +114,7 @@ class Writer:
         publish: Callable[[list[Outcome]], None],
         failed: Callable[[BaseException], None],
         segment_bytes: int = SEGMENT_BYTES,
+        loose_bytes: int = LOOSE_BYTES,
     ) -> None:
         self._catalogue = catalogue
         self._files = files
@@ -99,6 +122,7 @@ class Writer:
         self._publish = publish
         self._failed = failed
         self._segment_bytes = segment_bytes
+        self._loose_bytes = loose_bytes
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         #: Streams whose last segment is not in the catalogue as it is.
         self._unnoted: set[int] = set()
@@ -148,11 +172,16 @@ class Writer:
         outcomes = self._append(work)
         for piece in work:
             if isinstance(piece, Remove):
-                outcomes.append(Outcome(piece, removed=self._remove(piece)))
-            elif isinstance(piece, Change):
-                self._drop(piece.dropped)
-                outcomes.append(Outcome(piece))
-            elif isinstance(piece, Rest):
+                outcomes.append(Outcome(piece, done=self._remove(piece)))
+            elif isinstance(piece, Seal):
+                outcomes.append(Outcome(piece, done=self._seal(piece.segment)))
+            elif not isinstance(piece, Append):
+                if isinstance(piece, Change):
+                    self._drop(piece.dropped)
+                elif isinstance(piece, Finish):
+                    self._finish(piece)
+                elif isinstance(piece, Discard):
+                    self._files.remove(piece.name)
                 outcomes.append(Outcome(piece))
         return outcomes
 
@@ -200,6 +229,7 @@ class Writer:
                 batch.timestamps[-1],
                 batch.ingestion_time,
                 len(batch.timestamps),
+                frames.is_packed(data),
             )
             segment = segment.extended(frame)
             offset += len(data)
@@ -222,7 +252,7 @@ class Writer:
         return batches[len(stored) :]
 
     def _tail_for(self, stream_id: int, now: int) -> Tail:
-        """The stream's growing segment: a new one when the last is full or older than a day.
+        """The stream's growing segment: a new one when the last is full, due to be sealed, or older than a day.
 
         A day, because retention deletes whole segments.
         """
@@ -231,10 +261,28 @@ class Writer:
             tail = self._tails[stream_id] = Tail(empty_segment(stream_id, 1))
         segment = tail.segment
         old = segment.event_count > 0 and now - segment.first_ingestion > MILLISECONDS_PER_DAY
-        if segment.size >= self._segment_bytes or old:
-            self._complete[stream_id, segment.number] = segment
-            tail.segment = empty_segment(stream_id, segment.number + 1)
+        if segment.size >= self._segment_bytes or segment.loose >= self._loose_bytes or old:
+            self._next_segment(tail)
         return tail
+
+    def _next_segment(self, tail: Tail) -> None:
+        segment = tail.segment
+        self._complete[segment.stream_id, segment.number] = segment
+        tail.segment = empty_segment(segment.stream_id, segment.number + 1)
+
+    def _finish(self, piece: Finish) -> None:
+        tail = self._tails.get(piece.stream_id)
+        if tail is not None and tail.segment.number == piece.number and tail.segment.event_count:
+            self._next_segment(tail)
+
+    def _seal(self, segment: Segment) -> bool:
+        tail = self._tails.get(segment.stream_id)
+        if tail is None or segment.number not in tail.numbers:
+            self._files.remove(segment.name)  # the segment went while its second file was written
+            return False
+        self._complete.pop((segment.stream_id, segment.number), None)
+        self._catalogue.apply([put_segment(segment)])
+        return True
 
     def _rest(self, quiet_since: int) -> Iterable[Statement]:
         for stream_id in list(self._unnoted):
@@ -255,7 +303,7 @@ class Writer:
         self._complete.pop((piece.stream_id, piece.number), None)
         tail.numbers.discard(piece.number)
         # The file first: a start copes with a catalogue that knows more than there is.
-        self._files.remove(segment_name(piece.stream_id, piece.number))
+        self._remove_files(piece.stream_id, piece.number)
         self._catalogue.apply([delete_segment(piece.stream_id, piece.number)])
         return True
 
@@ -265,4 +313,8 @@ class Writer:
             self._unnoted.discard(stream_id)
             for number in tail.numbers if tail is not None else ():
                 self._complete.pop((stream_id, number), None)
-                self._files.remove(segment_name(stream_id, number))
+                self._remove_files(stream_id, number)
+
+    def _remove_files(self, stream_id: int, number: int) -> None:
+        for sealed in (0, 1):
+            self._files.remove(segment_name(stream_id, number, sealed))

@@ -148,8 +148,9 @@ class Canvas:
         if self._large is None:
             return
         small = self._large.resize(self._image.size, Image.Resampling.BOX)
-        clip = tuple(map(round, (self._clip.left, self._clip.top, self._clip.right, self._clip.bottom)))
-        self._image.paste(small.crop(clip), (clip[0], clip[1]), small.crop(clip))
+        corner = round(self._clip.left), round(self._clip.top)
+        shown = small.crop((*corner, round(self._clip.right), round(self._clip.bottom)))
+        self._image.paste(shown, corner, shown)
         self._large = None
 
     def png(self) -> bytes:

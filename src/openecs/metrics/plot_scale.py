@@ -78,6 +78,8 @@ def written_time(at: float, scale: Scale, offset: int) -> str:
 
 def written_value(value: float, step: float = 0.0) -> str:
     """A number with a prefix for thousands; ticks ``step`` apart get as many digits as that needs."""
+    if value == 0:
+        return "0"
     size = max(abs(value), abs(step))
     for factor, prefix in _PREFIXES:
         if 1e15 > size >= factor:

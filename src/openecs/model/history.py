@@ -1,4 +1,4 @@
-"""History: what happened to tasks and services and why, kept for weeks in the journal.
+"""History: what happened to tasks, services and alarms and why, kept for weeks in the journal.
 
 Entries are only appended and never held in memory; ``openecs why`` reads them back from the
 journal.  They never decide anything.
@@ -24,7 +24,8 @@ class HistoryEntry(Record, frozen=True, kw_only=True):
     at: float
     #: ``waiting``, ``placed``, ``unhealthy``, ``protected``, ``stop-requested``, ``stopped`` and ``evidence`` are
     #: about a task; ``not-placed``, ``service-changed``, ``service-event`` and ``deployment`` about a service;
-    #: ``instance`` about a container instance, found by its cluster.
+    #: ``instance`` about a container instance, found by its cluster; ``alarm-state``, ``alarm-configuration`` and
+    #: ``alarm-action`` about an alarm.
     kind: str
     #: One sentence for people.
     text: str
@@ -34,5 +35,7 @@ class HistoryEntry(Record, frozen=True, kw_only=True):
     service_arn: str | None = None
     #: ``ecs-svc/N``.
     deployment_id: str | None = None
+    #: The ARN of an alarm; its entries are what DescribeAlarmHistory shows.
+    alarm_arn: str | None = None
     #: Facts for programs; values that JSON knows.
     facts: dict[str, Any] = {}

@@ -25,6 +25,7 @@ from openecs.api.ecs.task_sets import TaskSets
 from openecs.api.ecs.task_view import TaskViews
 from openecs.api.ecs.tasks import Tasks
 from openecs.api.elbv2.service import ElasticLoadBalancing
+from openecs.api.events.service import EventBridge
 from openecs.api.logs.service import CloudWatchLogs
 from openecs.api.servicediscovery.service import CloudMap
 from openecs.api.sts.caller_identity import CallerIdentity
@@ -32,6 +33,7 @@ from openecs.control.launch import Launcher
 from openecs.control.region_networks import RegionNetworks
 from openecs.iam.keyring import KeyRing
 from openecs.logs.store import LogStore
+from openecs.server.eventbridge import EventParts
 from openecs.state.state import State
 from openecs.wire.call import Handler, Handlers
 from openecs.wire.generated import (
@@ -41,6 +43,7 @@ from openecs.wire.generated import (
     ec2,
     ecs,
     elbv2,
+    events,
     logs,
     servicediscovery,
     sts,
@@ -90,6 +93,16 @@ def api_services(
         "ec2": ServedService(ec2.SERVICE, Ec2(state, pagination, networks).handlers()),
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
         "elbv2": ServedService(elbv2.SERVICE, ElasticLoadBalancing(state, pagination, networks.ensure).handlers()),
+        "events": ServedService(
+            events.SERVICE,
+            EventBridge(
+                state,
+                pagination,
+                sender=event_parts.sender,
+                archives=event_parts.archives,
+                authorizer=event_parts.authorizer,
+            ).handlers(),
+        ),
         "logs": ServedService(logs.SERVICE, CloudWatchLogs(log_store, pagination).handlers()),
         "servicediscovery": ServedService(
             servicediscovery.SERVICE, CloudMap(state, pagination, networks.vpc_exists).handlers()

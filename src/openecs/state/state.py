@@ -10,7 +10,7 @@ from typing import Any
 
 from openecs import arn as arns
 from openecs.model.access_key import AccessKey
-from openecs.model.alarm import CompositeAlarm, MetricAlarm
+from openecs.model.alarm import AlarmNotification, CompositeAlarm, MetricAlarm
 from openecs.model.auto_scaling_group import AutoScalingGroup, GroupActivity, GroupInstance
 from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
@@ -40,6 +40,7 @@ from openecs.model.vpc import RegionSetup, Vpc, VpcSubnet
 from openecs.model.vpc_extras import LaunchTemplate, VpcEndpoint
 from openecs.state.addresses import Addresses
 from openecs.state.alarm_actions import AlarmActions
+from openecs.state.alarm_parents import AlarmParents
 from openecs.state.balancer_usage import BalancerUsage
 from openecs.state.fleet import Fleet
 from openecs.state.journal.protocol import Journal
@@ -213,6 +214,10 @@ class State:
             "group_activity", GroupActivity, region=lambda a: a.region, group=lambda a: a.group_arn
         )
         self.composite_alarms = Table("composite_alarm", CompositeAlarm, region=lambda a: a.region)
+        #: Which composite alarms depend on which alarms.
+        self.alarm_parents = AlarmParents()
+        self.composite_alarms.watch(self.alarm_parents.alarm_changed)
+        self.alarm_notifications = Table("alarm_notification", AlarmNotification)
         self.dashboards = Table("dashboard", Dashboard)
         self.event_buses = Table("event_bus", EventBus, region=lambda b: b.region)
         self.event_rules = Table("event_rule", EventRule, bus=lambda r: (r.region, r.bus_name))

@@ -43,11 +43,15 @@ def reason(limit: Limit, verdict: Verdict, state: AlarmState, *, m_of_n: bool) -
         what, end = counted(count, "datapoint"), "."
     told = ", ".join(f"{number(_value(point))} ({short_time(point.at)})" for point in crossing[:TOLD])
     how = "was" if count == 1 else "were"
-    compared = f"{how}{'' if alarm else ' not'} {_OPERATORS[limit.comparison]} the threshold ({number(limit.threshold)})"
+    compared = (
+        f"{how}{'' if alarm else ' not'} {_OPERATORS[limit.comparison]} the threshold ({number(limit.threshold)})"
+    )
     if count < TOLD:
         return f"Threshold Crossed: {what} [{told}] {compared}{end}"
     which = "crossed" if alarm else "did not cross"
-    return f"Threshold Crossed: {what} {compared}. The most recent datapoints which {which} the threshold: [{told}]{end}"
+    return (
+        f"Threshold Crossed: {what} {compared}. The most recent datapoints which {which} the threshold: [{told}]{end}"
+    )
 
 
 def reason_data(

@@ -164,16 +164,16 @@ class _Parser:
     def _operand(self, depth: int) -> Rule:
         if depth > MAX_DEPTH:
             raise RuleError("it is nested too deeply")
-        token = self.peek()
+        found = self.peek()
         self._at += 1
-        if isinstance(token, Child | Constant):
-            return token
-        if token == "NOT":
+        if isinstance(found, Child | Constant):
+            return found
+        if found == "NOT":
             return Not(self._operand(depth + 1))
-        if token == "(":
+        if found == "(":
             rule = self.alternatives(depth + 1)
             if self.peek() != ")":
                 raise RuleError("a bracket is not closed")
             self._at += 1
             return rule
-        raise RuleError("it ends too early" if token is None else f"unexpected '{token}'")
+        raise RuleError("it ends too early" if found is None else f"unexpected '{found}'")

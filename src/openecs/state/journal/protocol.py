@@ -20,8 +20,9 @@ class HistoryQuery(NamedTuple):
     """Which history is wanted: of the entries of one subject that fit, the newest ``limit``."""
 
     #: ``cluster`` is for what concerns a whole cluster: changes of its container instances.
-    subject: Literal["task", "service", "deployment", "cluster"]
-    #: A task's id (without the rest of its ARN), a service's ARN, ``ecs-svc/N``, a cluster's ARN.
+    subject: Literal["task", "service", "deployment", "cluster", "alarm"]
+    #: A task's id (without the rest of its ARN), a service's ARN, ``ecs-svc/N``, a cluster's ARN, an alarm's ARN
+    #: (or, ending in ``:``, what the ARNs of all alarms of a region begin with).
     value: str
     #: As in ``HistoryEntry.kind``; empty for all.
     kinds: tuple[str, ...] = ()
@@ -43,16 +44,21 @@ def subjects(entry: HistoryEntry) -> dict[str, str | None]:
         "service": entry.service_arn,
         "deployment": entry.deployment_id,
         "cluster": entry.cluster_arn,
+        "alarm": entry.alarm_arn,
     }
+
+
+def is_prefix(query: HistoryQuery) -> bool:
+    """Whether a query is for all subjects whose names begin with its value."""
+    return query.subject == "alarm" and query.value.endswith(":")
 
 
 def matches(query: HistoryQuery, entry: HistoryEntry) -> bool:
     """Whether an entry is one that a query asks for."""
-    return (
-        subjects(entry)[query.subject] == query.value
-        and (not query.kinds or entry.kind in query.kinds)
-        and query.since <= entry.at <= query.until
-    )
+    value = subjects(entry)[query.subject]
+    if value is None or not (value.startswith(query.value) if is_prefix(query) else value == query.value):
+        return False
+    return (not query.kinds or entry.kind in query.kinds) and query.since <= entry.at <= query.until
 
 
 class Journal(Protocol):

@@ -41,6 +41,7 @@ MIGRATIONS = (
     """,
     sqlite_history.MIGRATION,
     sqlite_history.MIGRATION_TIMES,
+    sqlite_history.MIGRATION_ALARMS,
 )
 #: Where the newest revision stands among the records; no table has an empty name.
 REVISION = ("", "revision")

@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from openecs.model.history import HistoryEntry
-from openecs.state.journal.protocol import HistoryQuery, subjects
+from openecs.state.journal.protocol import HistoryQuery, is_prefix, subjects
 
 _log = structlog.get_logger("openecs.journal")
 
@@ -65,8 +65,26 @@ MIGRATION_TIMES = """
     CREATE INDEX history_at ON history (at);
     """
 
-INCOMING = "INSERT INTO incoming (tbl, key, body, at, kind, task, service, deployment, cluster) VALUES %s"
-_NOTHING = (None, None, None, None, None, None)
+#: Alarms are subjects as well.
+MIGRATION_ALARMS = """
+    ALTER TABLE history ADD COLUMN alarm TEXT;
+    CREATE INDEX history_alarm ON history (alarm, at, kind) WHERE alarm IS NOT NULL;
+    DROP VIEW incoming;
+    CREATE VIEW incoming AS
+        SELECT tbl, key, body, NULL AS at, NULL AS kind, NULL AS task, NULL AS service, NULL AS deployment,
+               NULL AS cluster, NULL AS alarm FROM record;
+    CREATE TRIGGER incoming_record INSTEAD OF INSERT ON incoming WHEN NEW.kind IS NULL BEGIN
+        INSERT INTO record (tbl, key, body) VALUES (NEW.tbl, NEW.key, NEW.body)
+            ON CONFLICT (tbl, key) DO UPDATE SET body = excluded.body;
+    END;
+    CREATE TRIGGER incoming_history INSTEAD OF INSERT ON incoming WHEN NEW.kind IS NOT NULL BEGIN
+        INSERT INTO history (at, kind, task, service, deployment, cluster, alarm, body)
+            VALUES (NEW.at, NEW.kind, NEW.task, NEW.service, NEW.deployment, NEW.cluster, NEW.alarm, NEW.body);
+    END;
+    """
+
+INCOMING = "INSERT INTO incoming (tbl, key, body, at, kind, task, service, deployment, cluster, alarm) VALUES %s"
+_NOTHING = (None,) * 7
 _PRUNE = "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE at < ? ORDER BY at LIMIT ?)"
 _PRUNE_OLDEST = "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id <= ? ORDER BY id LIMIT ?)"
 _SELECT = "SELECT at, task, body FROM history WHERE {where} ORDER BY at DESC, id DESC LIMIT ?"
@@ -88,13 +106,17 @@ def write(
         values += (None, None, _encoded(note, encode), note.at, note.kind)
         values += subjects(note).values()
         count += 1
-    connection.execute(INCOMING % ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count), values)
+    connection.execute(INCOMING % ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count), values)
 
 
 def read(path: Path, query: HistoryQuery) -> list[HistoryEntry]:
     """The entries that are asked for, oldest first, through a connection of its own."""
-    where = f"{query.subject} = ? AND at BETWEEN ? AND ?"
     values: list[Any] = [query.value, query.since, query.until]
+    where = f"{query.subject} = ? AND at BETWEEN ? AND ?"
+    if is_prefix(query):
+        # Everything from the value on that is before the same text with its last sign's successor.
+        where = f"{query.subject} >= ? AND {query.subject} < ? AND at BETWEEN ? AND ?"
+        values.insert(1, query.value[:-1] + chr(ord(query.value[-1]) + 1))
     if query.kinds:
         where += f" AND kind IN ({', '.join('?' * len(query.kinds))})"
         values += query.kinds

@@ -1,0 +1,135 @@
+"""Patterns for messages in columns: ``[ip, user, ..., status = 4*, bytes > 1000]``.
+
+Blanks separate the columns of a message; what stands in double quotes or square brackets is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from openecs.logs.patterns.comparison import comparison
+from openecs.logs.patterns.errors import PatternError
+from openecs.logs.patterns.json_pattern import DEEPEST
+from openecs.logs.patterns.lexer import Tokens
+
+Condition = Callable[[str], bool]
+
+ELLIPSIS = "..."
+_COLUMN = re.compile(r'\\?"((?:[^"\\]|\\[^"])*)\\?"(?=\s|$)|\[([^\]]*)\](?=\s|$)|(\S+)')
+_NAME = re.compile(r"[A-Za-z_][\w-]*")
+
+
+class ColumnPattern:
+    """A pattern in square brackets."""
+
+    def __init__(self, text: str) -> None:
+        """``text`` is what stands between the brackets; raises ``PatternError``."""
+        self._names: list[str] = []
+        self._conditions: list[tuple[int, Condition]] = []
+        #: How many columns stand before the ellipsis; ``None`` without one.
+        self._gap: int | None = None
+        tokens = Tokens(text)
+        while True:
+            self._column(tokens)
+            if not tokens.take_sign(","):
+                break
+        if tokens.next.kind != "end":
+            raise tokens.unexpected("a comma")
+        named = [name for name in self._names if name]
+        if len(named) != len(set(named)):
+            raise PatternError("Two columns of the filter pattern have the same name.")
+
+    @property
+    def needle(self) -> bytes | None:
+        """Conditions are on columns: there is none."""
+        return None
+
+    def matches(self, message: str) -> bool:
+        """Whether the message has these columns and they meet the conditions."""
+        return self._placed(message) is not None
+
+    def columns(self, message: str) -> dict[str, str]:
+        """``$name`` → value of every column of a message that matches; without a name, ``$3`` of the third."""
+        placed = self._placed(message)
+        if placed is None:
+            return {}
+        first, values = placed
+        return {f"${name or first[number]}": values[number] for number, name in enumerate(self._all(len(values)))}
+
+    def value(self, message: str, name: str) -> str | None:
+        """The value of one column, ``$name``."""
+        return self.columns(message).get(name)
+
+    def _placed(self, message: str) -> tuple[list[int], list[str]] | None:
+        values = [match[match.lastindex or 0] for match in _COLUMN.finditer(message)]
+        missing = len(values) - len(self._names)
+        if missing < 0 or (missing and self._gap is None):
+            return None
+        for place, condition in self._conditions:
+            behind_gap = self._gap is not None and place >= self._gap
+            if not condition(values[place + missing if behind_gap else place]):
+                return None
+        return list(range(1, len(values) + 1)), values
+
+    def _all(self, count: int) -> list[str]:
+        """The names of that many columns, empty for those without one."""
+        if self._gap is None:
+            return self._names
+        return [*self._names[: self._gap], *[""] * (count - len(self._names)), *self._names[self._gap :]]
+
+    def _column(self, tokens: Tokens) -> None:
+        token = tokens.next
+        if token.kind == "word" and token.text in (ELLIPSIS, "\N{HORIZONTAL ELLIPSIS}"):
+            if self._gap is not None:
+                raise PatternError("A filter pattern can have only one ellipsis.")
+            tokens.take()
+            self._gap = len(self._names)
+        elif token.kind == "end" or (token.kind == "sign" and token.text == ","):
+            self._names.append("")
+        else:
+            self._named(tokens)
+
+    def _named(self, tokens: Tokens) -> None:
+        names: set[str] = set()
+        if tokens.next.kind == "word" and not _is_condition(tokens):
+            names.add(tokens.take().text)
+        else:
+            self._conditions.append((len(self._names), _any_of(tokens, names, DEEPEST)))
+        if len(names) != 1 or not _NAME.fullmatch(min(names)):
+            raise PatternError("Every column of the filter pattern needs one name of letters, digits and _.")
+        self._names.append(min(names))
+
+
+def _is_condition(tokens: Tokens) -> bool:
+    return tokens.peek(1).kind == "sign" and tokens.peek(1).text != ","
+
+
+def _any_of(tokens: Tokens, names: set[str], depth: int) -> Condition:
+    parts = [_all_of(tokens, names, depth)]
+    while tokens.take_sign("||"):
+        parts.append(_all_of(tokens, names, depth))
+    return parts[0] if len(parts) == 1 else lambda value: any(part(value) for part in parts)
+
+
+def _all_of(tokens: Tokens, names: set[str], depth: int) -> Condition:
+    parts = [_single(tokens, names, depth)]
+    while tokens.take_sign("&&"):
+        parts.append(_single(tokens, names, depth))
+    return parts[0] if len(parts) == 1 else lambda value: all(part(value) for part in parts)
+
+
+def _single(tokens: Tokens, names: set[str], depth: int) -> Condition:
+    if tokens.take_sign("("):
+        if depth == 0:
+            raise tokens.unexpected("fewer parentheses")
+        inner = _any_of(tokens, names, depth - 1)
+        if not tokens.take_sign(")"):
+            raise tokens.unexpected("a closing parenthesis")
+        return inner
+    if tokens.next.kind != "word":
+        raise tokens.unexpected("the name of a column")
+    names.add(tokens.take().text)
+    if tokens.next.kind != "sign":
+        raise tokens.unexpected("an operator")
+    return comparison(tokens.take().text, tokens)
