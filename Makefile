@@ -5,7 +5,7 @@ OPENECS := .venv/bin/openecs
 # Everything that is checked; examples and tools included.
 CHECKED := src tests tools examples $(wildcard bench)
 
-.PHONY: help up down status test lint bench-core bench-deploy bench-edge soak clean setup setup-dev engine
+.PHONY: help up down status test lint bench-core bench-deploy bench-edge bench-observe soak clean setup setup-dev engine
 
 help:
 	@echo 'make up            start OpenECS here, deploy the sample web service, fetch a page from it'
@@ -15,6 +15,7 @@ help:
 	@echo 'make bench-core    measure against floors and peers'
 	@echo 'make bench-deploy  the same for services, placement and deployments'
 	@echo 'make bench-edge    the same for load balancing, networks and names (as root)'
+	@echo 'make bench-observe the same for logs, metrics and alarms'
 	@echo 'make soak          run the long tests'
 	@echo 'make clean         remove what these commands made in this folder'
 
@@ -62,6 +63,10 @@ bench-edge: setup-dev engine
 	@UV_PROJECT_ENVIRONMENT=.venv-bench .venv-tools/bin/uv sync --quiet --frozen --group bench
 	@scripts/ensure_peers.sh
 	.venv-bench/bin/python bench/edge.py
+
+bench-observe: setup-dev engine
+	@UV_PROJECT_ENVIRONMENT=.venv-bench .venv-tools/bin/uv sync --quiet --frozen --group bench
+	.venv-bench/bin/python bench/observe.py
 
 soak: setup-dev engine
 	OPENECS_SOAK=1 OPENECS_SIMULATION_SEEDS=20000 .venv/bin/pytest tests/fuzz tests/chaos tests/simulation $(wildcard tests/soak) --timeout 36000

@@ -30,14 +30,19 @@ class Endpoint(NamedTuple):
 
 def ecs_request(endpoint: Endpoint, operation: str, parameters: dict[str, Any]) -> bytes:
     """One ECS call with the headers that botocore sends."""
+    return json_request(endpoint, "ecs", _TARGET + operation, parameters)
+
+
+def json_request(endpoint: Endpoint, service: str, target: str, parameters: dict[str, Any]) -> bytes:
+    """One call of a service that speaks AWS JSON 1.1; ``target`` is the value of ``X-Amz-Target``."""
     headers = {
         "Content-Type": "application/x-amz-json-1.1",
-        "X-Amz-Target": _TARGET + operation,
+        "X-Amz-Target": target,
         # Of each call its own, as SDKs do: no two requests have the same signature.
         "amz-sdk-invocation-id": str(uuid.uuid4()),
         "amz-sdk-request": "attempt=1",
     }
-    return _bytes(endpoint, "ecs", headers, json.dumps(parameters).encode())
+    return _bytes(endpoint, service, headers, json.dumps(parameters).encode())
 
 
 def form_request(endpoint: Endpoint, service: str, form: str) -> bytes:

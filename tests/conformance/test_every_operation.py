@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from conformance_support import Installation
 
-from openecs.wire.generated import acm, ec2, elbv2, servicediscovery
+from openecs.wire.generated import acm, application_autoscaling, autoscaling, ec2, elbv2, servicediscovery
 from openecs.wire.operation import ServiceModel
 
 NOT_SERVED = "UnsupportedOperationException"
@@ -42,9 +42,14 @@ LOGS_SERVED = frozenset(
     }
 )
 STS_SERVED = frozenset({"GetCallerIdentity"})
-#: Models of the services beside ECS that networks need, and what of their operations is not built yet.
+#: Models of the services beside ECS, and what of their operations is not built yet.
 NETWORK_SERVICES: dict[str, tuple[ServiceModel, frozenset[str]]] = {
     "acm": (acm.SERVICE, frozenset()),
+    "application-autoscaling": (
+        application_autoscaling.SERVICE,
+        frozenset({"PutScheduledAction", "DescribeScheduledActions", "DeleteScheduledAction"}),
+    ),
+    "autoscaling": (autoscaling.SERVICE, frozenset()),
     "ec2": (ec2.SERVICE, frozenset()),
     "elbv2": (elbv2.SERVICE, frozenset()),
     "servicediscovery": (servicediscovery.SERVICE, frozenset()),

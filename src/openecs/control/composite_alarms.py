@@ -69,7 +69,12 @@ class CompositeAlarmController:
     def _changed(self, notice: Notice) -> Iterable[str]:
         old, new = notice.old, notice.new
         alarm = new or old
-        if old is not None and new is not None and old.settings is not new.settings and notice.table == "composite_alarm":
+        if (
+            old is not None
+            and new is not None
+            and old.settings is not new.settings
+            and notice.table == "composite_alarm"
+        ):
             # A circle may have begun or ended anywhere.
             yield from self._all()
             return

@@ -118,7 +118,7 @@ class EventDeliveries:
             return
         self._count("Invocations", delivery)
         self._count("SuccessfulInvocationAttempts", delivery)
-        logger.info("delivery.done", rule=delivery.rule_arn, target=delivery.target.arn, outcome=text)
+        logger.debug("delivery.done", rule=delivery.rule_arn, target=delivery.target.arn, outcome=text)
         self._forget(delivery)
 
     async def _invoke(self, delivery: EventDelivery) -> str:

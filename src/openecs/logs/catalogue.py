@@ -83,7 +83,9 @@ class Catalogue:
         rows = self._db.execute(
             "SELECT id, region, name, created, retention_days, tags, deletion_protected FROM log_group"
         )
-        groups = {row[0]: LogGroup(*row[:5], decode(row[5]), bool(row[6])) for row in rows}
+        groups = {
+            row[0]: LogGroup(row[0], row[1], row[2], row[3], row[4], decode(row[5]), bool(row[6])) for row in rows
+        }
         streams: dict[int, LogStream] = {}
         rows = self._db.execute("SELECT id, group_id, name, created, next_sequence, last_ingestion FROM log_stream")
         for stream_id, group_id, name, created, next_sequence, last_ingestion in rows:

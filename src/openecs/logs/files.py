@@ -113,12 +113,12 @@ class DiskFiles:
 
     def create(self, name: str, chunks: Iterable[bytes]) -> int:
         path = self._root / name
-        with path.open("wb", opener=lambda file, flags: os.open(file, flags, 0o600)) as file:
+        size = 0
+        with open(path, "wb", opener=lambda file, flags: os.open(file, flags, 0o600)) as file:
             for chunk in chunks:
-                file.write(chunk)
+                size += file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-            size = file.tell()
         sync_directory(path.parent)
         return size
 

@@ -164,7 +164,8 @@ def seal(data: bytes) -> Iterator[bytes]:
         if frame.packed:
             yield data[frame.offset : end]
         else:
-            group.add(frame, *_columns(_body(data, frame), frame)[:2])
+            timestamps, messages, _ = _columns(_body(data, frame), frame)
+            group.add(frame, timestamps, messages)
     yield from group.frame()
     if end != len(data):
         raise DamagedFrameError(f"the frame at {end} of {len(data)} bytes is not whole or its checksum differs")
@@ -184,7 +185,7 @@ class _Group:
         """Whether the frame goes on where the last one ended, and there is room."""
         return not self._counts or (self._next == frame.first_sequence and self._characters < SEALED_CHARACTERS)
 
-    def add(self, frame: Frame, timestamps: list[int], messages: list[str]) -> None:
+    def add(self, frame: Frame, timestamps: Sequence[int], messages: list[str]) -> None:
         self._first = self._first if self._counts else frame.first_sequence
         self._next = frame.first_sequence + frame.event_count
         self._characters += sum(map(len, messages))
@@ -219,7 +220,7 @@ def _frame(facts: bytes, body: bytes) -> bytes:
 def _frame_at(data: bytes, at: int, offset: int, body_length: int) -> Frame:
     """The frame whose header is at ``at`` of ``data`` and at ``offset`` of its file."""
     facts = FACTS.unpack_from(data, at + PREFIX.size)
-    return Frame(offset, HEADER_BYTES + body_length, *facts, data[at + HEADER_BYTES] == PACKED_MARK)
+    return Frame._make((offset, HEADER_BYTES + body_length, *facts, data[at + HEADER_BYTES] == PACKED_MARK))
 
 
 def _body(data: bytes, frame: Frame) -> bytes | bytearray:

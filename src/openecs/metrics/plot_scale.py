@@ -15,6 +15,9 @@ _TIME_STEPS = (
     *(_HOUR, 2 * _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR),
     *(_DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY),
 )
+#: Axes end here: with larger numbers one cannot reckon where ticks are.
+_LARGEST = 1e300
+_SMALLEST = 1e-280
 _PREFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -35,11 +38,12 @@ def value_scale(values: Sequence[float], low: float | None, high: float | None, 
     """A scale that shows all values with about ``ticks`` round ticks; ``low`` and ``high`` fix its ends."""
     bottom = low if low is not None else min(values, default=0.0 if high is None else high - 1)
     top = high if high is not None else max(values, default=bottom + 1)
-    if low is None and 0 <= bottom < top / 2:
+    bottom, top = max(-_LARGEST, min(_LARGEST, bottom)), max(-_LARGEST, min(_LARGEST, top))
+    if low is None and 0 <= bottom <= 0.6 * top:
         bottom = 0.0
-    if not top > bottom:
+    if top - bottom <= max(abs(bottom), _SMALLEST) * 1e-9:
         # One value only, or a fixed end beyond all values.
-        size = abs(bottom) / 2 or 0.5
+        size = abs(bottom) / 2 if abs(bottom) > _SMALLEST else 0.5
         bottom, top = (bottom if low is not None else top - size), (top if high is not None else bottom + size)
     step = _round_step((top / max(1, ticks)) - (bottom / max(1, ticks)))
     first, last = math.floor(bottom / step + 1e-9), math.ceil(top / step - 1e-9)

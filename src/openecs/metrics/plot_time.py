@@ -50,7 +50,8 @@ def draw_over_time(canvas: Canvas, box: Box, widget: Widget, lines: Sequence[Lin
         _shade_horizontal(canvas, frame, annotation)
     for annotation in widget.vertical:
         _shade_vertical(canvas, frame, annotation)
-    canvas.clip(frame.box)
+    # A line at an end of its axis is not cut in half.
+    canvas.clip(replace(frame.box, top=frame.box.top - 1, bottom=frame.box.bottom + 1))
     for line, top, _ in shown:
         for part in _connected(frame, line, top):
             canvas.line(part, line.color, _LINE_WIDTH)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from openecs.api.acm.certificates import Certificates
 from openecs.api.application_autoscaling.service import ApplicationAutoScaling
 from openecs.api.autoscaling.service import AutoScaling
+from openecs.api.cloudwatch.service import CloudWatch
 from openecs.api.ec2.service import Ec2
 from openecs.api.ecs.account_settings import AccountSettings
 from openecs.api.ecs.agent_operations import AgentOperations
@@ -40,6 +41,7 @@ from openecs.wire.generated import (
     acm,
     application_autoscaling,
     autoscaling,
+    cloudwatch,
     ec2,
     ecs,
     elbv2,
@@ -60,6 +62,7 @@ def api_services(
     launcher: Launcher,
     networks: RegionNetworks,
     certificate_keys: KeyRing,
+    event_parts: EventParts,
     provisioned: bool,
 ) -> dict[str, ServedService]:
     """Service name → model and handlers; ``certificate_keys`` seals the private keys of certificates.
@@ -90,6 +93,7 @@ def api_services(
             application_autoscaling.SERVICE, ApplicationAutoScaling(state, pagination).handlers()
         ),
         "autoscaling": ServedService(autoscaling.SERVICE, AutoScaling(state, pagination).handlers()),
+        "cloudwatch": ServedService(cloudwatch.SERVICE, CloudWatch(state, pagination).handlers()),
         "ec2": ServedService(ec2.SERVICE, Ec2(state, pagination, networks).handlers()),
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
         "elbv2": ServedService(elbv2.SERVICE, ElasticLoadBalancing(state, pagination, networks.ensure).handlers()),

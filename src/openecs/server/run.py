@@ -47,6 +47,7 @@ from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.services import ServiceController
 from openecs.control.targets import TargetController
 from openecs.control.task_credentials import TaskCredentials
+from openecs.events.authorization import CONNECTION_SECRETS
 from openecs.iam import policy
 from openecs.iam.keyring import CERTIFICATE_KEYS, KeyRing
 from openecs.ids import RandomIds
@@ -54,6 +55,7 @@ from openecs.logs.store import LogStore
 from openecs.metrics.store import MetricStore
 from openecs.server.agent_keys import AgentKeys
 from openecs.server.api import api_services
+from openecs.server.eventbridge import EventParts
 from openecs.server.evidence import EvidenceTaker
 from openecs.server.first_clusters import FirstClusters
 from openecs.server.keys import Keys, derived_secret, master_key, write_credentials
@@ -71,6 +73,7 @@ from openecs.state.state import State
 from openecs.wire.call import Principal
 from openecs.wire.gateway import Gateway
 from openecs.wire.http_reply import Scope
+from openecs.wire.inside import InsideCaller
 from openecs.wire.pagination import Pagination
 from openecs.wire.public_url import PublicUrl
 from openecs.wire.verifier import Verifier
@@ -235,16 +238,36 @@ class _Parts:
             runtime=config.runtime,
             ephemeral=config.ephemeral,
         )
+        self.events = EventParts(
+            self.state,
+            logs=self.logs,
+            add_metrics=self.metrics.add,
+            ring=KeyRing(key, context=CONNECTION_SECRETS),
+            clock=clock,
+            ids=self.ids,
+            account=config.account_id,
+        )
+        services = api_services(
+            state=self.state,
+            log_store=self.logs,
+            pagination=Pagination(derived_secret(key, "pagination")),
+            launcher=self.launcher,
+            networks=networks,
+            certificate_keys=certificate_keys,
+            event_parts=self.events,
+            provisioned=config.provisioner is not None,
+        )
+        self.inside = InsideCaller(
+            services,
+            account=config.account_id,
+            clock=clock,
+            ids=self.ids,
+            barrier=self.state.store.durable,
+            endpoint=config.endpoint,
+        )
+        self.events.connect(self.inside)
         self.gateway = Gateway(
-            services=api_services(
-                state=self.state,
-                log_store=self.logs,
-                pagination=Pagination(derived_secret(key, "pagination")),
-                launcher=self.launcher,
-                networks=networks,
-                certificate_keys=certificate_keys,
-                provisioned=config.provisioner is not None,
-            ),
+            services=services,
             verifier=verifier,
             account=config.account_id,
             clock=clock,
@@ -301,6 +324,7 @@ class _Parts:
         )
         for loop in (self._service_loop, self._provisioning_loop, *(part.loop(timing) for part in others)):
             group.create_task(loop.run())
+        self.events.run(group, timing)
         group.create_task(_wait(failed))
         group.create_task(self.logs.wait_failed())
         group.create_task(self.metrics.wait_failed())
@@ -329,6 +353,7 @@ class _Parts:
     async def _expire_logs(self) -> None:
         while True:
             await self.logs.expire(self.clock.now())
+            await self.logs.seal(self.clock.now())
             await asyncio.sleep(EXPIRY_INTERVAL)
 
 

@@ -23,6 +23,7 @@ from openecs.model.event_rule import EventBus, EventRule
 from openecs.model.host import Host
 from openecs.model.idempotency import ClientToken
 from openecs.model.load_balancer import BalancerHost, Certificate, Listener, ListenerRule, LoadBalancer
+from openecs.model.log_filter import LogResourcePolicy, MetricFilter, SubscriptionFilter, SubscriptionProgress
 from openecs.model.network_acl import NetworkAcl
 from openecs.model.network_interface import Interface
 from openecs.model.node import ContainerInstance, Node
@@ -230,6 +231,13 @@ class State:
         self.api_destinations = Table(
             "api_destination", ApiDestination, region=lambda d: d.region, connection=lambda d: d.connection_arn
         )
+        #: Filters by the region and name of their log group.
+        self.metric_filters = Table("metric_filter", MetricFilter, group=lambda f: (f.region, f.group))
+        self.subscription_filters = Table(
+            "subscription_filter", SubscriptionFilter, group=lambda f: (f.region, f.group)
+        )
+        self.subscription_progress = Table("subscription_progress", SubscriptionProgress)
+        self.log_resource_policies = Table("log_resource_policy", LogResourcePolicy, region=lambda p: p.region)
         #: All of them: a table that is not here would not be kept.
         self.tables: tuple[Table[Any], ...] = tuple(part for part in vars(self).values() if isinstance(part, Table))
         self.store = Store(self.tables, journal)

@@ -173,7 +173,7 @@ class Buses:
 
 
 def _with_statement(found: EventBus, request: events.PutPermissionRequest) -> dict[str, Any]:
-    policy = _read_policy(found.policy) if found.policy else {"Version": "2012-10-17", "Statement": []}
+    policy: dict[str, Any] = _read_policy(found.policy) if found.policy else {"Version": "2012-10-17", "Statement": []}
     principal = request.principal or ""
     statement: dict[str, Any] = {
         "Sid": request.statement_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from openecs.api.events import errors
@@ -150,7 +152,7 @@ def _check(request: events.PutRuleRequest, bus: str) -> None:
         check_pattern(request.event_pattern)
 
 
-def _members(found: EventRule) -> dict[str, str | None]:
+def _members(found: EventRule) -> dict[str, Any]:
     """What ListRules and DescribeRule show alike."""
     return {
         "name": found.name,

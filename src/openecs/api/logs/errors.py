@@ -42,6 +42,11 @@ def stream_exists() -> AWSError:
     return AWSError("ResourceAlreadyExistsException", "The specified log stream already exists")
 
 
+def group_protected() -> AWSError:
+    """The group must not be deleted, nor streams of it."""
+    return AWSError("ValidationException", "Log group has deletion protection enabled. Disable it to delete the log group.")
+
+
 def invalid_token() -> AWSError:
     """A token that this operation did not give out."""
     return AWSError("InvalidParameterException", INVALID_TOKEN)

@@ -35,7 +35,9 @@ class Tokens:
         while place < end:
             match = _TOKEN.match(text, place)
             if match is None or match.lastgroup is None:
-                raise PatternError(f"There is an unexpected character in the filter pattern: {text[place:].lstrip()[0]}")
+                raise PatternError(
+                    f"There is an unexpected character in the filter pattern: {text[place:].lstrip()[0]}"
+                )
             kind, value = match.lastgroup, match[match.lastgroup]
             self._tokens.append(Token(kind, _bare(kind, value)))
             place = match.end()

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from openecs.logs.patterns.errors import PatternError
 
-_STEP = re.compile(r"""\.?\[\s*(?:(?P<index>\d{1,9})|(?P<any>\*)|'(?P<single>[^']*)'|"(?P<double>[^"]*)")\s*\]
-                     | \.(?P<every>\*)(?=[.\[]|$) | \.(?P<name>[^.\[\]*\s]+)""", re.VERBOSE)
+_STEP = re.compile(
+    r"""\.?\[\s*(?:(?P<index>\d{1,9})|(?P<any>\*)|'(?P<single>[^']*)'|"(?P<double>[^"]*)")\s*\]
+                     | \.(?P<every>\*)(?=[.\[]|$) | \.(?P<name>[^.\[\]*\s]+)""",
+    re.VERBOSE,
+)
 #: How many wildcards one selector may have.
 MOST_WILDCARDS = 3
 _EVERY = object()

@@ -28,7 +28,9 @@ class TermPattern:
         while place < end:
             match = _TERM.match(text, place)
             if match is None:
-                raise PatternError(f"There is an unexpected character in the filter pattern: {text[place:].lstrip()[0]}")
+                raise PatternError(
+                    f"There is an unexpected character in the filter pattern: {text[place:].lstrip()[0]}"
+                )
             place = match.end()
             sign, literal = match[1], _literal(match)
             test = _contains(literal) if literal is not None else _found(match[3])
@@ -71,7 +73,7 @@ def _literal(match: re.Match[str]) -> str | None:
         return _ESCAPE.sub(r"\1", match[2])
     word = match[4]
     if word is not None and not _WORD.fullmatch(word):
-        raise PatternError(f"The term {word} in the filter pattern must be in double quotes.")
+        raise PatternError(f"Invalid character(s) in term '{word}'")
     return word
 
 
