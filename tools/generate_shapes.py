@@ -20,6 +20,7 @@ import json
 import keyword
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -342,7 +343,12 @@ class Service:
         if "ec2" in self.protocols:
             lines += self._names()
         if "smithy-rpc-v2-cbor" in self.protocols:
-            lines.append(f"    message_member={self._message_member()!r},")
+            usual, others = self._message_members()
+            lines.append(f"    message_member={usual!r},")
+            if others:
+                lines.append(f"    message_members={others!r},")
+        if "awsQueryCompatible" in meta:
+            lines.append("    query_compatible=True,")
         lines += [")", ""]
         return HEADER.format(version=botocore.__version__) + "\n".join(lines)
 
@@ -377,13 +383,17 @@ class Service:
             "    ),",
         ]
 
-    def _message_member(self) -> str:
-        """How the service's errors spell the member with their text."""
-        errors = [shape["members"] for shape in self.shapes.values() if shape.get("exception")]
-        spelt = {member for members in errors for member in members if member.lower() == "message"}
-        if len(spelt) > 1:
-            return "message"
-        return spelt.pop() if spelt else "message"
+    def _message_members(self) -> tuple[str, dict[str, str]]:
+        """How the service's errors spell the member with their text: most of them, and the others."""
+        spelt = {
+            name: member
+            for name, shape in sorted(self.shapes.items())
+            if shape.get("exception")
+            for member in shape["members"]
+            if member.lower() == "message"
+        }
+        usual = Counter(spelt.values()).most_common(1)[0][0] if spelt else "message"
+        return usual, {name: member for name, member in spelt.items() if member != usual}
 
 
 def main() -> int:

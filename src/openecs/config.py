@@ -131,6 +131,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     retries_safe: bool = True
     #: Program that starts and stops machines of Auto Scaling groups; None: there is none.
     provisioner: str | None = None
+    #: ARNs of SNS topics, and the URLs to which alarms post what they would publish there.
+    alarm_topics: tuple[tuple[str, str], ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:
@@ -150,6 +152,12 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 f"{self.advertise_url!r} is not a URL under which clients could reach this control plane. Give one "
                 "like https://ecs.example.com with --advertise-url."
             )
+        for topic, url in self.alarm_topics:
+            if not topic.startswith("arn:aws:sns:") or not _is_url(url):
+                raise OperatorError(
+                    f"{topic}={url} does not map an SNS topic to a URL. Give one like "
+                    "arn:aws:sns:us-east-1:000000000000:ops=https://ops.example.com/hook with --alarm-topic."
+                )
         for name in self.lend_to:
             if not _CLUSTER.fullmatch(name):
                 raise OperatorError(

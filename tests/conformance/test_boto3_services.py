@@ -280,9 +280,9 @@ def test_a_fargate_service_shows_its_network(ecs: Any, fake: Any, name: str) -> 
         ({"serviceConnectConfiguration": {"enabled": True}}, "ClientException", "serviceConnectConfiguration"),
         ({"enableExecuteCommand": True}, "ClientException", "enableExecuteCommand"),
         (
-            {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "enable": True, "rollback": True}}},
-            "ClientException",
-            "deploymentConfiguration.alarms.enable",
+            {"deploymentConfiguration": {"alarms": {"alarmNames": [], "enable": True, "rollback": True}}},
+            "InvalidParameterException",
+            "deploymentConfiguration.alarms.alarmNames",
         ),
         ({"deploymentConfiguration": {"maximumPercent": 50}}, "InvalidParameterException", "maximumPercent"),
         ({"placementStrategy": [{"type": "spread", "field": "colour"}]}, "InvalidParameterException", "colour"),

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from conformance_support import Installation
 
-from openecs.wire.generated import acm, application_autoscaling, autoscaling, ec2, elbv2, servicediscovery
+from openecs.wire.generated import acm, application_autoscaling, autoscaling, ec2, elbv2, events, servicediscovery
 from openecs.wire.operation import ServiceModel
 
 NOT_SERVED = "UnsupportedOperationException"
@@ -52,6 +52,7 @@ NETWORK_SERVICES: dict[str, tuple[ServiceModel, frozenset[str]]] = {
     "autoscaling": (autoscaling.SERVICE, frozenset()),
     "ec2": (ec2.SERVICE, frozenset()),
     "elbv2": (elbv2.SERVICE, frozenset()),
+    "events": (events.SERVICE, frozenset()),
     "servicediscovery": (servicediscovery.SERVICE, frozenset()),
 }
 #: Good only for a value of that kind; the API may refuse it, but by a modelled error.
@@ -75,7 +76,7 @@ def least(shape: Any) -> Any:
     if shape.type_name == "structure":
         return {name: least(shape.members[name]) for name in shape.required_members}
     if shape.type_name == "list":
-        return [least(shape.member)]
+        return [least(shape.member)] * max(shape.metadata.get("min", 1), 1)
     if shape.type_name == "map":
         return {"key": least(shape.value)}
     if shape.type_name == "string" and shape.enum:

@@ -27,8 +27,10 @@ from openecs.iam import policy
 from openecs.iam.keyring import KeyRing
 from openecs.ids import SeededIds
 from openecs.logs.store import LogStore
+from openecs.metrics.store import MetricStore
 from openecs.model.network import DEFAULT_RANGE
 from openecs.server.api import api_services
+from openecs.server.eventbridge import EventParts
 from openecs.server.keys import Keys
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.state import State
@@ -65,6 +67,7 @@ class Plane:
         self.ids = SeededIds(1)
         self.state = State(MemoryJournal())
         self.logs = LogStore(None, self.clock)
+        self.metrics = MetricStore(None, self.clock)
         ring = KeyRing(b"k" * 32)
         self._keys = Keys(self.state, ring, ACCOUNT)
         self.networks = RegionNetworks(self.state, ACCOUNT, DEFAULT_RANGE)
@@ -87,10 +90,20 @@ class Plane:
         self.served = api_services(
             state=self.state,
             log_store=self.logs,
+            metric_store=self.metrics,
             pagination=pagination,
             launcher=self.launcher,
             networks=self.networks,
             certificate_keys=KeyRing(bytes(32)),
+            event_parts=EventParts(
+                self.state,
+                logs=self.logs,
+                add_metrics=lambda _: None,
+                ring=KeyRing(bytes(32)),
+                clock=self.clock,
+                ids=self.ids,
+                account=ACCOUNT,
+            ),
         )
         self.gateway = Gateway(
             services=self.served,

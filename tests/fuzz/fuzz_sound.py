@@ -230,7 +230,13 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "UntagResource": {"resourceArn": f"{LOG_BASE}group", "tagKeys": ["k"]},
         "ListTagsForResource": {"resourceArn": f"{LOG_BASE}group"},
     }
-    by_service = {"ecs": ecs, "logs": logs, "sts": {"GetCallerIdentity": {}}, "servicediscovery": world.names.sound()}
+    by_service = {
+        "ecs": ecs,
+        "logs": logs,
+        "sts": {"GetCallerIdentity": {}},
+        "servicediscovery": world.names.sound(),
+        "events": world.happenings.sound(),
+    }
     return {
         (service, operation): json.loads(json.dumps(request))
         for service, requests in by_service.items()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fuzz_discovery import Names
+from fuzz_events import Happenings
 from fuzz_plane import ACCOUNT, REGION, Plane
 
 from openecs.model.network import region_network
@@ -153,6 +154,7 @@ class World:
         plane.must("ecs", "PutAttributes", attributes=[{"name": "rack", "value": "r1", "targetId": self.instances[0]}])
         plane.must("ecs", "PutAccountSetting", name="awsvpcTrunking", value="enabled")
         self.names = Names(plane)
+        self.happenings = Happenings(plane)
         self.now = self.make_logs(plane)
 
     @staticmethod
@@ -212,6 +214,7 @@ class World:
         subnets = [[NETWORK.subnets[0].id], [NETWORK.subnets[1].id, NETWORK.subnets[2].id], ["subnet-0"], []]
         providers = ["machines", "unused", "FARGATE", "FARGATE_SPOT", "none", f"{BASE}capacity-provider/machines", ""]
         return {
+            **self.happenings.references,
             **self.names.references,
             "cluster": clusters,
             "clusters": clusters,

@@ -21,11 +21,11 @@ from fuzz_world import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openecs.wire.generated import ecs, logs, servicediscovery, sts
+from openecs.wire.generated import ecs, events, logs, servicediscovery, sts
 from openecs.wire.operation import Operation
 
 #: EC2 and ELB, which speak forms and not JSON, are in test_fuzz_networks.
-SERVICES = {model.SERVICE.name: model.SERVICE for model in (ecs, logs, servicediscovery, sts)}
+SERVICES = {model.SERVICE.name: model.SERVICE for model in (ecs, events, logs, servicediscovery, sts)}
 READS = ("Describe", "List", "Get", "Filter", "Discover")
 #: Codes that the front of every AWS service answers, whatever the model of the operation lists.
 FRONT = {"SerializationException", "ValidationException", "AccessDeniedException", "UnsupportedOperationException"}

@@ -108,3 +108,56 @@ def test_a_page_is_at_most_one_mebibyte_but_never_empty():
     assert ([e.sequence for e in first.events], first.more) == ([1], True)
     last = reader.page([view], Range(), 10, descending=True)
     assert ([e.sequence for e in last.events], last.more) == ([3], True)
+
+
+class Even:
+    """Messages of even sequence numbers."""
+
+    needle = None
+
+    def matches(self, message: str) -> bool:
+        return int(message.partition(".")[2]) % 2 == 0
+
+
+class Nothing:
+    """No message, and no block that would have to be looked into."""
+
+    needle = b"nowhere"
+
+    def matches(self, message: str) -> bool:
+        raise AssertionError(f"{message} does not contain the needle")
+
+
+@settings(max_examples=300)
+@given(segments, st.sampled_from([1, 100_000]), st.integers(1, 4), st.integers(0, 200), times, times, st.booleans())
+def test_pages_of_a_matcher_that_stops_early_give_every_match_once(
+    segments, block_bytes, limit, scan_bytes, first, last, descending
+):
+    views, reader, events = write(segments, block_bytes)
+    reader = Reader(reader._files, scan_bytes=scan_bytes)
+    for matcher in (Even(), Nothing()):
+        expected = [] if isinstance(matcher, Nothing) else [e for e in events if e.sequence % 2 == 0]
+        expected = [event for event in expected if first <= event.timestamp <= last]
+        got: list[Event] = []
+        wanted = Range(first, last)
+        while True:
+            page = reader.page(views, wanted, limit, descending=descending, matcher=matcher)
+            got += page.events
+            if not page.more:
+                break
+            assert page.position is not None
+            further = Range(first, last, before=page.position) if descending else Range(first, last, page.position)
+            assert further != wanted  # every page gets on
+            wanted = further
+        assert got == (expected[::-1] if descending else expected)
+
+
+def test_a_page_without_matches_ends_after_so_many_bytes():
+    views, reader, _ = write([(1, [[10 * i] for i in range(500)])], 150)
+    reader = Reader(reader._files, scan_bytes=1000)
+    page = reader.page(views, Range(), 10, descending=False, matcher=Nothing())
+    assert (page.events, page.more) == ([], True)
+    assert page.position is not None
+    assert 0 < page.position[0] < 4990
+    last = reader.page(views, Range(after=(4950, 0, 0)), 10, descending=False, matcher=Nothing())
+    assert (last.events, last.more) == ([], False)

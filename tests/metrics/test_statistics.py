@@ -132,6 +132,8 @@ def test_rounding_keeps_signs_and_counts(bag: dict[float, float]) -> None:
     rounded = compact(bag)
     assert sum(rounded.values()) == pytest.approx(sum(bag.values()))
     for sign in (-1, 0, 1):
-        of_sign = [sum(count for value, count in one.items() if (value > 0) - (value < 0) == sign) for one in (bag, rounded)]
+        of_sign = [
+            sum(count for value, count in one.items() if (value > 0) - (value < 0) == sign) for one in (bag, rounded)
+        ]
         assert of_sign[0] == pytest.approx(of_sign[1])
     assert united([bag, bag]) == {value: count * 2 for value, count in bag.items()}

@@ -41,7 +41,9 @@ def averages(store: MetricStore, start: float, end: float, period: int = 60, **m
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
-async def test_samples_are_read_at_once_and_after_a_checkpoint(tmp_path: Path, clock: ManualClock, on_disk: bool) -> None:  # noqa: FBT001
+async def test_samples_are_read_at_once_and_after_a_checkpoint(
+    tmp_path: Path, clock: ManualClock, on_disk: bool
+) -> None:
     async with opened(tmp_path if on_disk else None, clock) as store:
         store.add([single(KEY, START + 1, 1.0), single(KEY, START + 59, 3.0), single(KEY, START + 60, 9.0)])
         expected = [(START, 2.0), (START + 60, 9.0)]
@@ -187,7 +189,7 @@ async def test_minutes_become_fewer_and_end(tmp_path: Path, clock: ManualClock) 
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
-async def test_a_wiped_store_has_nothing_and_takes_more(tmp_path: Path, clock: ManualClock, on_disk: bool) -> None:  # noqa: FBT001
+async def test_a_wiped_store_has_nothing_and_takes_more(tmp_path: Path, clock: ManualClock, on_disk: bool) -> None:
     path = tmp_path if on_disk else None
     async with opened(path, clock) as store:
         store.add([single(KEY, START, 1.0)])
@@ -215,7 +217,9 @@ STEPS = st.lists(
 
 @settings(max_examples=25)
 @given(STEPS)
-def test_nothing_is_lost_or_counted_twice_whatever_happens(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
+def test_nothing_is_lost_or_counted_twice_whatever_happens(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Any]
+) -> None:
     import asyncio
 
     async def run() -> None:

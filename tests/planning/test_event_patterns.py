@@ -149,7 +149,8 @@ def test_what_kinds_of_event_a_pattern_wants_is_known() -> None:
 _SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-1000, 1000), st.text(max_size=5))
 _NAMES = st.sampled_from("abcd")
 _EVENTS = st.dictionaries(
-    _NAMES, st.one_of(_SCALARS, st.lists(_SCALARS, min_size=1, max_size=3), st.dictionaries(_NAMES, _SCALARS, min_size=1))
+    _NAMES,
+    st.one_of(_SCALARS, st.lists(_SCALARS, min_size=1, max_size=3), st.dictionaries(_NAMES, _SCALARS, min_size=1)),
 )
 
 

@@ -44,8 +44,10 @@ from openecs.iam import policy
 from openecs.iam.keyring import KeyRing
 from openecs.ids import Ids
 from openecs.logs.store import LogStore
+from openecs.metrics.store import MetricStore
 from openecs.model.network import DEFAULT_RANGE
 from openecs.server.api import api_services
+from openecs.server.eventbridge import EventParts
 from openecs.server.interrupt import Interruptions
 from openecs.server.keys import Keys
 from openecs.state.journal.protocol import Change
@@ -143,10 +145,20 @@ class ControlPlane:
         served = api_services(
             state=self.state,
             log_store=LogStore(None, clock),
+            metric_store=MetricStore(None, clock),
             pagination=Pagination(SECRET),
             launcher=self.launcher,
             networks=self.networks,
             certificate_keys=KeyRing(bytes(32)),
+            event_parts=EventParts(
+                self.state,
+                logs=LogStore(None, clock),
+                add_metrics=lambda _: None,
+                ring=KeyRing(bytes(32)),
+                clock=clock,
+                ids=ids,
+                account=ACCOUNT,
+            ),
         )
         self.gateway = Gateway(
             services={"ecs": ServedService(served["ecs"].model, self._watched(served["ecs"].handlers))},

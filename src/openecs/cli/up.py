@@ -104,6 +104,12 @@ def _program(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     help="Program that starts and stops machines for Auto Scaling groups; '' for none (docs/capacity.md).",
 )
 @click.option(
+    "--alarm-topic",
+    multiple=True,
+    metavar="ARN=URL",
+    help="Post what CloudWatch alarms publish to this SNS topic to a URL; may be given several times.",
+)
+@click.option(
     "--agent/--no-agent", default=None, help="--no-agent: only the control plane; machines join with 'openecs agent'."
 )
 @click.option("--keep-tasks", is_flag=True, help="In the foreground: Ctrl-C leaves containers running.")
@@ -182,6 +188,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         fast_drain=settings.fast_drain,
         retries_safe=settings.retries_safe,
         provisioner=settings.provisioner or None,
+        alarm_topics=tuple((arn, url) for arn, _, url in (topic.partition("=") for topic in settings.alarm_topic)),
         log_level=log_level,
     )
     if not settings.agent:

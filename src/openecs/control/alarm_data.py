@@ -84,4 +84,4 @@ class AlarmData:
 def points(values: Mapping[float, float], window: Window) -> list[Point]:
     """Every period of a window, oldest first, with its value if it has one."""
     start, period = window.start, window.period
-    return [Point(at, values.get(at)) for at in (start + period * number for number in range(window.count))]
+    return [Point(at, values.get(at)) for at in (start + period * number for number in range(window.periods))]

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from openecs.clock import Clock
 from openecs.control.loop import Done, Loop, Result, Timing
 from openecs.errors import Retryable
+from openecs.events.authorization import request
+from openecs.http.errors import HttpProtocolError, HttpUnavailable
 from openecs.model.alarm import AlarmNotification
 from openecs.planning.alarms.history import action_entry
 from openecs.planning.alarms.notification import envelope
@@ -23,14 +25,23 @@ GIVE_UP_AFTER = 3600.0
 Post = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
 
 
+async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
+    """A request on a connection of its own."""
+    try:
+        status, _ = await request("POST", url, {}, dict(headers), body)
+    except (HttpUnavailable, HttpProtocolError, ValueError) as error:
+        raise Retryable(str(error)) from error
+    return status
+
+
 class AlarmNotifications:
     """Delivers messages.  Keys are those of ``AlarmNotification``; ``topics`` are ARN → URL."""
 
-    def __init__(self, state: State, clock: Clock, topics: Mapping[str, str], post: Post) -> None:
+    def __init__(self, state: State, clock: Clock, topics: Mapping[str, str], send: Post = post) -> None:
         self._state = state
         self._clock = clock
         self._topics = topics
-        self._post = post
+        self._post = send
 
     def loop(self, timing: Timing) -> Loop:
         """The loop that runs it."""

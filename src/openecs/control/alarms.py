@@ -127,7 +127,12 @@ def _says_nothing(settings: cloudwatch.PutMetricAlarmInput, verdict: Verdict, sa
 
 
 def _settings_changed(notice: Notice) -> Iterable[str]:
-    """A new alarm, or one with other settings; its own evaluations wake nobody."""
+    """A new alarm, or one that is to be evaluated in another way; its own evaluations wake nobody."""
     old, new = notice.old, notice.new
-    if new is not None and (old is None or old.settings is not new.settings):
+    if new is None or (old is not None and old.settings is new.settings):
+        return
+    if (
+        old is None
+        or msgspec.structs.replace(old.settings, actions_enabled=new.settings.actions_enabled) != new.settings
+    ):
         yield notice.key

@@ -19,6 +19,7 @@ from openecs.clock import Clock
 from openecs.control import connect_lookup, connect_routing
 from openecs.control.connect_reports import ConnectNews, ConnectReports
 from openecs.control.daemon_instances import DaemonInstances
+from openecs.control.deployment_alarms import DeploymentAlarms
 from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.control.room_left import room_left
 from openecs.control.service_launches import Launches, ServiceLaunches, looks_again
@@ -44,7 +45,6 @@ logger = structlog.get_logger("openecs.control")
 class ServiceController:
     """Reconciles services.  Keys are service ARNs.
 
-    ``alarms`` gives the names of the alarms of a service's region that are in ALARM.
     ``lost_after`` is for how many seconds a task's agent may be out of reach before the task is
     replaced; ``None`` for ever.  ``connect`` is what hosts say of Service Connect.
     """
@@ -56,14 +56,13 @@ class ServiceController:
         clock: Clock,
         ids: Ids,
         *,
-        alarms: Callable[[Service], frozenset[str]] = lambda _: frozenset(),
         lost_after: float | None = None,
         connect: ConnectReports | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
         self._ids = ids
-        self._alarms = alarms
+        self._alarms = DeploymentAlarms(state)
         self._lost_after = lost_after
         self._daemons = DaemonInstances(state)
         self._zones = ServiceZones(state, launcher.networks)
@@ -94,17 +93,11 @@ class ServiceController:
         loop.watch(store, "node", self._zones.place_changed)
         loop.watch(store, "target", self._targets.target_changed)
         loop.watch(store, "target_health", self._targets.health_changed)
+        for table in ("metric_alarm", "composite_alarm"):
+            loop.watch(store, table, self._alarms.alarm_changed)
         for table in ("target_group", "listener", "listener_rule", "interface", "balancer_host"):
             loop.watch(store, table, self._targets.surroundings_changed)
         return loop
-
-    def alarm_changed(self, names: Iterable[str]) -> None:
-        """Alarms of these names changed: look at the services whose deployments they guard."""
-        changed = frozenset(names)
-        for service in self._state.services:
-            alarms = service.deployment_configuration.alarms
-            if service.status == "ACTIVE" and alarms is not None and changed.intersection(alarms.alarm_names):
-                self._wake(service.arn)
 
     def _connect_changed(self, news: ConnectNews) -> None:
         """A host routes differently: the service whose endpoint it is may have waited for that."""
@@ -120,7 +113,7 @@ class ServiceController:
             self._forget(key)
             return Done()
         now = self._clock.now()
-        in_alarm = self._alarms(service)
+        in_alarm = self._alarms.in_alarm(service)
         snapshot = ServiceSnapshot(
             service,
             self._state.tasks.by("service", key),
@@ -130,6 +123,7 @@ class ServiceController:
             room_left=room_left(self._state, service),
             stop_requested=self._rollouts.stop_requested(service),
             alarms_in_alarm=in_alarm,
+            alarm_bake=self._alarms.bake(service),
             lost_after=self._lost_after,
             targets=self._targets.of(service),
             traffic=self._traffic.view(service),

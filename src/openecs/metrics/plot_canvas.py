@@ -19,6 +19,8 @@ Point = tuple[float, float]
 Color = tuple[int, int, int]
 #: Pixels of the enlarged surface at most; larger images are smoothed less.
 _MAX_ENLARGED = 8_000_000
+#: Characters of a text at most; more fit on no image.
+_MAX_TEXT = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +87,15 @@ class Canvas:
         down: Literal["a", "m", "d"] = "m",
     ) -> None:
         """Write one line; ``across`` and ``down`` say which point of it is ``at`` (left, middle, right; top …)."""
-        self._flat.text(at, text, fill=color or self.theme.text, font=_font(size), anchor=across + down)
+        self._flat.text(at, _line(text), fill=color or self.theme.text, font=_font(size), anchor=across + down)
 
     def text_width(self, text: str, size: int) -> float:
         """How wide a line of text is."""
-        return _font(size).getlength(text)
+        return _font(size).getlength(_line(text))
 
     def fitting(self, text: str, size: int, width: float) -> str:
-        """The text, cut short with an ellipsis where it is wider than ``width``."""
+        """The text on one line, cut short with an ellipsis where it is wider than ``width``."""
+        text = _line(text)
         if self.text_width(text, size) <= width:
             return text
         while text and self.text_width(text + "…", size) > width:
@@ -165,6 +168,11 @@ class Canvas:
             width, height = self._image.size
             self._large = Image.new("RGBA", (width * self._scale, height * self._scale), (*self.theme.background, 0))
         return ImageDraw.Draw(self._large, "RGBA")
+
+
+def _line(text: str) -> str:
+    """What of a text can be shown on one line."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text[:_MAX_TEXT]).split())
 
 
 @functools.lru_cache(maxsize=32)

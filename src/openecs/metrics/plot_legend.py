@@ -47,18 +47,15 @@ def _draw_right(canvas: Canvas, box: Box, lines: Sequence[Line]) -> Box:
 
 
 def _rows(canvas: Canvas, lines: Sequence[Line], width: float) -> list[list[tuple[Line, str, float]]]:
-    """The entries (line, label, width) in rows that are no wider than ``width``."""
-    rows: list[list[tuple[Line, str, float]]] = [[]]
-    used = 0.0
-    for line in lines:
-        label = canvas.fitting(line.label, _SIZE, width - _SQUARE - _BESIDE)
-        wanted = _SQUARE + _BESIDE + canvas.text_width(label, _SIZE) + _BETWEEN
-        if rows[-1] and used + wanted - _BETWEEN > width:
-            rows.append([])
-            used = 0.0
-        rows[-1].append((line, label, wanted))
-        used += wanted
-    return rows
+    """The entries (line, label, width) in rows that are no wider than ``width``; several rows have columns."""
+    labels = [canvas.fitting(line.label, _SIZE, width - _SQUARE - _BESIDE) for line in lines]
+    widths = [_SQUARE + _BESIDE + canvas.text_width(label, _SIZE) + _BETWEEN for label in labels]
+    across = len(lines)
+    if sum(widths) - _BETWEEN > width:
+        across = max(1, int((width + _BETWEEN) / max(widths)))
+        widths = [max(widths)] * len(widths)
+    entries = list(zip(lines, labels, widths, strict=True))
+    return [entries[at : at + across] for at in range(0, len(entries), across)]
 
 
 def _entry(canvas: Canvas, left: float, middle: float, line: Line, label: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from openecs.metrics.plot_canvas import Box, Canvas, Color, Point, rgb
 from openecs.metrics.plot_line import NO_DATA, Line
@@ -143,11 +143,21 @@ def _connected(frame: _Frame, line: Line, values: Sequence[float]) -> Iterator[l
     """The line's points in the image, in parts between which there are gaps."""
     start = 0
     for end in _ends(line):
-        yield [
-            (frame.x(at), frame.y(value, right=line.right))
-            for at, value in zip(line.timestamps[start:end], values[start:end], strict=True)
-        ]
+        part = zip(line.timestamps[start:end], values[start:end], strict=True)
+        yield _thinned([(frame.x(at), frame.y(value, right=line.right)) for at, value in part])
         start = end
+
+
+def _thinned(points: list[Point]) -> list[Point]:
+    """The points, or where many share a column of pixels the first, highest, lowest and last of them."""
+    if len(points) <= 2 * (points[-1][0] - points[0][0]):
+        return points
+    thinned: list[Point] = []
+    for _, column in groupby(points, key=lambda point: round(point[0])):
+        several = list(column)
+        extremes = (min(several, key=lambda point: point[1]), max(several, key=lambda point: point[1]))
+        thinned += dict.fromkeys((several[0], *sorted(extremes), several[-1]))
+    return thinned
 
 
 def _ends(line: Line) -> Iterator[int]:

@@ -5,9 +5,10 @@ What is stored is the text as it was put; nothing here changes it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from openecs.planning.graph_rules import GRAPH, metrics
 from openecs.planning.json_rules import Report, Rule, anything, array, boolean, integer, members, number, one_of, text
@@ -175,8 +176,8 @@ _BODY = members(
 def check_body(body: str) -> Report | None:
     """Everything that there is to say about a body; ``None`` when it is no JSON object at all."""
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
         return None
     if not isinstance(document, dict):
         return None

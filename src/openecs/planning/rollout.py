@@ -37,6 +37,8 @@ class Rollout(NamedTuple):
     actions: tuple[Action, ...]
     #: Deployments that start nothing at present, and until when (epoch seconds).
     resting: dict[str, float]
+    #: Seconds for which alarms watch a deployment whose tasks are there.
+    alarm_bake: float = 0.0
 
     @property
     def barred(self) -> frozenset[str]:
@@ -73,7 +75,7 @@ def begin(snapshot: ServiceSnapshot, census: Census, desired: int, now: float) -
         if held is not None and group.deployment.rollout_state != "FAILED":
             resting[group.deployment.id] = held.until
             actions += service_condition.back_off(before, group.deployment, held, desired, speaker=before.name)
-    return Rollout(service, census, tuple(actions), resting)
+    return Rollout(service, census, tuple(actions), resting, snapshot.alarm_bake)
 
 
 def conclude(rollout: Rollout, todo: Step, desired: int, now: float, *, ready: bool | None = None) -> Plan:
@@ -97,7 +99,7 @@ def conclude(rollout: Rollout, todo: Step, desired: int, now: float, *, ready: b
     bake = 0.0
     if ready is None:
         ready = todo.settled or _early_success(service, primary, todo, desired)
-        bake = (service.deployment_configuration.bake_time_in_minutes or 0) * 60.0
+        bake = max((service.deployment_configuration.bake_time_in_minutes or 0) * 60.0, rollout.alarm_bake)
     completed, bakes_until = _completed(current, bake, ready=ready, now=now)
     last_completed = service.last_completed
     if completed.rollout_state != current.rollout_state:

@@ -63,6 +63,8 @@ class ServiceSnapshot(NamedTuple):
     stop_requested: Literal["ABORT", "ROLLBACK"] | None = None
     #: Names of alarms that are in ALARM.
     alarms_in_alarm: frozenset[str] = frozenset()
+    #: Seconds for which the service's alarms need to watch what a deployment has started.
+    alarm_bake: float = 0.0
     #: Seconds for which a task's agent may be out of reach; ``None`` for ever.
     lost_after: float | None = None
     #: Task ARN → what its load balancers say of it; filled in for services with load balancers only.

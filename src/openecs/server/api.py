@@ -30,10 +30,12 @@ from openecs.api.events.service import EventBridge
 from openecs.api.logs.service import CloudWatchLogs
 from openecs.api.servicediscovery.service import CloudMap
 from openecs.api.sts.caller_identity import CallerIdentity
+from openecs.control.alarm_changes import AlarmChanges
 from openecs.control.launch import Launcher
 from openecs.control.region_networks import RegionNetworks
 from openecs.iam.keyring import KeyRing
 from openecs.logs.store import LogStore
+from openecs.metrics.store import MetricStore
 from openecs.server.eventbridge import EventParts
 from openecs.state.state import State
 from openecs.wire.call import Handler, Handlers
@@ -58,11 +60,13 @@ def api_services(
     *,
     state: State,
     log_store: LogStore,
+    metric_store: MetricStore,
     pagination: Pagination,
     launcher: Launcher,
     networks: RegionNetworks,
     certificate_keys: KeyRing,
     event_parts: EventParts,
+    alarm_changes: AlarmChanges,
     provisioned: bool,
 ) -> dict[str, ServedService]:
     """Service name → model and handlers; ``certificate_keys`` seals the private keys of certificates.
@@ -93,7 +97,7 @@ def api_services(
             application_autoscaling.SERVICE, ApplicationAutoScaling(state, pagination).handlers()
         ),
         "autoscaling": ServedService(autoscaling.SERVICE, AutoScaling(state, pagination).handlers()),
-        "cloudwatch": ServedService(cloudwatch.SERVICE, CloudWatch(state, pagination).handlers()),
+        "cloudwatch": ServedService(cloudwatch.SERVICE, CloudWatch(state, pagination, alarm_changes, metric_store).handlers()),
         "ec2": ServedService(ec2.SERVICE, Ec2(state, pagination, networks).handlers()),
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
         "elbv2": ServedService(elbv2.SERVICE, ElasticLoadBalancing(state, pagination, networks.ensure).handlers()),
@@ -107,7 +111,7 @@ def api_services(
                 authorizer=event_parts.authorizer,
             ).handlers(),
         ),
-        "logs": ServedService(logs.SERVICE, CloudWatchLogs(log_store, pagination).handlers()),
+        "logs": ServedService(logs.SERVICE, CloudWatchLogs(log_store, state, pagination).handlers()),
         "servicediscovery": ServedService(
             servicediscovery.SERVICE, CloudMap(state, pagination, networks.vpc_exists).handlers()
         ),

@@ -24,6 +24,7 @@ from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
 from openecs.control import connect_documents, network_documents
+from openecs.control.alarm_parts import AlarmParts
 from openecs.control.balancer_documents import BalancerDocuments, attach
 from openecs.control.balancer_reports import BalancerReports
 from openecs.control.balancers import BalancerController
@@ -38,13 +39,17 @@ from openecs.control.hosts import HostReports
 from openecs.control.launch import Launcher
 from openecs.control.loop import Timing
 from openecs.control.managed_scaling import ManagedScaling
+from openecs.control.metric_filters import MetricFilterWorker
 from openecs.control.provisioner import ProgramProvisioner
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
 from openecs.control.region_networks import RegionNetworks
 from openecs.control.registries import RegistryController
 from openecs.control.returned_instances import ReturnedInstances
+from openecs.control.scaling import ScalingController
 from openecs.control.services import ServiceController
+from openecs.control.subscription_delivery import Delivery
+from openecs.control.subscriptions import Subscriptions
 from openecs.control.targets import TargetController
 from openecs.control.task_credentials import TaskCredentials
 from openecs.events.authorization import CONNECTION_SECRETS
@@ -206,6 +211,10 @@ class _Parts:
             MachineKeys(lambda session: self.keys.machine(session, clock.now()), self.keys.revoke_machine),
             config.endpoint,
         )
+        self.alarms = AlarmParts(self.state, self.metrics, clock, self.ids, dict(config.alarm_topics))
+        self.metric_filters = MetricFilterWorker(self.state, self.logs, clock, self.metrics.add, config.account_id)
+        self.subscriptions = Subscriptions(self.state, self.logs, clock, Delivery(self.logs, config.account_id))
+        self.scaling = ScalingController(self.state, clock, self.ids, self.alarms.data.values)
         self.managed_scaling = ManagedScaling(self.state, clock, self.metrics.add)
         self.provisioning = Provisioning(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
@@ -250,11 +259,13 @@ class _Parts:
         services = api_services(
             state=self.state,
             log_store=self.logs,
+            metric_store=self.metrics,
             pagination=Pagination(derived_secret(key, "pagination")),
             launcher=self.launcher,
             networks=networks,
             certificate_keys=certificate_keys,
             event_parts=self.events,
+            alarm_changes=self.alarms.changes,
             provisioned=config.provisioner is not None,
         )
         self.inside = InsideCaller(
@@ -318,17 +329,22 @@ class _Parts:
             self.reaper,
             self.groups,
             self.managed_scaling,
+            self.scaling,
             self.registries,
             self.targets,
             self.returned_instances,
         )
         for loop in (self._service_loop, self._provisioning_loop, *(part.loop(timing) for part in others)):
             group.create_task(loop.run())
+        for loop in self.alarms.loops(timing):
+            group.create_task(loop.run())
         self.events.run(group, timing)
         group.create_task(_wait(failed))
         group.create_task(self.logs.wait_failed())
         group.create_task(self.metrics.wait_failed())
         group.create_task(self.metrics.maintain())
+        group.create_task(self.metric_filters.run())
+        group.create_task(self.subscriptions.run())
         group.create_task(self.credentials.run())
         group.create_task(self._expire_logs())
         group.create_task(self.historian.prune())

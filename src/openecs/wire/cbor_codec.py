@@ -7,7 +7,7 @@ reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cbor2
@@ -34,9 +34,16 @@ class CborCodec:
     reply_headers = ((b"smithy-protocol", b"rpc-v2-cbor"),)
     error_header = True
 
-    def __init__(self, service: str | None = None, message_member: str = "message") -> None:
+    def __init__(
+        self,
+        service: str | None = None,
+        message_member: str = "message",
+        message_members: Mapping[str, str] | None = None,
+    ) -> None:
         self._namespace = f"com.amazonaws.{service}#" if service else ""
         self._message_member = message_member
+        #: Errors that spell it otherwise.
+        self._message_members = message_members or {}
         self._plain: dict[str, Plain] = {}
         self._explainer = Explainer()
 
@@ -70,7 +77,8 @@ class CborCodec:
     def encode_error(self, error: AWSError, request_id: str) -> bytes:
         """The body of an error reply: the shape's full id, the message, further members."""
         del request_id
-        body = {"__type": self._namespace + error.code, self._message_member: error.message, **error.members}
+        member = self._message_members.get(error.code, self._message_member)
+        body = {"__type": self._namespace + error.code, member: error.message, **error.members}
         return cbor2.dumps(body)
 
 

@@ -55,7 +55,7 @@ class Directory:
             for name, route in routes_of(service, codec).items():
                 self._targets[f"{model.target_prefix}.{name}".encode()] = route
         if "smithy-rpc-v2-cbor" in model.protocols and model.target_prefix:
-            cbor = CborCodec(model.name, model.message_member)
+            cbor = CborCodec(model.name, model.message_member, model.message_members)
             self._cbor_services[model.target_prefix] = (model, cbor, routes_of(service, cbor))
         if "query" in model.protocols or "ec2" in model.protocols:
             form: QueryCodec | Ec2Codec = QueryCodec(model.xml_namespace)

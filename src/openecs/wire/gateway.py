@@ -16,9 +16,11 @@ from openecs.clock import Clock
 from openecs.errors import AWSError, Retryable
 from openecs.ids import Ids
 from openecs.model.history import Actor
+from openecs.wire import event_stream, query_errors
 from openecs.wire.auth_errors import JSON_DIALECT
 from openecs.wire.call import Call, Principal, acting
 from openecs.wire.detect import Directory, RefusedError
+from openecs.wire.event_stream import EventStream, encoded
 from openecs.wire.http_reply import (
     ASGIApp,
     DisconnectedError,
@@ -29,6 +31,7 @@ from openecs.wire.http_reply import (
     header_map,
     read_body,
     reply,
+    reply_in_pieces,
 )
 from openecs.wire.json_codec import JsonCodec
 from openecs.wire.operation import ServiceModel
@@ -133,7 +136,7 @@ class Gateway:
         except RefusedError as refusal:
             await self._refuse(send, refusal.error, refusal.encoder, request_id)
         except AWSError as error:
-            await self._refuse(send, error, encoder, request_id, name)
+            await self._refuse(send, error, encoder, request_id, name, model=route.model if name else None)
         except Retryable as cause:
             self._log.warning("not ready", operation=name, request_id=request_id, reason=str(cause))
             await self._refuse(send, encoder.dialect.unavailable(), encoder, request_id, name)
@@ -143,6 +146,12 @@ class Gateway:
         else:
             self._log.debug("call", operation=name, request_id=request_id, status=200)
             codec = route.codec
+            if isinstance(answer, EventStream):
+                pieces = encoded(answer)
+                await reply_in_pieces(
+                    send, receive, content_type=event_stream.CONTENT_TYPE, pieces=pieces, request_id=request_id
+                )
+                return
             await reply(
                 send,
                 status=200,
@@ -154,7 +163,7 @@ class Gateway:
 
     async def _answer(
         self, route: Route, scope: Scope, headers: dict[bytes, bytes], body: bytes, request_id: str
-    ) -> bytes:
+    ) -> bytes | EventStream:
         """The steps of one call.  Returns the reply's body or raises what becomes the error."""
         model, operation, codec = route.model, route.operation, route.codec
         now = self._clock.now()
@@ -190,6 +199,8 @@ class Gateway:
             acting.reset(token)
             await self._barrier()
         # 5. Encode.
+        if isinstance(output, EventStream):
+            return output
         if output is not None and type(output) is not operation.output:
             raise TypeError(f"the handler of {operation.name} answered a {type(output).__name__}")
         if output is None and operation.output is not None:
@@ -204,10 +215,14 @@ class Gateway:
         request_id: str,
         operation: str = "",
         *,
+        model: ServiceModel | None = None,
         close: bool = False,
     ) -> None:
         self._log.debug("call", operation=operation, request_id=request_id, status=error.status, code=error.code)
         more: tuple[tuple[bytes, bytes], ...] = ((b"connection", b"close"),) if close else ()
+        if model is not None:
+            error, also = query_errors.spelled(model, error, form=not encoder.error_header)
+            more = (*more, *also)
         if encoder.error_header:
             more = (*more, (b"x-amzn-errortype", error.code.encode()))
         more = (*more, *encoder.reply_headers)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from typing import Any
 
 from openecs.errors import AWSError
@@ -65,6 +67,32 @@ def header_map(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         for name, value in raw:
             headers[name] = headers[name] + b"," + value if name in headers else value
     return headers
+
+
+async def reply_in_pieces(
+    send: Send, receive: Receive, *, content_type: bytes, pieces: AsyncGenerator[bytes], request_id: str
+) -> None:
+    """Sends an answer piece by piece, as long as the client is there."""
+    headers = [(b"x-amzn-requestid", request_id.encode()), (b"content-type", content_type)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(_wait_gone(receive))
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            watcher.cancel()
+            await send({"type": "http.response.body", "body": b""})
+    except* DisconnectedError:
+        pass
+
+
+async def _wait_gone(receive: Receive) -> None:
+    """Raise ``DisconnectedError`` when the client has gone; that also ends what is sent to it."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    raise DisconnectedError
 
 
 async def reply(

@@ -46,5 +46,21 @@ class ServiceModel:
     error_codes: dict[str, tuple[str, int]] = field(repr=False)
     #: How the service spells its members in XML, where its protocol has a spelling of its own.
     names: Names = field(default=QUERY_NAMES, repr=False)
-    #: The member of the service's errors that holds their text.
+    #: The member of the service's errors that holds their text, and the errors that spell it otherwise.
     message_member: str = "message"
+    message_members: dict[str, str] = field(default_factory=dict, repr=False)
+    #: Whether replies in other protocols carry the code that the Query protocol has for an error.
+    query_compatible: bool = False
+
+    def error_names(self, operation: str, code: str) -> tuple[str, str]:
+        """The shape of an error and its code in the Query protocol, of either of them.
+
+        Several shapes may have one code: the operation's own counts.
+        """
+        if code in self.error_codes:
+            return code, self.error_codes[code][0]
+        listed = self.operations[operation].errors if operation in self.operations else ()
+        for shape in (*listed, *self.error_codes):
+            if self.error_codes.get(shape, ("",))[0] == code:
+                return shape, code
+        return code, code

@@ -183,10 +183,6 @@ UNSERVED: list[tuple[str, dict[str, Any]]] = [
         {"vpcLatticeConfigurations": [{"roleArn": "a", "targetGroupArn": "b", "portName": "c"}]},
     ),
     ("enableExecuteCommand", {"enableExecuteCommand": True}),
-    (
-        "deploymentConfiguration.alarms",
-        {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "rollback": False, "enable": True}}},
-    ),
     ("deploymentConfiguration.bakeTimeInMinutes", {"deploymentConfiguration": {"bakeTimeInMinutes": 5}}),
     (
         "deploymentConfiguration.lifecycleHooks with targetType AWS_LAMBDA",

@@ -10,6 +10,8 @@ from openecs.errors import AWSError
 from openecs.ids import SeededIds
 from openecs.logs.store import LogStore
 from openecs.shapes import logs as shapes
+from openecs.state.journal.memory import MemoryJournal
+from openecs.state.state import State
 from openecs.wire.call import Call, Principal
 from openecs.wire.pagination import Pagination
 
@@ -23,8 +25,9 @@ class Logs:
         self.store = store
         self.clock = clock
         self.region = "eu-west-1"
+        self.state = State(MemoryJournal())
         pagination = Pagination(b"0123456789abcdef")
-        self._handlers = CloudWatchLogs(store, pagination).handlers()
+        self._handlers = CloudWatchLogs(store, self.state, pagination).handlers()
         self._ids = SeededIds()
 
     @property

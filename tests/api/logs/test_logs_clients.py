@@ -23,6 +23,8 @@ from openecs.api.sts.caller_identity import CallerIdentity
 from openecs.clock import SystemClock
 from openecs.ids import RandomIds
 from openecs.logs.store import LogStore
+from openecs.state.journal.memory import MemoryJournal
+from openecs.state.state import State
 from openecs.wire.call import Principal
 from openecs.wire.gateway import Gateway, ServedService
 from openecs.wire.generated import logs as logs_model
@@ -59,7 +61,7 @@ class Server:
         store = LogStore(self._path, SystemClock())
         await store.open()
         pagination = Pagination(b"0123456789abcdef")
-        handlers = CloudWatchLogs(store, pagination).handlers()
+        handlers = CloudWatchLogs(store, State(MemoryJournal()), pagination).handlers()
         key = SigningKey(SECRET, Principal(ROOT, "root", KEY))
         app = Gateway(
             services={
@@ -183,8 +185,8 @@ def test_refusals_are_errors_of_the_model(logs):
     logs.create_log_group(logGroupName="g")
     with pytest.raises(logs.exceptions.ResourceAlreadyExistsException, match="The specified log group already exists"):
         logs.create_log_group(logGroupName="g")
-    with pytest.raises(logs.exceptions.InvalidParameterException, match="filterPattern is not supported"):
-        logs.filter_log_events(logGroupName="g", filterPattern="ERROR")
+    with pytest.raises(logs.exceptions.InvalidParameterException, match="Invalid character"):
+        logs.filter_log_events(logGroupName="g", filterPattern="a-b")
     with pytest.raises(logs.exceptions.InvalidParameterException):
         logs.put_retention_policy(logGroupName="g", retentionInDays=2)
     with pytest.raises(ClientError):

@@ -144,7 +144,7 @@ async def test_filter_chooses_streams_by_names_or_prefix(stream):
 @pytest.mark.parametrize(
     ("operation", "members", "refusal"),
     [
-        ("FilterLogEvents", {"filter_pattern": "ERROR"}, "filterPattern is not supported by OpenECS."),
+        ("FilterLogEvents", {"filter_pattern": "a-b"}, "Invalid character(s) in term 'a-b'"),
         ("FilterLogEvents", {"unmask": True}, "unmask is not supported by OpenECS."),
         ("FilterLogEvents", {"log_stream_names": ("s",), "log_stream_name_prefix": "s"}, "Only one of logStreamNames"),
         ("FilterLogEvents", {"next_token": "x"}, "The specified nextToken is invalid."),

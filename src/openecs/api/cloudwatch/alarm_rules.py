@@ -108,9 +108,9 @@ def _refuse_unserved(given: cw.PutMetricAlarmInput) -> None:
 
 def refuse_tag_propagation(configuration: cw.ActionConfiguration | None) -> None:
     """Refuse tags in notifications."""
-    if configuration is not None and configuration.alarm_tags_propagation is not None:
-        if configuration.alarm_tags_propagation.enabled:
-            raise validation("ActionConfiguration.AlarmTagsPropagation is not supported by OpenECS.")
+    propagation = configuration.alarm_tags_propagation if configuration is not None else None
+    if propagation is not None and propagation.enabled:
+        raise validation("ActionConfiguration.AlarmTagsPropagation is not supported by OpenECS.")
 
 
 def _check_metric(given: cw.PutMetricAlarmInput) -> None:

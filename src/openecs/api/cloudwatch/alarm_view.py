@@ -6,22 +6,14 @@ from openecs.model.alarm import CompositeAlarm, MetricAlarm
 from openecs.planning.alarms.configuration import Alarm
 from openecs.shapes import cloudwatch as cw
 
-#: Settings that are members of the reply under the same name.
-_METRIC = (
-    "alarm_description actions_enabled ok_actions alarm_actions insufficient_data_actions metric_name namespace "
-    "statistic extended_statistic dimensions period unit evaluation_periods datapoints_to_alarm threshold "
-    "comparison_operator treat_missing_data evaluate_low_sample_count_percentile metrics evaluation_window"
-).split()
-_COMPOSITE = (
-    "alarm_description actions_enabled ok_actions alarm_actions insufficient_data_actions alarm_rule "
-    "actions_suppressor actions_suppressor_wait_period actions_suppressor_extension_period"
-).split()
+#: Settings that are members of the replies under the same names.
+_METRIC = tuple(n for n in cw.PutMetricAlarmInput.__struct_fields__ if n in cw.MetricAlarm.__struct_fields__)
+_COMPOSITE = tuple(n for n in cw.PutCompositeAlarmInput.__struct_fields__ if n in cw.CompositeAlarm.__struct_fields__)
 
 
 def metric_view(alarm: MetricAlarm) -> cw.MetricAlarm:
     """A metric alarm in full."""
     return cw.MetricAlarm(
-        alarm_name=alarm.name,
         alarm_arn=alarm.arn,
         alarm_configuration_updated_timestamp=alarm.configured_at,
         state_value=alarm.state,
@@ -37,7 +29,6 @@ def metric_view(alarm: MetricAlarm) -> cw.MetricAlarm:
 def composite_view(alarm: CompositeAlarm) -> cw.CompositeAlarm:
     """A composite alarm in full."""
     return cw.CompositeAlarm(
-        alarm_name=alarm.name,
         alarm_arn=alarm.arn,
         alarm_configuration_updated_timestamp=alarm.configured_at,
         state_value=alarm.state,

@@ -69,7 +69,7 @@ class Alarms:
             return self._relatives(call, request)
         if request.alarm_names is not None and request.alarm_name_prefix is not None:
             raise combination("AlarmNamePrefix and AlarmNames cannot both be specified.")
-        wanted = set(request.alarm_types or ("MetricAlarm",))
+        wanted: set[str] = {*(request.alarm_types or ("MetricAlarm",))}
         found = [alarm for alarm in self._of_types(call.region, wanted) if _matches(alarm, request)]
         shown, token = self._page(call, request, found)
         return cw.DescribeAlarmsOutput(

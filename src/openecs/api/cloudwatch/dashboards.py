@@ -69,7 +69,7 @@ class Dashboards:
         """One dashboard with its body."""
         found = self._state.dashboards.get(request.dashboard_name)
         if found is None:
-            raise AWSError("ResourceNotFound", f"Dashboard {request.dashboard_name} does not exist", status=404)
+            raise AWSError("DashboardNotFoundError", f"Dashboard {request.dashboard_name} does not exist", status=404)
         return cw.GetDashboardOutput(dashboard_arn=found.arn, dashboard_body=found.body, dashboard_name=found.name)
 
     def list_all(self, _call: Call, request: cw.ListDashboardsInput) -> cw.ListDashboardsOutput:
@@ -136,7 +136,7 @@ def _check_tags(tags: tuple[ecs.Tag, ...]) -> None:
 def _invalid(message: str, errors: list[Finding] | None = None) -> AWSError:
     """The refusal of PutDashboard."""
     told = [{"DataPath": path, "Message": text} for path, text in errors or ()]
-    return AWSError("InvalidParameterInput", message, members={"dashboardValidationMessages": told} if told else None)
+    return AWSError("DashboardInvalidInputError", message, members={"dashboardValidationMessages": told} if told else None)
 
 
 def _invalid_value(message: str) -> AWSError:

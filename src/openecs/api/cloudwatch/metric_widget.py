@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from openecs.errors import AWSError
-from openecs.metrics.query import Result, evaluate
+from openecs.metrics.query import QueryError, Result, evaluate
 from openecs.metrics.store import MetricStore
 from openecs.planning.metric_widget import Graphed, Widget, WidgetError, parse_widget
 from openecs.shapes import cloudwatch as cw
@@ -39,17 +38,19 @@ class MetricWidget:
             )
         try:
             widget = parse_widget(request.metric_widget, region=call.region, now=call.now)
-        except WidgetError as error:
+            results = evaluate(
+                self._metrics,
+                [_query(graphed) for graphed in widget.metrics],
+                region=call.region,
+                start=widget.start,
+                # The newest minute is not complete yet; only live data show it.
+                end=widget.end if widget.live else min(widget.end, math.floor(call.now / 60) * 60),
+                now=call.now,
+                account=call.account,
+                timezone=widget.offset,
+            )
+        except (WidgetError, QueryError) as error:
             raise AWSError("ValidationError", str(error)) from None
-        results = evaluate(
-            self._metrics,
-            [_query(graphed) for graphed in widget.metrics],
-            region=call.region,
-            start=widget.start,
-            # The newest minute is not complete yet; only live data show it.
-            end=widget.end if widget.live else min(widget.end, math.floor(call.now / 60) * 60),
-            now=call.now,
-        )
         async with self._drawing:
             image = await asyncio.to_thread(_draw, widget, results)
         return cw.GetMetricWidgetImageOutput(metric_widget_image=image)
@@ -103,15 +104,8 @@ def _lines(widget: Widget, results: Sequence[Result]) -> Iterator[Line]:
                 color=rgb(color or PALETTE[shown % len(PALETTE)]),
                 timestamps=result.timestamps,
                 values=result.values,
-                period=_period(graphed, result),
+                period=result.period,
                 right=graphed.right,
             )
             color = None
             shown += 1
-
-
-def _period(graphed: Graphed, result: Result) -> float:
-    """How far apart data points are where none is missing."""
-    if not graphed.expression:
-        return graphed.period
-    return min((after - before for before, after in pairwise(result.timestamps)), default=graphed.period)

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from openecs.api.ecs import shift_configuration
-from openecs.errors import invalid_parameter, not_supported
+from openecs.errors import invalid_parameter
 from openecs.planning.deployment_bounds import DEFAULT_MAXIMUM_PERCENT, DEFAULT_MINIMUM_HEALTHY_PERCENT
 from openecs.shapes import ecs
 
@@ -39,7 +39,7 @@ def resolve(
     deployment features that are not there yet.
     """
     given = given or ecs.DeploymentConfiguration()
-    _refuse_unserved(given)
+    _check_alarms(given.alarms, controller)
     daemon = scheduling_strategy == "DAEMON"
     base = existing or ecs.DeploymentConfiguration(
         maximum_percent=DAEMON_MAXIMUM_PERCENT if daemon else DEFAULT_MAXIMUM_PERCENT,
@@ -132,9 +132,14 @@ def _check_external(merged: ecs.DeploymentConfiguration) -> None:
             )
 
 
-def _refuse_unserved(given: ecs.DeploymentConfiguration) -> None:
-    if given.alarms is not None and given.alarms.enable:
-        raise not_supported("deploymentConfiguration.alarms.enable")
+def _check_alarms(alarms: ecs.DeploymentAlarms | None, controller: str) -> None:
+    """Alarms that do not exist are taken, as on AWS: those on the service's own metrics come after it."""
+    if alarms is None or not alarms.enable:
+        return
+    if not alarms.alarm_names:
+        raise invalid_parameter("deploymentConfiguration.alarms.alarmNames can not be empty when alarms are enabled.")
+    if controller != "ECS":
+        raise invalid_parameter("Deployment alarms are only supported with the ECS deployment controller.")
 
 
 def _check_shifting(merged: ecs.DeploymentConfiguration, *, daemon: bool, controller: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from openecs.api.events import errors
+from openecs.api.events.pages import page
 from openecs.http.address import parse_address
 from openecs.model.event_connection import ApiDestination
 from openecs.shapes import events
@@ -96,14 +97,8 @@ class ApiDestinations:
             for found in self._state.api_destinations.by("region", call.region)
             if found.name.startswith(prefix) and connection in (None, found.connection_arn)
         }
-        names, token = self._pagination.paginate(
-            sorted(known),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=100,
-            limit=100,
-            scope=f"ListApiDestinations/{call.region}/{prefix}/{connection}",
-            member="limit",
+        names, token = page(
+            self._pagination, known, request, f"ListApiDestinations/{call.region}/{prefix}/{connection}"
         )
         return events.ListApiDestinationsResponse(
             api_destinations=tuple(events.ApiDestination(**self._members(known[name])) for name in names),

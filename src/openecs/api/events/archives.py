@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from openecs.api.events import errors
+from openecs.api.events.pages import page
 from openecs.api.events.patterns import check_pattern
 from openecs.events.archive_store import ArchiveStore
 from openecs.model.event_archive import EventArchive
@@ -108,15 +109,7 @@ class Archives:
             for found in self._state.event_archives.by("region", call.region)
             if found.name.startswith(prefix or "") and source in (None, found.source_arn) and state in (None, "ENABLED")
         }
-        names, token = self._pagination.paginate(
-            sorted(known),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=100,
-            limit=100,
-            scope=f"ListArchives/{call.region}/{prefix}/{source}/{state}",
-            member="limit",
-        )
+        names, token = page(self._pagination, known, request, f"ListArchives/{call.region}/{prefix}/{source}/{state}")
         return events.ListArchivesResponse(archives=tuple(self._item(known[name]) for name in names), next_token=token)
 
     def delete(self, call: Call, request: events.DeleteArchiveRequest) -> events.DeleteArchiveResponse:

@@ -8,6 +8,7 @@ import msgspec
 
 from openecs.api.events import errors
 from openecs.api.events.lookup import bus, bus_name
+from openecs.api.events.pages import page
 from openecs.api.events.tagging import forget_tags, put_tags
 from openecs.errors import AWSError
 from openecs.model.event_rule import DEFAULT_BUS, EventBus, bus_arn
@@ -104,14 +105,11 @@ class Buses:
         known = {record.name: record for record in self._state.event_buses.by("region", call.region)}
         known.setdefault(DEFAULT_BUS, bus(self._state, call, DEFAULT_BUS))
         prefix = request.name_prefix or ""
-        names, token = self._pagination.paginate(
-            sorted(name for name in known if name.startswith(prefix)),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=100,
-            limit=100,
-            scope=f"ListEventBuses/{call.region}/{prefix}",
-            member="limit",
+        names, token = page(
+            self._pagination,
+            (name for name in known if name.startswith(prefix)),
+            request,
+            f"ListEventBuses/{call.region}/{prefix}",
         )
         return events.ListEventBusesResponse(
             event_buses=tuple(

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from openecs.api.events import errors
+from openecs.api.events.pages import page
 from openecs.events.authorization import Authorizer, fetch_token
 from openecs.events.outcome import InvocationError
 from openecs.model.event_connection import EventConnection
@@ -125,15 +126,7 @@ class Connections:
             for found in self._state.event_connections.by("region", call.region)
             if found.name.startswith(prefix) and state in (None, found.state)
         }
-        names, token = self._pagination.paginate(
-            sorted(known),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=100,
-            limit=100,
-            scope=f"ListConnections/{call.region}/{prefix}/{state}",
-            member="limit",
-        )
+        names, token = page(self._pagination, known, request, f"ListConnections/{call.region}/{prefix}/{state}")
         return events.ListConnectionsResponse(
             connections=tuple(
                 events.Connection(

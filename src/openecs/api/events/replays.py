@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from openecs.api.events import errors
+from openecs.api.events.pages import page
 from openecs.errors import AWSError
 from openecs.model.event_archive import EventReplay
 from openecs.shapes import events
@@ -103,15 +104,7 @@ class Replays:
             and source in (None, found.archive_arn)
             and state in (None, found.state)
         }
-        names, token = self._pagination.paginate(
-            sorted(known),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=100,
-            limit=100,
-            scope=f"ListReplays/{call.region}/{prefix}/{source}/{state}",
-            member="limit",
-        )
+        names, token = page(self._pagination, known, request, f"ListReplays/{call.region}/{prefix}/{source}/{state}")
         return events.ListReplaysResponse(replays=tuple(_item(known[name]) for name in names), next_token=token)
 
     def cancel(self, call: Call, request: events.CancelReplayRequest) -> events.CancelReplayResponse:

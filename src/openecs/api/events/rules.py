@@ -8,6 +8,7 @@ import msgspec
 
 from openecs.api.events import errors
 from openecs.api.events.lookup import bus_name, rule
+from openecs.api.events.pages import page
 from openecs.api.events.patterns import check_pattern
 from openecs.api.events.schedule_expression import check_schedule
 from openecs.api.events.tagging import forget_tags, put_tags
@@ -80,14 +81,11 @@ class Rules:
         bus = bus_name(self._state, call, request.event_bus_name)
         prefix = request.name_prefix or ""
         known = {found.name: found for found in self._state.event_rules.by("bus", (call.region, bus))}
-        names, token = self._pagination.paginate(
-            sorted(name for name in known if name.startswith(prefix)),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=100,
-            limit=100,
-            scope=f"ListRules/{call.region}/{bus}/{prefix}",
-            member="limit",
+        names, token = page(
+            self._pagination,
+            (name for name in known if name.startswith(prefix)),
+            request,
+            f"ListRules/{call.region}/{bus}/{prefix}",
         )
         return events.ListRulesResponse(
             rules=tuple(events.Rule(**_members(known[name])) for name in names), next_token=token
@@ -98,18 +96,15 @@ class Rules:
     ) -> events.ListRuleNamesByTargetResponse:
         """Which rules of a bus have a target."""
         bus = bus_name(self._state, call, request.event_bus_name)
-        names, token = self._pagination.paginate(
-            sorted(
+        names, token = page(
+            self._pagination,
+            (
                 found.name
                 for found in self._state.event_rules.by("bus", (call.region, bus))
                 if any(target.arn == request.target_arn for target in found.targets)
             ),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=100,
-            limit=100,
-            scope=f"ListRuleNamesByTarget/{call.region}/{bus}/{request.target_arn}",
-            member="limit",
+            request,
+            f"ListRuleNamesByTarget/{call.region}/{bus}/{request.target_arn}",
         )
         return events.ListRuleNamesByTargetResponse(rule_names=tuple(names), next_token=token)
 

@@ -65,7 +65,7 @@ def put_tags(state: State, tx: Transaction, arn: str, tags: Iterable[events.Tag]
             raise errors.invalid("Tag keys that start with 'aws:' are reserved for system use.")
         merged[tag.key] = tag.value
     if len(merged) > MAX_TAGS:
-        raise errors.limit_exceeded(f"A resource can have no more than {MAX_TAGS} tags.")
+        raise errors.invalid(f"A resource can have no more than {MAX_TAGS} tags.")
     tx.put(ResourceTags(arn=arn, tags=tuple(ecs.Tag(key=key, value=value) for key, value in merged.items())))
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from openecs.api.events import errors
 from openecs.api.events.lookup import rule
+from openecs.api.events.pages import page
 from openecs.events.run_task import MAX_TASKS
 from openecs.model.event_rule import EventRule
 from openecs.planning.event_input import RESERVED, parse_path, placeholders
@@ -67,15 +68,7 @@ class Targets:
         """The targets of a rule, by id."""
         found = rule(self._state, call, request.rule, request.event_bus_name)
         known = {target.id: target for target in found.targets}
-        ids, token = self._pagination.paginate(
-            sorted(known),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=100,
-            limit=100,
-            scope=f"ListTargetsByRule/{found.arn}",
-            member="limit",
-        )
+        ids, token = page(self._pagination, known, request, f"ListTargetsByRule/{found.arn}")
         return events.ListTargetsByRuleResponse(targets=tuple(known[i] for i in ids), next_token=token)
 
     def _put(self, found: EventRule, targets: Iterable[events.Target]) -> None:

@@ -44,7 +44,9 @@ def stream_exists() -> AWSError:
 
 def group_protected() -> AWSError:
     """The group must not be deleted, nor streams of it."""
-    return AWSError("ValidationException", "Log group has deletion protection enabled. Disable it to delete the log group.")
+    return AWSError(
+        "ValidationException", "Log group has deletion protection enabled. Disable it to delete the log group."
+    )
 
 
 def invalid_token() -> AWSError:

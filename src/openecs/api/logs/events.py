@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from openecs.api.logs.answering import handlers
 from openecs.api.logs.batch import admit
 from openecs.api.logs.errors import invalid_parameter, not_supported
+from openecs.api.logs.filter_pattern import pattern_of
 from openecs.api.logs.lookup import find_group, find_stream, name_or_identifier
 from openecs.api.logs.tokens import (
     Position,
@@ -89,10 +90,12 @@ class LogEvents:
     async def filter_log_events(
         self, call: Call, request: shapes.FilterLogEventsRequest
     ) -> shapes.FilterLogEventsResponse:
-        """A page of a group's streams, interleaved by time; ``interleaved`` itself is ignored, as AWS does."""
+        """A page of a group's streams, interleaved by time; ``interleaved`` itself is ignored, as AWS does.
+
+        With a pattern a page may have few events or none, and yet not be the last.
+        """
         _refuse_unmask(unmask=request.unmask)
-        if request.filter_pattern:
-            raise not_supported("filterPattern")
+        matcher = pattern_of(request.filter_pattern) if request.filter_pattern else None
         name = name_or_identifier(call, request.log_group_name, request.log_group_identifier)
         group = find_group(self._store, call, name)
         streams = _select(group, request)
@@ -103,7 +106,11 @@ class LogEvents:
         position = None if request.next_token is None else parse_group_token(request.next_token, group)
         descending = request.start_from_head is False if position is None else position.descending
         page = await self._store.read(
-            streams, _behind(wanted, position), request.limit or MAX_PAGE_EVENTS, descending=descending
+            streams,
+            _behind(wanted, position),
+            request.limit or MAX_PAGE_EVENTS,
+            descending=descending,
+            matcher=matcher,
         )
         names = {stream.id: stream.name for stream in streams}
         return shapes.FilterLogEventsResponse(
@@ -119,7 +126,7 @@ class LogEvents:
             ),
             # AWS returns nothing else here since 2020.
             searched_log_streams=(),
-            next_token=group_token(group, Position(page.events[-1].key, descending)) if page.more else None,
+            next_token=group_token(group, Position(page.position, descending)) if page.position is not None else None,
         )
 
 

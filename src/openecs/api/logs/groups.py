@@ -129,18 +129,16 @@ class LogGroups:
             invalid_token=INVALID_TOKEN,
         )
         summaries = tuple(
-            shapes.LogGroupSummary(
-                log_group_name=name, log_group_arn=group_arn(call, name), log_group_class="STANDARD"
-            )
+            shapes.LogGroupSummary(log_group_name=name, log_group_arn=group_arn(call, name), log_group_class="STANDARD")
             for name in page
         )
         return shapes.ListLogGroupsResponse(log_groups=summaries, next_token=token)
 
-    def associate_kms_key(self, call: Call, request: shapes.AssociateKmsKeyRequest) -> None:
+    def associate_kms_key(self, _call: Call, _request: shapes.AssociateKmsKeyRequest) -> None:
         """Always refused: events are not encrypted by group."""
         raise not_supported("kmsKeyId")
 
-    def disassociate_kms_key(self, call: Call, request: shapes.DisassociateKmsKeyRequest) -> None:
+    def disassociate_kms_key(self, _call: Call, _request: shapes.DisassociateKmsKeyRequest) -> None:
         """Always refused: no group has a key."""
         raise not_supported("DisassociateKmsKey: no log group has a KMS key, and kmsKeyId")
 
@@ -205,4 +203,7 @@ def _tagged(group: LogGroup, filters: tuple[shapes.TagFilter, ...]) -> bool:
 
 def _has_value(value: str, wanted: str) -> bool:
     """Whether a tag's value is as wanted: ``*`` at an end stands for anything, ``!`` before it all turns it round."""
-    return wildcard(wanted.removeprefix("!"))(value) is not wanted.startswith("!")
+    text = wanted.removeprefix("!")
+    if "*" in text:
+        text, value = text.casefold(), value.casefold()
+    return wildcard(text)(value) is not wanted.startswith("!")

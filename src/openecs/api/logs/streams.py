@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openecs.api.logs.answering import handlers
-from openecs.api.logs.errors import INVALID_TOKEN, invalid_parameter, stream_exists
+from openecs.api.logs.errors import INVALID_TOKEN, group_protected, invalid_parameter, stream_exists
 from openecs.api.logs.lookup import find_group, find_stream, name_or_identifier, stream_arn
 from openecs.api.logs.tokens import sequence_token
 from openecs.logs.records import LogStream
@@ -72,7 +72,10 @@ class LogStreams:
     def delete_log_stream(self, call: Call, request: shapes.DeleteLogStreamRequest) -> None:
         """Delete a stream and its events."""
         group = find_group(self._store, call, request.log_group_name)
-        self._store.delete_stream(find_stream(group, request.log_stream_name))
+        stream = find_stream(group, request.log_stream_name)
+        if group.deletion_protected:
+            raise group_protected()
+        self._store.delete_stream(stream)
 
 
 def _by_name(stream: LogStream) -> str:

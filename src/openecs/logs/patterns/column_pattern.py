@@ -61,6 +61,13 @@ class ColumnPattern:
         """The value of one column, ``$name``."""
         return self.columns(message).get(name)
 
+    def has(self, name: str) -> bool:
+        """Whether a matching message can have a column of that name (``$bytes``, ``$7``)."""
+        if not name[1:].isdigit():
+            return name[1:] in self._names
+        place = int(name[1:]) - 1
+        return place >= 0 and (self._gap is not None or (place < len(self._names) and not self._names[place]))
+
     def _placed(self, message: str) -> tuple[list[int], list[str]] | None:
         values = [match[match.lastindex or 0] for match in _COLUMN.finditer(message)]
         missing = len(values) - len(self._names)

@@ -39,7 +39,7 @@ class JsonPattern:
         document = document_of(message)
         return document is not _NOTHING and self._condition(document)
 
-    def columns(self, message: str) -> dict[str, str]:
+    def columns(self, _message: str) -> dict[str, str]:
         """Named columns: only space-delimited patterns have some."""
         return {}
 

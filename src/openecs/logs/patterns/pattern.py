@@ -20,11 +20,11 @@ _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|(%(?:[^%\\]|\\.)*%)', re.DOTALL)
 class Pattern(Matcher, Protocol):
     """A matcher that also finds values in messages; without state, for any thread."""
 
-    def columns(self, message: str) -> dict[str, str]:
+    def columns(self, message: str, /) -> dict[str, str]:
         """``$name`` → value of the columns of a matching message, where the pattern names columns."""
         ...
 
-    def value(self, message: str, name: str) -> str | None:
+    def value(self, message: str, name: str, /) -> str | None:
         """The value that ``$column`` or ``$.selector`` names in a matching message."""
         ...
 

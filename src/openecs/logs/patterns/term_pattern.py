@@ -58,11 +58,11 @@ class TermPattern:
             return any(test(message) for test in self._optional)
         return all(term in message for term in self._required) and all(test(message) for test in self._tests)
 
-    def columns(self, message: str) -> dict[str, str]:
+    def columns(self, _message: str) -> dict[str, str]:
         """Named columns: only space-delimited patterns have some."""
         return {}
 
-    def value(self, message: str, name: str) -> str | None:
+    def value(self, _message: str, _name: str) -> str | None:
         """Terms name no values."""
         return None
 

@@ -7,14 +7,11 @@ be (wait period).  What is held back follows afterwards, unless the state is aga
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
 from openecs.model.alarm import AlarmState, CompositeAlarm, MetricAlarm
-
-A = TypeVar("A", MetricAlarm, CompositeAlarm)
-
 
 class Settled(NamedTuple):
     """The alarm as it is to be written, and whether its actions are due now."""
@@ -67,7 +64,7 @@ def ends_in(alarm: CompositeAlarm, now: float) -> float | None:
     return max(alarm.suppressed_since + (periods[alarm.suppressed_by] or 0) - now, 0.0)
 
 
-def _held(alarm: A, held_from: str) -> A:
+def _held(alarm: MetricAlarm | CompositeAlarm, held_from: str) -> MetricAlarm | CompositeAlarm:
     return alarm if alarm.held_from == held_from else msgspec.structs.replace(alarm, held_from=held_from)
 
 

@@ -69,9 +69,7 @@ def reason_data(
     if real:
         members["startDate"] = iso_time(real[-1].at)
     statistic = settings.statistic or settings.extended_statistic
-    for name, value in (("unit", settings.unit), ("statistic", statistic)):
-        if value is not None:
-            members[name] = value
+    members |= {name: value for name, value in (("unit", settings.unit), ("statistic", statistic)) if value is not None}
     members |= {
         "period": period,
         "recentDatapoints": [point.value for point in reversed(real)],

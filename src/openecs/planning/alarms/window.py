@@ -19,16 +19,16 @@ MINUTE, HOUR = 60, 3600
 
 
 class Window(NamedTuple):
-    """``count`` periods of ``period`` seconds from ``start`` (epoch seconds) on."""
+    """``periods`` periods of ``period`` seconds from ``start`` (epoch seconds) on."""
 
     start: float
     period: int
-    count: int
+    periods: int
 
     @property
     def end(self) -> float:
         """Where the last period ends."""
-        return self.start + self.period * self.count
+        return self.start + self.period * self.periods
 
 
 def period_of(settings: cloudwatch.PutMetricAlarmInput) -> int:
@@ -42,7 +42,8 @@ def period_of(settings: cloudwatch.PutMetricAlarmInput) -> int:
 def evaluation_range(settings: cloudwatch.PutMetricAlarmInput, now: float) -> Window:
     """The periods whose data an alarm takes into account at ``now`` (epoch seconds)."""
     period = period_of(settings)
-    step = min(period, MINUTE)
+    # The functions of metric math count periods from the epoch on.
+    step = period if settings.metrics is not None else min(period, MINUTE)
     end = int(now) // step * step
     count = (settings.evaluation_periods or 1) + EXTRA_PERIODS
     return Window(float(end - count * period), period, count)

@@ -122,4 +122,6 @@ SERVICE = ServiceModel(
         "ValidationException": ('ValidationError', 400),
     },
     message_member='message',
+    message_members={'ConflictException': 'Message', 'InternalServiceFault': 'Message', 'KmsAccessDeniedException': 'Message', 'KmsKeyDisabledException': 'Message', 'KmsKeyNotFoundException': 'Message'},
+    query_compatible=True,
 )

@@ -1,0 +1,71 @@
+"""What in state belongs to log groups: counted, limited and forgotten with its group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from openecs.api.logs.errors import invalid_parameter
+from openecs.errors import AWSError
+from openecs.logs.patterns.pattern import expressions
+from openecs.state.state import State
+
+#: Metric and subscription filters of one group that may have regular expressions in their patterns.
+MOST_WITH_EXPRESSIONS = 5
+RESOURCE_LIMIT = "Resource limit exceeded."
+
+
+class GroupFilters:
+    """The filters and the policy of a group, by the group's region and name."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def metric_filter_count(self, region: str, group: str) -> int:
+        """How many metric filters a group has."""
+        return self._state.metric_filters.count("group", (region, group))
+
+    def check_expressions(self, region: str, group: str, key: str, pattern: str) -> None:
+        """Refuse a pattern with regular expressions for a group that has enough of them beside ``key``."""
+        if not expressions(pattern):
+            return
+        at = (region, group)
+        others = [f.pattern for f in self._state.metric_filters.by("group", at) if f.key != key]
+        others += [f.pattern for f in self._state.subscription_filters.by("group", at) if f.key != key]
+        if sum(expressions(other) > 0 for other in others) >= MOST_WITH_EXPRESSIONS:
+            raise AWSError("LimitExceededException", RESOURCE_LIMIT)
+
+    def forget(self, region: str, group: str, arn: str) -> None:
+        """The group is deleted."""
+        at = (region, group)
+        records: list[object] = [
+            *self._state.metric_filters.by("group", at),
+            *self._state.subscription_filters.by("group", at),
+        ]
+        progress = (
+            self._state.subscription_progress.get(f.key) for f in self._state.subscription_filters.by("group", at)
+        )
+        policy = self._state.log_resource_policies.get(f"{region}/{arn}")
+        records += [record for record in (*progress, policy) if record is not None]
+        if records:
+            with self._state.transaction() as tx:
+                for record in records:
+                    tx.delete(record)
+
+
+def refuse_transformed(*, transformed: bool | None, criteria: str | None) -> None:
+    """Settings that are about log transformers and other accounts' events, which do not exist here."""
+    if transformed:
+        raise invalid_parameter("applyOnTransformedLogs is not supported by OpenECS: log groups have no transformer.")
+    if criteria:
+        raise invalid_parameter(
+            "fieldSelectionCriteria is not supported by OpenECS: all events are of one account and region."
+        )
+
+
+def check_system_fields(fields: Iterable[str], allowed: Iterable[str], member: str) -> tuple[str, ...]:
+    """The fields, each one of ``allowed`` and given once."""
+    given = tuple(fields)
+    strangers = set(given) - set(allowed)
+    if strangers or len(given) != len(set(given)):
+        raise invalid_parameter(f"{member} can hold {', '.join(allowed)}, each once.")
+    return given
