@@ -83,6 +83,19 @@ def test_unknown_members_are_warned_of(cloudwatch: Any) -> None:
     assert names(cloudwatch) == ["web"]
 
 
+def test_tags_count_for_a_new_dashboard_and_go_with_it(cloudwatch: Any) -> None:
+    cloudwatch.put_dashboard(DashboardName="web", DashboardBody=BODY, Tags=[{"Key": "team", "Value": "a"}])
+    cloudwatch.put_dashboard(DashboardName="web", DashboardBody=BODY, Tags=[{"Key": "team", "Value": "b"}])
+    arn = cloudwatch.get_dashboard(DashboardName="web")["DashboardArn"]
+    assert cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "team", "Value": "a"}]
+    cloudwatch.delete_dashboards(DashboardNames=["web"])
+    cloudwatch.put_dashboard(DashboardName="web", DashboardBody=BODY)
+    assert cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"] == []
+    with pytest.raises(cloudwatch.exceptions.DashboardInvalidInputError):
+        cloudwatch.put_dashboard(DashboardName="new", DashboardBody=BODY, Tags=[{"Key": "aws:x", "Value": ""}])
+    assert names(cloudwatch) == ["web"]
+
+
 def test_other_refusals(cloudwatch: Any) -> None:
     for call in (
         lambda: cloudwatch.list_dashboards(DashboardNamePrefix="a b"),

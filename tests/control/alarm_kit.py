@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import Self
 
 import msgspec
 from control_kit import ACCOUNT, REGION, new_state, running_loop
@@ -50,7 +51,7 @@ class AlarmWorld:
         self.posted.append(msgspec.json.decode(body))
         return 200
 
-    async def __aenter__(self) -> AlarmWorld:
+    async def __aenter__(self) -> Self:
         await self.metrics.open()
         self._stack = AsyncExitStack()
         parts = (

@@ -14,6 +14,7 @@ import pytest
 
 from openecs.control.event_deliveries import AT_ONCE, EventDeliveries
 from openecs.control.virtual_time import VirtualTime
+from openecs.events.alarm_source import AlarmSource
 from openecs.events.archive_store import ArchiveStore
 from openecs.events.bus import BusSender
 from openecs.events.ecs_source import EcsSource
@@ -25,12 +26,13 @@ from openecs.ids import SeededIds
 from openecs.logs.event import Range
 from openecs.logs.store import LogStore
 from openecs.metrics.metric import Datum
+from openecs.model.alarm import MetricAlarm, alarm_arn
 from openecs.model.event import Event
 from openecs.model.event_rule import EventRule, rule_arn
 from openecs.model.resources import Resources
 from openecs.model.task import Task
 from openecs.planning.delivery_retries import Again, GiveUp, next_attempt
-from openecs.shapes import events
+from openecs.shapes import cloudwatch, events
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.journal.sqlite import SqliteJournal
 from openecs.state.state import State
@@ -72,8 +74,9 @@ class Site:
         self.counted: list[Datum] = []
         meter = Meter(self.counted.extend, self.time)
         self.router = Router(self.state, self.time, meter)
-        self.sender = BusSender(self.state, self.router)
-        self.source = EcsSource(self.state, self.router, self.time, SeededIds(1))
+        self.sender = BusSender(self.state, self.router, SeededIds(1))
+        EcsSource(self.state, self.sender, self.time)
+        AlarmSource(self.state, self.sender, self.time)
         self.logs = LogStore(None, self.time)
         self.targets = Targets()
         self.deliveries = EventDeliveries(
@@ -262,6 +265,26 @@ def test_changes_that_no_rule_is_about_are_written_alone() -> None:
     assert not len(site.state.event_deliveries)
     site.put(task("STOPPED", 3))
     assert len(site.state.event_deliveries) == 1
+
+
+def test_an_alarm_that_changes_its_state_is_an_event() -> None:
+    site = Site()
+    site.put(rule({"source": ["aws.cloudwatch"], "detail-type": ["CloudWatch Alarm State Change"]}, target()))
+    settings = cloudwatch.PutMetricAlarmInput(
+        alarm_name="a", comparison_operator="GreaterThanThreshold", evaluation_periods=1, metric_name="m", namespace="n"
+    )
+    alarm = MetricAlarm(
+        arn=alarm_arn(REGION, ACCOUNT, "a"), region=REGION, name="a", configured_at=1.0, settings=settings
+    )
+    site.put(alarm)
+    assert not len(site.state.event_deliveries)
+    site.put(msgspec.structs.replace(alarm, state="ALARM", state_updated_at=site.time.now()))
+    (event,) = [json.loads(delivery.event) for delivery in site.state.event_deliveries]
+    assert event["resources"] == [alarm.arn]
+    assert (event["detail"]["state"]["value"], event["detail"]["previousState"]["value"]) == (
+        "ALARM",
+        "INSUFFICIENT_DATA",
+    )
 
 
 def test_a_disabled_rule_gets_nothing() -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from openecs.acs.gateway import AgentGateway
 from openecs.clock import ManualClock
+from openecs.control.alarm_changes import AlarmChanges
 from openecs.control.historian import Historian
 from openecs.control.launch import Launcher
 from openecs.control.loop import Done
@@ -26,6 +27,7 @@ from openecs.control.task_credentials import TaskCredentials
 from openecs.iam import policy
 from openecs.iam.keyring import KeyRing
 from openecs.ids import SeededIds
+from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
 from openecs.metrics.store import MetricStore
 from openecs.model.network import DEFAULT_RANGE
@@ -95,6 +97,9 @@ class Plane:
             launcher=self.launcher,
             networks=self.networks,
             certificate_keys=KeyRing(bytes(32)),
+            alarm_changes=AlarmChanges(self.state, self.ids),
+            provisioned=False,
+            log_queries=Runner(self.logs, self.clock),
             event_parts=EventParts(
                 self.state,
                 logs=self.logs,

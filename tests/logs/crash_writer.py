@@ -33,6 +33,7 @@ async def write(store: LogStore, run: int, writer: int) -> None:
 
 
 async def main() -> None:
+    # Sealing all the time, so that some of the kills fall into it.
     store = LogStore(Path(sys.argv[1]), SystemClock(), segment_bytes=20_000)
     await store.open()
     sys.stdout.write("open\n")
@@ -40,6 +41,9 @@ async def main() -> None:
     async with asyncio.TaskGroup() as tasks:
         for writer in range(STREAMS):
             tasks.create_task(write(store, int(sys.argv[2]), writer))
+        while True:
+            await store.seal(store._clock.now())
+            await asyncio.sleep(0.01)
 
 
 if __name__ == "__main__":

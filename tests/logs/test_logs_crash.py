@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from crash_writer import message
 from openecs.logs.event import Range
 
 PROGRAM = Path(__file__).with_name("crash_writer.py")
-RUNS = 12
+RUNS = 200 if os.environ.get("OPENECS_SOAK") == "1" else 8
 
 
 def run_and_kill(path: Path, run: int, lines: int) -> dict[tuple[str, int], int]:

@@ -72,9 +72,7 @@ def test_pages_that_go_on_behind_their_last_event_give_every_event_once(segments
 
 
 class Everything:
-    """A source that never has enough and remembers which blocks were opened."""
-
-    spent = False
+    """A source that remembers which blocks were opened."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -158,6 +156,6 @@ def test_a_page_without_matches_ends_after_so_many_bytes():
     page = reader.page(views, Range(), 10, descending=False, matcher=Nothing())
     assert (page.events, page.more) == ([], True)
     assert page.position is not None
-    assert 0 < page.position[0] < 4990
+    assert page.position[0] in range(1, 4991)
     last = reader.page(views, Range(after=(4950, 0, 0)), 10, descending=False, matcher=Nothing())
     assert (last.events, last.more) == ([], False)

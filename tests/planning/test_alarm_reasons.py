@@ -35,8 +35,10 @@ def told(comparison, threshold, values, *, to_alarm=None, missing="missing", sta
             {"comparison": "GreaterThanThreshold", "threshold": 0.0, "values": [0.0]},
         ),
         (
-            "Threshold Crossed: 1 out of the last 1 datapoints [3.4666088898518357 (15/05/25 15:29:00)] was less than "
-            "or equal to the threshold (20.0) (minimum 1 datapoint for OK -> ALARM transition).",
+            (
+                "Threshold Crossed: 1 out of the last 1 datapoints [3.4666088898518357 (15/05/25 15:29:00)] was less than "
+                "or equal to the threshold (20.0) (minimum 1 datapoint for OK -> ALARM transition)."
+            ),
             {
                 "comparison": "LessThanOrEqualToThreshold",
                 "threshold": 20.0,
@@ -45,35 +47,47 @@ def told(comparison, threshold, values, *, to_alarm=None, missing="missing", sta
             },
         ),
         (
-            "Threshold Crossed: 3 out of the last 3 datapoints [90.0 (15/05/25 15:31:00), 80.0 (15/05/25 15:30:00), "
-            "75.0 (15/05/25 15:29:00)] were greater than the threshold (70.0) (minimum 3 datapoints for OK -> ALARM "
-            "transition).",
+            (
+                "Threshold Crossed: 3 out of the last 3 datapoints [90.0 (15/05/25 15:31:00), 80.0 (15/05/25 15:30:00), "
+                "75.0 (15/05/25 15:29:00)] were greater than the threshold (70.0) (minimum 3 datapoints for OK -> ALARM "
+                "transition)."
+            ),
             {"comparison": "GreaterThanThreshold", "threshold": 70.0, "values": [75.0, 80.0, 90.0], "to_alarm": 3},
         ),
         (
-            "Threshold Crossed: 2 out of the last 3 datapoints [1.0 (15/05/25 15:31:00), 1.0 (15/05/25 15:30:00)] were "
-            "not greater than the threshold (70.0) (minimum 2 datapoints for ALARM -> OK transition).",
+            (
+                "Threshold Crossed: 2 out of the last 3 datapoints [1.0 (15/05/25 15:31:00), 1.0 (15/05/25 15:30:00)] were "
+                "not greater than the threshold (70.0) (minimum 2 datapoints for ALARM -> OK transition)."
+            ),
             {"comparison": "GreaterThanThreshold", "threshold": 70.0, "values": [75.0, 1.0, 1.0], "to_alarm": 2},
         ),
         (
-            "Threshold Crossed: 6 datapoints were less than the threshold (65.0). The most recent datapoints which "
-            "crossed the threshold: [5.0 (15/05/25 15:34:00), 4.0 (15/05/25 15:33:00), 3.0 (15/05/25 15:32:00), "
-            "2.0 (15/05/25 15:31:00), 1.0 (15/05/25 15:30:00)].",
+            (
+                "Threshold Crossed: 6 datapoints were less than the threshold (65.0). The most recent datapoints which "
+                "crossed the threshold: [5.0 (15/05/25 15:34:00), 4.0 (15/05/25 15:33:00), 3.0 (15/05/25 15:32:00), "
+                "2.0 (15/05/25 15:31:00), 1.0 (15/05/25 15:30:00)]."
+            ),
             {"comparison": "LessThanThreshold", "threshold": 65.0, "values": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]},
         ),
         (
-            "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as "
-            "[Breaching].",
+            (
+                "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as "
+                "[Breaching]."
+            ),
             {"comparison": "GreaterThanThreshold", "threshold": 1.0, "values": [None], "missing": "breaching"},
         ),
         (
-            "Threshold Crossed: no datapoints were received for 3 periods and 3 missing datapoints were treated as "
-            "[NonBreaching].",
+            (
+                "Threshold Crossed: no datapoints were received for 3 periods and 3 missing datapoints were treated as "
+                "[NonBreaching]."
+            ),
             {"comparison": "GreaterThanThreshold", "threshold": 1.0, "values": [None] * 3, "missing": "notBreaching"},
         ),
         (
-            "Threshold Crossed: 1 datapoint was received for 3 periods and 2 missing datapoints were treated as "
-            "[Breaching].",
+            (
+                "Threshold Crossed: 1 datapoint was received for 3 periods and 2 missing datapoints were treated as "
+                "[Breaching]."
+            ),
             {
                 "comparison": "GreaterThanThreshold",
                 "threshold": 1.0,

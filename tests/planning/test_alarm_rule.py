@@ -37,8 +37,23 @@ def test_rules(text, truth):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "ALARM", "ALARM()", "ALARM(a", "ALARM(a) OK(b)", "AND", "ALARM(a) AND", "(TRUE", "TRUE)", "NOT", "x"]
-    + ["MAYBE(a)", "(" * 5000 + "TRUE" + ")" * 5000, " OR ".join(f"ALARM(a{n})" for n in range(101))],
+    [
+        "",
+        " ",
+        "ALARM",
+        "ALARM()",
+        "ALARM(a",
+        "ALARM(a) OK(b)",
+        "AND",
+        "ALARM(a) AND",
+        "(TRUE",
+        "TRUE)",
+        "NOT",
+        "x",
+        "MAYBE(a)",
+        "(" * 5000 + "TRUE" + ")" * 5000,
+        " OR ".join(f"ALARM(a{n})" for n in range(101)),
+    ],
 )
 def test_what_is_no_rule(text):
     with pytest.raises(RuleError):
@@ -67,8 +82,10 @@ def test_which_alarms_made_it_so(text, names):
 leaf = st.builds(lambda state, name: f"{state}({name})", st.sampled_from(["ALARM", "OK"]), st.sampled_from("abc"))
 rules = st.recursive(
     leaf | st.sampled_from(["TRUE", "FALSE"]),
-    lambda inner: st.builds(lambda a, word, b: f"({a} {word} {b})", inner, st.sampled_from(["AND", "OR"]), inner)
-    | inner.map(lambda a: f"NOT {a}"),
+    lambda inner: (
+        st.builds(lambda a, word, b: f"({a} {word} {b})", inner, st.sampled_from(["AND", "OR"]), inner)
+        | inner.map(lambda a: f"NOT {a}")
+    ),
     max_leaves=8,
 )
 

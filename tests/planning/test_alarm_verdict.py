@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openecs.planning.alarms.verdict import COMPARISONS, Point, Limit, decide, too_few_samples
+from openecs.planning.alarms.verdict import COMPARISONS, Limit, Point, decide, too_few_samples
 
 MISSING = ("missing", "ignore", "breaching", "notBreaching")
 KEEPS = None

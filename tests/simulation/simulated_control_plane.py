@@ -20,6 +20,7 @@ from openecs.acs.host_board import HostBoard
 from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock
 from openecs.control import connect_documents, network_documents
+from openecs.control.alarm_changes import AlarmChanges
 from openecs.control.balancer_documents import BalancerDocuments, attach
 from openecs.control.balancer_reports import BalancerReports
 from openecs.control.balancers import BalancerController
@@ -43,6 +44,7 @@ from openecs.control.task_credentials import TaskCredentials
 from openecs.iam import policy
 from openecs.iam.keyring import KeyRing
 from openecs.ids import Ids
+from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
 from openecs.metrics.store import MetricStore
 from openecs.model.network import DEFAULT_RANGE
@@ -150,6 +152,9 @@ class ControlPlane:
             launcher=self.launcher,
             networks=self.networks,
             certificate_keys=KeyRing(bytes(32)),
+            alarm_changes=AlarmChanges(self.state, ids),
+            provisioned=False,
+            log_queries=Runner(LogStore(None, clock), clock),
             event_parts=EventParts(
                 self.state,
                 logs=LogStore(None, clock),

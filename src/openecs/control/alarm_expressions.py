@@ -1,64 +1,30 @@
-"""Metric math of alarms: the series of its metrics from the metric store, then the expression."""
+"""Metric math of alarms: the one series that their queries come to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from openecs.control.alarm_data import Statistics, Values
-from openecs.metrics.metric import MetricKey, dimensions
+from openecs.control.alarm_data import Values
+from openecs.metrics.query import QueryError, evaluate
+from openecs.metrics.store import MetricStore
 from openecs.planning.alarms.window import Window
-from openecs.planning.metric_math import (
-    Context,
-    MetricMathError,
-    Range,
-    Result,
-    Series,
-    evaluate,
-    evaluation_order,
-    parse,
-)
 from openecs.shapes import cloudwatch
 
 
 class AlarmExpressions:
-    """Evaluates the queries of an alarm; they have been checked when the alarm was put."""
+    """Evaluates the queries of an alarm; they were checked when the alarm was put, but data may not fit."""
 
-    def __init__(self, store: Statistics) -> None:
+    def __init__(self, store: MetricStore) -> None:
         self._store = store
 
     def __call__(
         self, queries: Sequence[cloudwatch.MetricDataQuery], region: str, window: Window, now: float
     ) -> Values:
         """The values of the query that returns data, by the starts of their periods."""
-        del now
-        found: dict[str, Result] = {
-            query.id: self._series(query.metric_stat, region, window)
-            for query in queries
-            if query.metric_stat is not None
-        }
-        metrics = tuple(found)
-        context = Context(Range(window.start, window.end, window.period), metrics)
-        wanted = next(query.id for query in queries if query.return_data is not False)
         try:
-            expressions = {query.id: parse(query.expression) for query in queries if query.expression is not None}
-            for name in evaluation_order(expressions):
-                found[name] = evaluate(expressions[name], found, context)
-        except MetricMathError as error:
-            return Values({}, error=f"Error in expression '{wanted}': {error}")
-        result = found[wanted]
-        if not isinstance(result, Series):
-            if len(result) != 1:
-                return Values({}, error=f"Error in expression '{wanted}': an alarm needs one time series.")
-            result = result[0]
-        return Values(dict(zip(result.timestamps, result.values, strict=True)))
-
-    def _series(self, stat: cloudwatch.MetricStat, region: str, window: Window) -> Series:
-        metric = stat.metric
-        key = MetricKey(
-            region,
-            metric.namespace or "",
-            metric.metric_name or "",
-            dimensions({d.name: d.value for d in metric.dimensions or ()}),
-        )
-        pairs = self._store.statistics(key, window.start, window.end, stat.period, (stat.stat,), stat.unit)[stat.stat]
-        return Series([at for at, _ in pairs], [value for _, value in pairs], stat.period, metric.metric_name or "")
+            found = evaluate(self._store, queries, region=region, start=window.start, end=window.end, now=now)
+        except QueryError as error:
+            return Values({}, error=str(error))
+        if len(found) != 1:
+            return Values({}, error=f"The alarm needs one time series, its expression has {len(found)}.")
+        return Values(dict(zip(found[0].timestamps, found[0].values, strict=True)))

@@ -1,4 +1,4 @@
-"""Sending events to buses: of callers, of other buses, of schedules."""
+"""Sending events to buses: of services, of callers, of other buses, of schedules."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import msgspec
 
 from openecs.arn import parse
 from openecs.events.router import Router
+from openecs.ids import Ids
 from openecs.model.event import Event, envelope
-from openecs.model.event_rule import DEFAULT_BUS, EventRule, bus_arn
+from openecs.model.event_delivery import EventDelivery
+from openecs.model.event_rule import DEFAULT_BUS, EventRule
 from openecs.state.state import State
 from openecs.state.store import Transaction
 
@@ -19,13 +21,37 @@ _TICKS = UUID("0b7d4f0e-4c0a-4f0c-8f59-6c0e6d3f2f11")
 class BusSender:
     """Turns events into deliveries within transactions."""
 
-    def __init__(self, state: State, router: Router) -> None:
+    def __init__(self, state: State, router: Router, ids: Ids) -> None:
         self._state = state
         self._router = router
+        self._ids = ids
 
-    def exists(self, region: str, account: str, name: str) -> bool:
-        """Whether there is a bus of that name."""
-        return name == DEFAULT_BUS or bus_arn(region, account, name) in self._state.event_buses
+    def idle(self) -> bool:
+        """Whether there is nobody that any event could concern."""
+        return not len(self._state.event_rules) and not len(self._state.event_archives)
+
+    def wanted(self, region: str, source: str, detail_type: str) -> bool:
+        """Whether an event of a service is worth making."""
+        return bool(self._router.candidates(region, DEFAULT_BUS, source, detail_type))
+
+    def of_service(
+        self, source: str, detail_type: str, resources: tuple[str, ...], detail: bytes, time: float
+    ) -> list[EventDelivery]:
+        """What an event of a service about resources (ARNs; their region and account are its) comes to."""
+        arn = parse(resources[0])
+        if arn is None:
+            return []
+        event = Event(
+            id=self._ids.uuid(),
+            source=source,
+            detail_type=detail_type,
+            account=arn.account,
+            region=arn.region,
+            time=time,
+            detail=detail,
+            resources=resources,
+        )
+        return self._router.deliveries(event)
 
     def send(self, tx: Transaction, event: Event, bus: str) -> int:
         """Put the deliveries of an event; returns how many there are."""

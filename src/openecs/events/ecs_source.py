@@ -8,13 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from openecs.api.ecs import container_instance_view
-from openecs.arn import parse
 from openecs.clock import Clock
-from openecs.events.router import Router
-from openecs.ids import Ids
-from openecs.model.event import Event
+from openecs.events.bus import BusSender
 from openecs.model.event_delivery import EventDelivery
-from openecs.model.event_rule import DEFAULT_BUS
 from openecs.model.node import ContainerInstance
 from openecs.model.service import Service
 from openecs.model.task import Task
@@ -28,36 +24,25 @@ from openecs.state.store import Notice
 class EcsSource:
     """Makes events of what transactions change.  Constructing it makes the store ask it."""
 
-    def __init__(self, state: State, router: Router, clock: Clock, ids: Ids) -> None:
+    def __init__(self, state: State, sender: BusSender, clock: Clock) -> None:
         self._state = state
-        self._router = router
+        self._sender = sender
         self._clock = clock
-        self._ids = ids
         state.store.follow(self._follow)
 
     def _follow(self, notices: Sequence[Notice]) -> Iterable[EventDelivery]:
-        if not len(self._state.event_rules) and not len(self._state.event_archives):
+        if self._sender.idle():
             return ()
-        return [delivery for notice in notices for event in self._events(notice) for delivery in self._sent(event)]
-
-    def _sent(self, event: EcsEvent) -> list[EventDelivery]:
-        arn = parse(event.resources[0])
-        if arn is None:
-            return []
-        sent = Event(
-            id=self._ids.uuid(),
-            source=ecs_events.SOURCE,
-            detail_type=event.detail_type,
-            account=arn.account,
-            region=arn.region,
-            time=self._clock.now(),
-            detail=event.detail,
-            resources=event.resources,
-        )
-        return self._router.deliveries(sent)
+        now = self._clock.now()
+        return [
+            delivery
+            for notice in notices
+            for event in self._events(notice)
+            for delivery in self._sender.of_service(ecs_events.SOURCE, *event, now)
+        ]
 
     def _wanted(self, region: str, detail_type: str) -> bool:
-        return bool(self._router.candidates(region, DEFAULT_BUS, ecs_events.SOURCE, detail_type))
+        return self._sender.wanted(region, ecs_events.SOURCE, detail_type)
 
     def _events(self, notice: Notice) -> Iterator[EcsEvent]:
         table, key, old, new = notice

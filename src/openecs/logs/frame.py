@@ -141,14 +141,6 @@ def decode(data: bytes, stream_id: int, matcher: Matcher | None = None) -> list[
     return events
 
 
-def raw_bytes(data: bytes) -> int:
-    """How large the bodies of consecutive whole frames are uncompressed."""
-    return sum(
-        PACKED.unpack_from(data, frame.offset + HEADER_BYTES)[1] if frame.packed else frame.length
-        for frame in scan(data, verify=False)
-    )
-
-
 def seal(data: bytes) -> Iterator[bytes]:
     """The same events in fewer, packed frames; frames that are packed stay as they are.
 

@@ -23,11 +23,6 @@ Position = tuple[int, ...]
 class Source(Protocol):
     """Where blocks and events come from."""
 
-    @property
-    def spent(self) -> bool:
-        """Whether so much was opened that the merge should stop where it can be gone on with."""
-        ...
-
     def blocks(self, segment: Segment) -> tuple[Block, ...]:
         """The index of a complete segment."""
         ...
@@ -66,7 +61,24 @@ def _descending(event: Event) -> Position:
 class Merger:
     """The events in ``wanted`` of ``views`` by key, each exactly once."""
 
-    def __init__(self, views: Iterable[SegmentView], wanted: Range, source: Source, *, descending: bool) -> None:
+    def __init__(
+        self,
+        views: Iterable[SegmentView],
+        wanted: Range,
+        source: Source,
+        *,
+        descending: bool,
+        budget: int | None = None,
+    ) -> None:
+        """``budget``: after how many bytes of blocks (as stored) the runs end early, ``None`` for never.
+
+        Only blocks count that need not be opened again to go on, so that streams which
+        overlap in time cannot make every page read the same blocks.
+        """
+        self._budget = budget
+        self._finished = 0
+        #: Far ends and bytes of the blocks that were opened and do not lie behind the merge yet.
+        self._straddling: list[tuple[int, int]] = []
         self._wanted = wanted
         self._source = source
         self._descending = descending
@@ -74,8 +86,8 @@ class Merger:
         self._closed: list[_Closed] = []
         self._open: list[_Run] = []
         self._numbers = 0
-        #: Set when the runs ended because the source was spent: everything before this key was
-        #: considered, and going on behind it gives the rest.
+        #: Set when the runs ended early: everything before this key was considered, and going on
+        #: behind it gives the rest.
         self.stopped_at: Key | None = None
         for view in views:
             self._close_over(view, None)
@@ -89,13 +101,13 @@ class Merger:
             heapq.heappush(self._closed, _Closed(edge, self._numbers, view, block))
 
     def runs(self) -> Iterator[list[Event]]:
-        """The events in runs of one or more, until there are no more or the source is spent."""
+        """The events in runs of one or more, until there are no more or the budget is spent."""
         closed, opened = self._closed, self._open
         while True:
             # Anything that may hold an event before the next one, or beside it, must be open.
             while closed and (not opened or closed[0].edge <= opened[0].head[0]):
-                if self._source.spent and (stopped_at := self._position()) is not None:
-                    self.stopped_at = stopped_at
+                if self._spent():
+                    self.stopped_at = self._position()
                     return
                 self._open_up(heapq.heappop(closed))
             if not opened:
@@ -112,20 +124,29 @@ class Merger:
                 heapq.heappush(opened, _Run(self._key(events[end]), number, events, end))
             yield events[position:end]
 
-    def _position(self) -> Key | None:
-        """The key behind which everything lies that was not given out; ``None`` at the start of the range."""
+    def _spent(self) -> bool:
+        if self._budget is None or not self._straddling:
+            return False
+        timestamp = self._position()[0]
+        edge = -timestamp if self._descending else timestamp
+        while self._straddling and self._straddling[0][0] < edge:
+            self._finished += heapq.heappop(self._straddling)[1]
+        return self._finished > self._budget
+
+    def _position(self) -> Key:
+        """The key behind which everything lies that was not given out."""
         edge = self._closed[0].edge
         if self._descending:
             at = -edge + 1, 0, 0
             if self._open:
                 timestamp, stream_id, sequence = self._open[0].head
                 at = max(at, (-timestamp, -stream_id, -sequence + 1))
-            return at if at < (self._wanted.before or (self._wanted.last + 1, 0, 0)) else None
+            return at
         at = edge, 0, 0
         if self._open:
             timestamp, stream_id, sequence = self._open[0].head
             at = min(at, (timestamp, stream_id, sequence - 1))
-        return at if at > max(self._wanted.after or (0, 0, 0), (self._wanted.first, 0, 0)) else None
+        return at
 
     def _open_up(self, closed: _Closed) -> None:
         view, block = closed.view, closed.block
@@ -134,6 +155,9 @@ class Merger:
             for inner in blocks:
                 self._close_over(view, inner)
             return
+        if self._budget is not None:
+            far = -block.min_timestamp if self._descending else block.max_timestamp
+            heapq.heappush(self._straddling, (far, block.length))
         events = clip(self._source.events(view.segment, block), self._wanted)
         if self._descending:
             events.reverse()

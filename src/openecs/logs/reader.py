@@ -16,8 +16,9 @@ from openecs.logs.segment import Block, Segment, SegmentView, index
 
 #: What one page returns at most, as GetLogEvents and FilterLogEvents document it.
 PAGE_BYTES = 1024 * 1024
-#: How many uncompressed bytes a page with a matcher looks at before it hands over what it found.
-SCAN_BYTES = 64 * 1024 * 1024
+#: How many bytes of files a page with a matcher looks at before it hands over what it found: some
+#: tenths of a second.
+SCAN_BYTES = 16 * 1024 * 1024
 #: Indexes of complete segments that stay in memory, a few kilobytes each.
 CACHED_INDEXES = 256
 
@@ -62,7 +63,8 @@ class Reader:
         Raises ``SegmentGoneError`` when the views are no longer true, ``DamagedFrameError``
         when a file does not hold what was written.
         """
-        merger = Merger(views, wanted, _Scan(self, matcher, self._scan_bytes), descending=descending)
+        budget = None if matcher is None else self._scan_bytes
+        merger = Merger(views, wanted, _Matching(self, matcher), descending=descending, budget=budget)
         events: list[Event] = []
         room = PAGE_BYTES
         for run in merger.runs():
@@ -100,17 +102,12 @@ class Reader:
             raise SegmentGoneError(segment.name) from None
 
 
-class _Scan:
-    """What one page reads, and how much of that it has read."""
+class _Matching:
+    """The events of blocks that a matcher lets through."""
 
-    def __init__(self, reader: Reader, matcher: Matcher | None, scan_bytes: int) -> None:
+    def __init__(self, reader: Reader, matcher: Matcher | None) -> None:
         self._reader = reader
         self._matcher = matcher
-        self._left = scan_bytes
-
-    @property
-    def spent(self) -> bool:
-        return self._left <= 0
 
     def blocks(self, segment: Segment) -> tuple[Block, ...]:
         return self._reader.blocks(segment)
@@ -118,9 +115,6 @@ class _Scan:
     def events(self, segment: Segment, block: Block) -> list[Event]:
         data = self._reader.read(segment, block.offset, block.length)
         try:
-            events = frames.decode(data, segment.stream_id, self._matcher)
+            return frames.decode(data, segment.stream_id, self._matcher)
         except frames.DamagedFrameError as error:
             raise frames.DamagedFrameError(f"{segment.name} at {block.offset}: {error}") from error
-        if self._matcher is not None:
-            self._left -= frames.raw_bytes(data)
-        return events

@@ -34,6 +34,7 @@ from openecs.control.alarm_changes import AlarmChanges
 from openecs.control.launch import Launcher
 from openecs.control.region_networks import RegionNetworks
 from openecs.iam.keyring import KeyRing
+from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
 from openecs.metrics.store import MetricStore
 from openecs.server.eventbridge import EventParts
@@ -60,6 +61,7 @@ def api_services(
     *,
     state: State,
     log_store: LogStore,
+    log_queries: Runner,
     metric_store: MetricStore,
     pagination: Pagination,
     launcher: Launcher,
@@ -111,7 +113,7 @@ def api_services(
                 authorizer=event_parts.authorizer,
             ).handlers(),
         ),
-        "logs": ServedService(logs.SERVICE, CloudWatchLogs(log_store, state, pagination).handlers()),
+        "logs": ServedService(logs.SERVICE, CloudWatchLogs(log_store, state, pagination, log_queries).handlers()),
         "servicediscovery": ServedService(
             servicediscovery.SERVICE, CloudMap(state, pagination, networks.vpc_exists).handlers()
         ),

@@ -9,6 +9,7 @@ from openecs.clock import Clock
 from openecs.control.event_deliveries import EventDeliveries
 from openecs.control.event_replays import EventReplays
 from openecs.control.loop import Timing
+from openecs.events.alarm_source import AlarmSource
 from openecs.events.api_destinations import ApiDestinations
 from openecs.events.archive_store import ArchiveStore
 from openecs.events.authorization import Authorizer
@@ -48,8 +49,9 @@ class EventParts:
         self.log_groups = LogGroups(logs, clock)
         self.meter = Meter(add_metrics, clock)
         self.router = Router(state, clock, self.meter)
-        self.sender = BusSender(state, self.router)
-        self.source = EcsSource(state, self.router, clock, ids)
+        self.sender = BusSender(state, self.router, ids)
+        EcsSource(state, self.sender, clock)
+        AlarmSource(state, self.sender, clock)
 
     def connect(self, call: InsideCaller) -> None:
         """Make what calls services, when they are there."""

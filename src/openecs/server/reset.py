@@ -16,6 +16,7 @@ from openecs.clock import Clock
 from openecs.control.launch import Launcher
 from openecs.control.region_networks import RegionNetworks
 from openecs.errors import AWSError
+from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
 from openecs.metrics.store import MetricStore
 from openecs.model.node import ContainerInstance
@@ -36,6 +37,7 @@ class Reset:
         state: State,
         *,
         logs: LogStore,
+        log_queries: Runner,
         metrics: MetricStore,
         launcher: Launcher,
         clusters: FirstClusters,
@@ -45,6 +47,7 @@ class Reset:
     ) -> None:
         self._state = state
         self._logs = logs
+        self._log_queries = log_queries
         self._metrics = metrics
         self._launcher = launcher
         self._clusters = clusters
@@ -61,6 +64,7 @@ class Reset:
             stop_all(self._state, now=now, reason="The installation is being reset.")
             async with asyncio.timeout(TIMEOUT):
                 await all_stopped(self._state)
+            self._log_queries.forget()
             await self._logs.wipe()
             await self._metrics.wipe()
             self._forget()

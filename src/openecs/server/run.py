@@ -56,6 +56,7 @@ from openecs.events.authorization import CONNECTION_SECRETS
 from openecs.iam import policy
 from openecs.iam.keyring import CERTIFICATE_KEYS, KeyRing
 from openecs.ids import RandomIds
+from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
 from openecs.metrics.store import MetricStore
 from openecs.server.agent_keys import AgentKeys
@@ -144,6 +145,7 @@ class _Parts:
         _load(self.state)
         self.historian = Historian(self.state, clock)
         self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock)
+        self.log_queries = Runner(self.logs, clock)
         self.metrics = MetricStore(None if config.ephemeral else layout.state / "metrics", clock)
         ring = KeyRing(key)
         kept_in = layout.kept_keys_file if config.ephemeral else None
@@ -231,6 +233,7 @@ class _Parts:
             reset=Reset(
                 self.state,
                 logs=self.logs,
+                log_queries=self.log_queries,
                 metrics=self.metrics,
                 launcher=self.launcher,
                 clusters=self.first_clusters,
@@ -259,6 +262,7 @@ class _Parts:
         services = api_services(
             state=self.state,
             log_store=self.logs,
+            log_queries=self.log_queries,
             metric_store=self.metrics,
             pagination=Pagination(derived_secret(key, "pagination")),
             launcher=self.launcher,
@@ -341,6 +345,7 @@ class _Parts:
         self.events.run(group, timing)
         group.create_task(_wait(failed))
         group.create_task(self.logs.wait_failed())
+        group.create_task(self.log_queries.run())
         group.create_task(self.metrics.wait_failed())
         group.create_task(self.metrics.maintain())
         group.create_task(self.metric_filters.run())

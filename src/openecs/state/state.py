@@ -28,6 +28,7 @@ from openecs.model.network_acl import NetworkAcl
 from openecs.model.network_interface import Interface
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.route_table import ElasticAddress, InternetGateway, NatGateway, RouteTable
+from openecs.model.query_definition import QueryDefinition
 from openecs.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledScaling
 from openecs.model.security_group import SecurityGroup, SecurityGroupRule
 from openecs.model.service import Service, ServiceEvents
@@ -207,6 +208,7 @@ class State:
         self.scaling_activities = Table(
             "scaling_activity", ScalingActivity, region=lambda a: a.region, target=lambda a: a.target_key
         )
+        self.query_definitions = Table("query_definition", QueryDefinition, region=lambda d: d.region)
         self.auto_scaling_groups = Table("auto_scaling_group", AutoScalingGroup, region=lambda g: g.region)
         self.group_instances = Table(
             "group_instance", GroupInstance, region=lambda i: i.region, group=lambda i: i.group_arn

@@ -21,8 +21,8 @@ from openecs.wire.xml_text import is_tellable
 Tree = dict[str, "Tree | str"]
 Reader = Callable[["Tree | str"], Any]
 
-#: More parameters than any AWS Query operation takes.
-MOST_PARAMETERS = 10_000
+#: More parameters than callers put into one request: 1000 metrics with a dozen dimensions.
+MOST_PARAMETERS = 50_000
 #: Deeper than any AWS shape.
 DEEPEST = 24
 

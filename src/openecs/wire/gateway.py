@@ -19,6 +19,7 @@ from openecs.model.history import Actor
 from openecs.wire import event_stream, query_errors
 from openecs.wire.auth_errors import JSON_DIALECT
 from openecs.wire.call import Call, Principal, acting
+from openecs.wire.content_encoding import plain_body
 from openecs.wire.detect import Directory, RefusedError
 from openecs.wire.event_stream import EventStream, encoded
 from openecs.wire.http_reply import (
@@ -130,9 +131,10 @@ class Gateway:
         encoder: ErrorEncoder = self._json
         name = ""
         try:
-            route = self._directory.find(scope["path"], _query(scope), headers, body)
+            plain = plain_body(headers, body, self._body_limit)
+            route = self._directory.find(scope["path"], _query(scope), headers, plain)
             encoder, name = route.codec, route.operation.name
-            answer = await self._answer(route, scope, headers, body, request_id)
+            answer = await self._answer(route, scope, headers, body, plain, request_id)
         except RefusedError as refusal:
             await self._refuse(send, refusal.error, refusal.encoder, request_id)
         except AWSError as error:
@@ -162,9 +164,12 @@ class Gateway:
             )
 
     async def _answer(
-        self, route: Route, scope: Scope, headers: dict[bytes, bytes], body: bytes, request_id: str
+        self, route: Route, scope: Scope, headers: dict[bytes, bytes], body: bytes, plain: bytes, request_id: str
     ) -> bytes | EventStream:
-        """The steps of one call.  Returns the reply's body or raises what becomes the error."""
+        """The steps of one call.  Returns the reply's body or raises what becomes the error.
+
+        The signature is over the ``body`` as it was sent; ``plain`` is it without compression.
+        """
         model, operation, codec = route.model, route.operation, route.codec
         now = self._clock.now()
         query = _query(scope)
@@ -172,7 +177,7 @@ class Gateway:
         signed = Signed(scope["method"], _raw_path(scope), query, headers, body)
         who = self._verifier.verify(signed, now=now, service=model.signing_name, dialect=codec.dialect)
         # 2. Decode; a GET of the Query protocol has its parameters in the URL.
-        request = codec.decode(operation, body or query.encode("latin-1"))
+        request = codec.decode(operation, plain or query.encode("latin-1"))
         # 3. Authorise.
         if not self._authorize(who.principal, model.name, operation.name):
             raise codec.dialect.denied(who.principal.arn, f"{model.signing_name}:{operation.name}")
@@ -221,7 +226,7 @@ class Gateway:
         self._log.debug("call", operation=operation, request_id=request_id, status=error.status, code=error.code)
         more: tuple[tuple[bytes, bytes], ...] = ((b"connection", b"close"),) if close else ()
         if model is not None:
-            error, also = query_errors.spelled(model, error, form=not encoder.error_header)
+            error, also = query_errors.spelled(model, error, form=not encoder.error_header, operation=operation)
             more = (*more, *also)
         if encoder.error_header:
             more = (*more, (b"x-amzn-errortype", error.code.encode()))

@@ -13,16 +13,16 @@ from openecs.wire.operation import ServiceModel
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-def spelled(model: ServiceModel, error: AWSError, *, form: bool) -> tuple[AWSError, Headers]:
-    """The error by the name that the protocol has for it (``form``: Query), and headers to send with it."""
-    if "query" not in model.protocols or "json" not in model.protocols:
+def spelled(model: ServiceModel, error: AWSError, *, form: bool, operation: str = "") -> tuple[AWSError, Headers]:
+    """The error by the name that the protocol has for it (``form``: Query), and headers to send with it.
+
+    Of several shapes with one code that which the ``operation`` has counts.
+    """
+    if not model.query_compatible:
         return error, ()
-    shape = error.code
+    shape, code = model.error_names(operation, error.code)
     if shape not in model.error_codes:
-        shape = next((name for name, (code, _) in model.error_codes.items() if code == error.code), "")
-    if not shape:
         return error, ()
-    code = model.error_codes[shape][0]
     named = AWSError(code if form else shape, error.message, status=error.status, members=error.members)
     blame = "Sender" if error.status < 500 else "Receiver"
     return named, () if form else ((b"x-amzn-query-error", f"{code};{blame}".encode()),)

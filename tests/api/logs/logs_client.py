@@ -8,6 +8,7 @@ from openecs.api.logs.service import CloudWatchLogs
 from openecs.clock import ManualClock
 from openecs.errors import AWSError
 from openecs.ids import SeededIds
+from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
 from openecs.shapes import logs as shapes
 from openecs.state.journal.memory import MemoryJournal
@@ -27,7 +28,8 @@ class Logs:
         self.region = "eu-west-1"
         self.state = State(MemoryJournal())
         pagination = Pagination(b"0123456789abcdef")
-        self._handlers = CloudWatchLogs(store, self.state, pagination).handlers()
+        self.queries = Runner(store, clock)
+        self._handlers = CloudWatchLogs(store, self.state, pagination, self.queries).handlers()
         self._ids = SeededIds()
 
     @property

@@ -22,6 +22,7 @@ from openecs.api.logs.service import CloudWatchLogs
 from openecs.api.sts.caller_identity import CallerIdentity
 from openecs.clock import SystemClock
 from openecs.ids import RandomIds
+from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
 from openecs.state.journal.memory import MemoryJournal
 from openecs.state.state import State
@@ -61,7 +62,9 @@ class Server:
         store = LogStore(self._path, SystemClock())
         await store.open()
         pagination = Pagination(b"0123456789abcdef")
-        handlers = CloudWatchLogs(store, State(MemoryJournal()), pagination).handlers()
+        handlers = CloudWatchLogs(
+            store, State(MemoryJournal()), pagination, Runner(store, SystemClock())
+        ).handlers()
         key = SigningKey(SECRET, Principal(ROOT, "root", KEY))
         app = Gateway(
             services={

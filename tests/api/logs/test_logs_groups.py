@@ -24,6 +24,7 @@ async def test_a_group_is_described_as_aws_does(logs):
         log_group_arn="arn:aws:logs:eu-west-1:123456789012:log-group:/ecs/web",
         stored_bytes=0,
         log_group_class="STANDARD",
+        deletion_protection_enabled=False,
     )
 
 

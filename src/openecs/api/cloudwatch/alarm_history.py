@@ -17,6 +17,8 @@ from openecs.wire.pagination import Pagination
 PAGE_SIZE = 100
 #: The newest entries that can be paged through.
 REACH = 20_000
+#: What follows from what, of one moment.
+_ORDER = tuple(KINDS[kind] for kind in ("ConfigurationUpdate", "StateUpdate", "Action"))
 _TYPES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -70,7 +72,7 @@ class AlarmHistory:
 def _numbered(entries: list[HistoryEntry]) -> list[tuple[float, int, HistoryEntry]]:
     """Entries, oldest first, with numbers that tell those of one moment apart."""
     numbered: list[tuple[float, int, HistoryEntry]] = []
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: (entry.at, _ORDER.index(entry.kind))):
         number = numbered[-1][1] + 1 if numbered and numbered[-1][0] == entry.at else 0
         numbered.append((entry.at, number, entry))
     return numbered

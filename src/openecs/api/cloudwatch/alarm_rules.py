@@ -5,24 +5,22 @@ Returns settings with their defaults filled in, as DescribeAlarms shows them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 import msgspec
 
 from openecs.api.cloudwatch.alarm_errors import combination, validation
 from openecs.control.alarm_changes import is_scaling_policy
+from openecs.metrics.query import QueryError, check
 from openecs.metrics.statistics import parse_statistic
 from openecs.planning.alarms.verdict import COMPARISONS
 from openecs.planning.alarms.window import period_of
-from openecs.planning.metric_math.series import MetricMathError
-from openecs.planning.metric_math.syntax import parse
+from openecs.planning.metric_math import parse
 from openecs.shapes import cloudwatch as cw
 
 DAY, WEEK, HOUR = 86400, 7 * 86400, 3600
 #: Queries for metrics in one alarm.
 MAX_METRICS = 10
-_ID = re.compile(r"[a-z][a-zA-Z0-9_]{0,254}")
 _MISSING = ("breaching", "notBreaching", "ignore", "missing")
 #: What an alarm on metric math has in its queries instead.
 _OF_ONE_METRIC = ("namespace", "metric_name", "dimensions", "period", "unit", "statistic", "extended_statistic")
@@ -129,43 +127,22 @@ def _check_queries(given: cw.PutMetricAlarmInput) -> None:
     for name in _OF_ONE_METRIC:
         if getattr(given, name):
             raise combination(f"{_pascal(name)} cannot be specified together with Metrics.")
-    ids = [query.id for query in queries]
-    for name in ids:
-        if not _ID.fullmatch(name) or ids.count(name) > 1:
-            raise validation(f"The id '{name}' in Metrics must be unique and begin with a lowercase letter.")
+    try:
+        check(queries)
+    except QueryError as error:
+        raise validation(str(error)) from None
     if sum(query.return_data is not False for query in queries) != 1:
         raise validation("Exactly one element of the metrics list should return data.")
-    if sum(query.metric_stat is not None for query in queries) > MAX_METRICS:
+    metrics = [query.metric_stat for query in queries if query.metric_stat is not None]
+    if len(metrics) > MAX_METRICS:
         raise validation(f"An alarm can have at most {MAX_METRICS} metrics.")
-    periods = set()
-    for query in queries:
-        if (query.metric_stat is None) == (query.expression is None):
-            raise validation(f"Exactly one of MetricStat and Expression must be specified for '{query.id}'.")
-        if query.account_id is not None:
-            raise validation("Metrics.AccountId is not supported by OpenECS: there is one account.")
-        if query.metric_stat is not None:
-            _check_statistic(query.metric_stat.stat, "Stat")
-            _check_period(query.metric_stat.period)
-            periods.add(query.metric_stat.period)
-            if query.metric_stat.metric.namespace is None or query.metric_stat.metric.metric_name is None:
-                raise validation(f"Namespace and MetricName are required for '{query.id}'.")
-        elif query.expression is not None:
-            _check_expression(query, ids)
-    if len(periods) != 1:
+    if len({metric.period for metric in metrics}) != 1:
         raise validation("An alarm must have metrics, and they must all have the same period.")
-
-
-def _check_expression(query: cw.MetricDataQuery, ids: list[str]) -> None:
-    text = query.expression or ""
-    try:
-        names = parse(text).names()
-    except MetricMathError as error:
-        raise validation(f"Error in expression '{query.id}': {error}") from None
-    if re.search(r"\bSEARCH\s*\(", text):
+    _check_period(metrics[0].period)
+    if any(query.account_id is not None for query in queries):
+        raise validation("Metrics.AccountId is not supported by OpenECS: there is one account.")
+    if any(query.expression is not None and parse(query.expression).searches() for query in queries):
         raise validation("SEARCH is not supported on Metric Alarms.")
-    for name in sorted(names):
-        if name not in ids and not name.isupper():
-            raise validation(f"Error in expression '{query.id}': ID '{name}' not found")
 
 
 def _check_range(given: cw.PutMetricAlarmInput) -> None:

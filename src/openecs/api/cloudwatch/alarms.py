@@ -146,7 +146,7 @@ class Alarms:
         both = request.children_of_alarm_name is not None and request.parents_of_alarm_name is not None
         if both or request.action_prefix is not None or any(other is not None for other in others):
             raise validation(
-                "ChildrenOfAlarmName and ParentsOfAlarmName can be specified together with MaxRecords and NextToken only."
+                "ChildrenOfAlarmName and ParentsOfAlarmName can be specified with MaxRecords and NextToken only."
             )
         name = request.children_of_alarm_name or request.parents_of_alarm_name or ""
         alarm = find_alarm(self._state, call.region, call.account, name)

@@ -44,7 +44,7 @@ class MetricWidget:
                 region=call.region,
                 start=widget.start,
                 # The newest minute is not complete yet; only live data show it.
-                end=widget.end if widget.live else min(widget.end, math.floor(call.now / 60) * 60),
+                end=widget.end if widget.live else _complete(widget, call.now),
                 now=call.now,
                 account=call.account,
                 timezone=widget.offset,
@@ -54,6 +54,11 @@ class MetricWidget:
         async with self._drawing:
             image = await asyncio.to_thread(_draw, widget, results)
         return cw.GetMetricWidgetImageOutput(metric_widget_image=image)
+
+
+def _complete(widget: Widget, now: float) -> float:
+    """The end of the widget, or of the last minute that is over."""
+    return max(widget.start, min(widget.end, math.floor(now / 60) * 60))
 
 
 def _query(graphed: Graphed) -> cw.MetricDataQuery:

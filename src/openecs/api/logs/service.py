@@ -7,10 +7,13 @@ from openecs.api.logs.group_filters import GroupFilters
 from openecs.api.logs.groups import LogGroups
 from openecs.api.logs.live_tail import LiveTail
 from openecs.api.logs.metric_filters import MetricFilters
+from openecs.api.logs.queries import LogQueries
+from openecs.api.logs.query_definitions import QueryDefinitions
 from openecs.api.logs.resource_policies import ResourcePolicies
 from openecs.api.logs.streams import LogStreams
 from openecs.api.logs.subscription_filters import SubscriptionFilters
 from openecs.api.logs.tags import LogGroupTags
+from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
 from openecs.state.state import State
 from openecs.wire.call import Handlers
@@ -20,7 +23,7 @@ from openecs.wire.pagination import Pagination
 class CloudWatchLogs:
     """The service over one open store; filters and policies are in state."""
 
-    def __init__(self, store: LogStore, state: State, pagination: Pagination) -> None:
+    def __init__(self, store: LogStore, state: State, pagination: Pagination, queries: Runner) -> None:
         filters = GroupFilters(state)
         self._resources = (
             LogGroups(store, pagination, filters),
@@ -31,6 +34,8 @@ class CloudWatchLogs:
             SubscriptionFilters(store, state, pagination, filters),
             ResourcePolicies(store, state, pagination),
             LiveTail(store),
+            LogQueries(store, queries, pagination),
+            QueryDefinitions(store, state, pagination),
         )
 
     def handlers(self) -> Handlers:

@@ -59,9 +59,18 @@ class Run:
         self._rows: list[Row] = []
         self.matched = 0
         self._steps: list[Command] = [make(limit) for make in query.makers]
-        self._sinks: list[Sink] = [self._collect]
-        for step in reversed(self._steps):
-            self._sinks.append(_sink(step, self._sinks[-1]))
+        # Events have matched when they come to the first stats, or to the end.
+        steps = self._steps
+        last = next((n for n, step in enumerate(steps) if isinstance(step, commands.Stats)), len(steps))
+        sink: Sink = self._collect
+        #: What each step passes rows on to, from the last one to what takes events.
+        self._sinks: list[Sink] = []
+        for place in range(len(steps), -1, -1):
+            if place < len(steps):
+                sink = _sink(steps[place], sink)
+            if place == last:
+                sink = self._counted(sink)
+            self._sinks.append(sink)
         self._sinks.reverse()
 
     def take(self, row: Row) -> bool:
@@ -78,8 +87,14 @@ class Run:
         """What is known before the end, of queries that do not need all events for it."""
         return [self._shown(row) for row in list(self._rows)]
 
+    def _counted(self, sink: Sink) -> Sink:
+        def counted(row: Row) -> bool:
+            self.matched += 1
+            return sink(row)
+
+        return counted
+
     def _collect(self, row: Row) -> bool:
-        self.matched += 1
         if len(self._rows) < self._limit:
             self._rows.append(row)
         return not self._query.streams or len(self._rows) < self._limit

@@ -13,6 +13,7 @@ import msgspec
 
 from openecs.model.alarm import AlarmState, CompositeAlarm, MetricAlarm
 
+
 class Settled(NamedTuple):
     """The alarm as it is to be written, and whether its actions are due now."""
 
