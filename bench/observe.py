@@ -11,7 +11,7 @@ from pathlib import Path
 import command
 
 #: Every part is a file ``observe_<part>_rows.py`` beside this one.
-PARTS = ("logs", "metrics", "agent", "awslogs")
+PARTS = ("logs", "metrics", "alarm", "agent", "awslogs")
 
 if __name__ == "__main__":
     there = tuple(part for part in PARTS if Path(__file__).with_name(f"observe_{part}_rows.py").exists())

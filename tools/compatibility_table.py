@@ -20,7 +20,7 @@ from typing import Any
 from openecs.api.ecs import run_validation, service_creation
 from openecs.api.ecs.definition import registration, support
 from openecs.errors import AWSError
-from openecs.wire.generated import acm, ec2, elbv2, events, servicediscovery
+from openecs.wire.generated import acm, ec2, elbv2, events, scheduler, servicediscovery
 from openecs.wire.generated import ecs as service
 from openecs.wire.json_codec import JsonCodec
 
@@ -82,6 +82,7 @@ def operation_rows() -> Iterator[str]:
         ("AWS Cloud Map", servicediscovery.SERVICE),
         ("AWS Certificate Manager", acm.SERVICE),
         ("Amazon EventBridge", events.SERVICE),
+        ("Amazon EventBridge Scheduler", scheduler.SERVICE),
     ):
         served, missing = set(model.operations), model.all_operations - set(model.operations)
         if not missing:

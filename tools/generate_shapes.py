@@ -166,6 +166,10 @@ def pascal(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
+#: Strings whose pattern is not kept: dead letters of schedules go to log groups here.
+NO_PATTERN = {"DeadLetterConfigArnString"}
+
+
 class Service:
     """One service's model and the shapes that its served operations reach."""
 
@@ -175,6 +179,7 @@ class Service:
         self.operations = sorted(model["operations"])
         self.served = [name for name in self.operations if served.match(name)]
         self.protocols: list[str] = model["metadata"].get("protocols") or [model["metadata"]["protocol"]]
+        self.rest = "rest-json" in self.protocols
         #: Shapes that requests have, and those that replies have.
         self.asked, self.answered = (self._role(role) for role in ("input", "output"))
         self.reached = list(dict.fromkeys([*self.asked, *self.answered]))
@@ -219,7 +224,8 @@ class Service:
         if kind == "string":
             if shape.get("enum"):
                 return name
-            return self._constrained("str", shape, "min_length", "max_length")
+            kept = {key: value for key, value in shape.items() if key != "pattern" or name not in NO_PATTERN}
+            return self._constrained("str", kept, "min_length", "max_length")
         if kind in ("integer", "long"):
             bits = 31 if kind == "integer" else 63
             limits = {"min": -(2**bits), "max": 2**bits - 1}
@@ -304,7 +310,7 @@ class Service:
             "from __future__ import annotations",
             "",
             f"from openecs.shapes import {module} as shapes",
-            "from openecs.wire.operation import Operation, ServiceModel",
+            f"from openecs.wire.operation import {'Bindings, ' if self.rest else ''}Operation, ServiceModel",
             *(["from openecs.wire.xml_names import Names"] if "ec2" in self.protocols else []),
             "",
             "SERVICE = ServiceModel(",
@@ -330,7 +336,7 @@ class Service:
             http = operation["http"]
             lines.append(
                 f'        "{name}": Operation("{module}", "{name}", {roles[0]}, {roles[1]}, '
-                f"{errors!r}, {http['method']!r}, {http['requestUri']!r}, {wrapper!r}),"
+                f"{errors!r}, {http['method']!r}, {http['requestUri']!r}, {wrapper!r}{self._bindings(operation)}),"
             )
         lines += ["    },", "    error_codes={"]
         for name in sorted(self.shapes):
@@ -351,6 +357,22 @@ class Service:
             lines.append("    query_compatible=True,")
         lines += [")", ""]
         return HEADER.format(version=botocore.__version__) + "\n".join(lines)
+
+    def _bindings(self, operation: dict[str, Any]) -> str:
+        """The last argument of a REST operation: where its members are when not in the body."""
+        if not self.rest:
+            return ""
+        reply = self.shapes[operation["output"]["shape"]] if "output" in operation else {}
+        if "payload" in reply or any("location" in ref for ref in reply.get("members", {}).values()):
+            raise ValueError("members of replies outside of the body are not written yet")
+        request = self.shapes[operation["input"]["shape"]] if "input" in operation else {}
+        found: dict[str, dict[str, str]] = {"uri": {}, "querystring": {}, "header": {}}
+        for member, ref in request.get("members", {}).items():
+            if "location" in ref:
+                name = ref.get("locationName", member)
+                found[ref["location"]][name.lower() if ref["location"] == "header" else name] = member
+        places = (found["uri"], found["querystring"], found["header"], request.get("payload"))
+        return f", Bindings{(*places, operation['http'].get('responseCode', 200))!r}"
 
     def _names(self) -> list[str]:
         """EC2's spelling of members where the rules of ``openecs.wire.xml_names`` give another."""

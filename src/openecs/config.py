@@ -131,6 +131,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     retries_safe: bool = True
     #: Program that starts and stops machines of Auto Scaling groups; None: there is none.
     provisioner: str | None = None
+    #: URL of a VictoriaLogs that takes over log events which are no longer new; None: there is none.
+    log_engine: str | None = None
     #: ARNs of SNS topics, and the URLs to which alarms post what they would publish there.
     alarm_topics: tuple[tuple[str, str], ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -37,7 +37,8 @@ def watch(events: Any) -> None:
 
 def _before_parse(operation_model: Any, response_dict: dict[str, Any], **_: object) -> None:
     protocol = operation_model.service_model.resolved_protocol
-    if protocol not in ("json", "ec2", "query") or operation_model.has_streaming_output:
+    streams = operation_model.has_streaming_output or operation_model.has_event_stream_output
+    if protocol not in ("json", "ec2", "query") or streams:
         return
     body = response_dict["body"]
     wrong: list[str]

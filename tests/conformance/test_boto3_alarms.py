@@ -191,3 +191,21 @@ def test_the_aws_cli_waits_for_alarms(fake: Installation, cloudwatch: Any, name:
     fake.aws("cloudwatch", "wait", "alarm-exists", "--alarm-names", name)
     with pytest.raises(ClientError, match="Unknown alarm"):
         cloudwatch.set_alarm_state(AlarmName=f"{name}-not", StateValue="OK", StateReason="x")
+
+
+def test_mute_rules(cloudwatch: Any, name: str) -> None:
+    cloudwatch.put_metric_alarm(AlarmName=name, **METRIC)
+    schedule = {"Expression": "cron(* * * * *)", "Duration": "PT1H", "Timezone": "Europe/London"}
+    targets = {"AlarmNames": [name]}
+    cloudwatch.put_alarm_mute_rule(Name=name, Rule={"Schedule": schedule}, MuteTargets=targets)
+    cloudwatch.get_waiter("alarm_mute_rule_exists").wait(AlarmMuteRuleName=name)
+    rule = cloudwatch.get_alarm_mute_rule(AlarmMuteRuleName=name)
+    assert (rule["Rule"], rule["MuteTargets"]) == ({"Schedule": schedule}, targets)
+    assert (rule["Status"], rule["MuteType"]) == ("ACTIVE", "RECURRING")
+    (shown,) = cloudwatch.list_alarm_mute_rules(AlarmName=name, Statuses=["ACTIVE"])["AlarmMuteRuleSummaries"]
+    assert shown["AlarmMuteRuleArn"] == rule["AlarmMuteRuleArn"]
+    wrong = {"Schedule": {**schedule, "Duration": "P99D"}}
+    assert refusal(cloudwatch.put_alarm_mute_rule, Name="x", Rule=wrong)[0] == "ValidationError"
+    for _ in range(2):
+        cloudwatch.delete_alarm_mute_rule(AlarmMuteRuleName=name)
+    assert refusal(cloudwatch.get_alarm_mute_rule, AlarmMuteRuleName=name)[0] == "ResourceNotFoundException"

@@ -319,6 +319,8 @@ def test_rules_are_as_they_were_put(events: Any, name: str) -> None:
         events.describe_rule(Name=name)
     with pytest.raises(ClientError, match="EventPattern or ScheduleExpression must be specified"):
         events.put_rule(Name=name)
+    with pytest.raises(ClientError, match="Parameter ScheduleExpression is not valid"):
+        events.put_rule(Name=name, ScheduleExpression="rate(5 minute)")
     with pytest.raises(events.exceptions.InvalidEventPatternException, match="Event pattern is not valid"):
         events.put_rule(Name=name, EventPattern='{"source": "a"}')
 

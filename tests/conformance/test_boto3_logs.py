@@ -5,10 +5,13 @@ What containers write is in ``test_cli_journeys``: it takes a real engine.
 
 from __future__ import annotations
 
+import subprocess
+import threading
 from typing import Any
 
 import pytest
-from conformance_support import Installation
+from conformance_support import BIN, Installation
+from waiting import wait_for
 
 
 @pytest.fixture
@@ -74,3 +77,100 @@ def test_the_filter_paginator_reads_all_streams(logs: Any, fake: Installation, n
     assert sorted(event["message"] for event in events) == ["a1", "a2", "b1", "b2"]
     assert len({event["eventId"] for event in events}) == 4
     assert [event["timestamp"] for event in events] == sorted(event["timestamp"] for event in events)
+
+
+def test_a_pattern_filters_what_is_read(logs: Any, fake: Installation, name: str) -> None:
+    logs.create_log_group(logGroupName=name)
+    logs.create_log_stream(logGroupName=name, logStreamName="s")
+    put(logs, fake.now(), name, "s", '{"level": "ERROR", "ms": 5}', '{"level": "INFO", "ms": 900}', "plain ERROR")
+
+    def found(pattern: str) -> list[str]:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=name, filterPattern=pattern)
+        return [event["message"] for page in pages for event in page["events"]]
+
+    assert len(found("ERROR")) == 2
+    assert found('{ $.level = "ERROR" || $.ms > 1000 }') == ['{"level": "ERROR", "ms": 5}']
+    assert found("[word=plain, ...]") == ["plain ERROR"]
+    with pytest.raises(logs.exceptions.InvalidParameterException, match="Invalid character"):
+        found("a-b")
+
+
+def test_a_live_tail_over_http(fake: Installation, name: str) -> None:
+    logs = fake.client("logs", inject_host_prefix=False)
+    logs.create_log_group(logGroupName=name)
+    logs.create_log_stream(logGroupName=name, logStreamName="s")
+    (group,) = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    stream = logs.start_live_tail(logGroupIdentifiers=[group["logGroupArn"]], logEventFilterPattern="ERROR")[
+        "responseStream"
+    ]
+    events = iter(stream)
+    assert next(events)["sessionStart"]["logGroupIdentifiers"] == [group["logGroupArn"]]
+    put(logs, fake.now(), name, "s", "ERROR 1", "fine", "ERROR 2")
+    found: list[str] = []
+    while len(found) < 2:
+        found += [event["message"] for event in next(events)["sessionUpdate"]["sessionResults"]]
+    assert found == ["ERROR 1", "ERROR 2"]
+    stream.close()
+
+
+def test_a_metric_filter_publishes_and_a_subscription_delivers(logs: Any, fake: Installation, name: str) -> None:
+    for group in (name, f"{name}-copy"):
+        logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=name, logStreamName="s")
+    (copy,) = logs.describe_log_groups(logGroupNamePrefix=f"{name}-copy")["logGroups"]
+    logs.put_metric_filter(
+        logGroupName=name,
+        filterName="errors",
+        filterPattern="ERROR",
+        metricTransformations=[{"metricName": "Errors", "metricNamespace": name, "metricValue": "1"}],
+    )
+    logs.put_subscription_filter(
+        logGroupName=name, filterName="copy", filterPattern="ERROR", destinationArn=copy["logGroupArn"]
+    )
+    put(logs, fake.now(), name, "s", "ERROR 1", "fine", "ERROR 2")
+
+    def copied() -> list[str]:
+        return [event["message"] for event in logs.filter_log_events(logGroupName=f"{name}-copy")["events"]]
+
+    wait_for(lambda: copied() == ["ERROR 1", "ERROR 2"])
+    cloudwatch = fake.client("cloudwatch")
+    now = fake.now() / 1000
+
+    def counted() -> float:
+        found = cloudwatch.get_metric_statistics(
+            Namespace=name,
+            MetricName="Errors",
+            StartTime=now - 300,
+            EndTime=now + 300,
+            Period=60,
+            Statistics=["Sum"],
+        )
+        return sum(point["Sum"] for point in found["Datapoints"])
+
+    wait_for(lambda: counted() == 2)
+
+
+def test_the_cli_shows_a_live_tail(logs: Any, fake: Installation, name: str) -> None:
+    logs.create_log_group(logGroupName=name)
+    logs.create_log_stream(logGroupName=name, logStreamName="s")
+    (group,) = logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    # Its replies are streams without an end, which the checking proxy does not pass on.
+    environ = {**fake.client_environ(), "AWS_ENDPOINT_URL": fake.endpoint, "PYTHONUNBUFFERED": "1"}
+    command = [str(BIN / "aws"), "logs", "start-live-tail", "--log-group-identifiers", group["logGroupArn"]]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tail:
+        stop = threading.Event()
+
+        def write() -> None:
+            # The session begins some time after the program does.
+            while not stop.wait(0.3):
+                put(logs, fake.now(), name, "s", "hello")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            assert tail.stdout is not None
+            assert tail.stdout.readline().strip() == "hello"
+        finally:
+            stop.set()
+            writer.join()
+            tail.kill()

@@ -106,3 +106,18 @@ def test_update_makes_a_revision_and_diff_shows_it(deployer: Deployer) -> None:
     _, said = deployer.run("diff", name, "1", "2")
     assert "busybox:one" in said
     assert "busybox:three" in said
+
+
+def test_cron_gives_a_rule_the_new_task_definition(deployer: Deployer, fake: Installation, name: str) -> None:
+    events = fake.client("events")
+    cluster = deployer.ecs.describe_clusters(clusters=["default"])["clusters"][0]["clusterArn"]
+    parameters = {"TaskDefinitionArn": deployer.service()["taskDefinition"], "TaskCount": 1, "LaunchType": "EC2"}
+    events.put_rule(Name=name, ScheduleExpression="rate(12 hours)", State="DISABLED")
+    target = {"Id": "t", "Arn": cluster, "RoleArn": "arn:aws:iam::000000000000:role/r", "EcsParameters": parameters}
+    events.put_targets(Rule=name, Targets=[target])
+    deployer.run("cron", "default", name, name, "--image", "web", "busybox:two")
+    (shown,) = events.list_targets_by_rule(Rule=name)["Targets"]
+    assert shown["Arn"] == cluster
+    assert shown["EcsParameters"] == {**parameters, "TaskDefinitionArn": parameters["TaskDefinitionArn"][:-1] + "2"}
+    events.remove_targets(Rule=name, Ids=["t"])
+    events.delete_rule(Name=name)

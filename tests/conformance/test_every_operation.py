@@ -14,7 +14,17 @@ import pytest
 from botocore.exceptions import ClientError
 from conformance_support import Installation
 
-from openecs.wire.generated import acm, application_autoscaling, autoscaling, ec2, elbv2, events, servicediscovery
+from openecs.wire.generated import (
+    acm,
+    application_autoscaling,
+    autoscaling,
+    cloudwatch,
+    ec2,
+    elbv2,
+    events,
+    scheduler,
+    servicediscovery,
+)
 from openecs.wire.operation import ServiceModel
 
 NOT_SERVED = "UnsupportedOperationException"
@@ -39,12 +49,19 @@ LOGS_SERVED = frozenset(
         *("CreateLogStream", "DescribeLogStreams", "DeleteLogStream"),
         *("PutLogEvents", "GetLogEvents", "FilterLogEvents"),
         *("TagResource", "UntagResource", "ListTagsForResource", "TagLogGroup", "UntagLogGroup", "ListTagsLogGroup"),
+        *("PutMetricFilter", "DescribeMetricFilters", "DeleteMetricFilter", "TestMetricFilter"),
+        *("PutSubscriptionFilter", "DescribeSubscriptionFilters", "DeleteSubscriptionFilter", "StartLiveTail"),
+        *("PutResourcePolicy", "DescribeResourcePolicies", "DeleteResourcePolicy", "ListLogGroups"),
+        *("PutLogGroupDeletionProtection", "AssociateKmsKey", "DisassociateKmsKey"),
+        *("StartQuery", "StopQuery", "DescribeQueries", "GetQueryResults", "GetLogRecord", "GetLogGroupFields"),
+        *("PutQueryDefinition", "DescribeQueryDefinitions", "DeleteQueryDefinition"),
     }
 )
 STS_SERVED = frozenset({"GetCallerIdentity"})
 #: Models of the services beside ECS, and what of their operations is not built yet.
 NETWORK_SERVICES: dict[str, tuple[ServiceModel, frozenset[str]]] = {
     "acm": (acm.SERVICE, frozenset()),
+    "cloudwatch": (cloudwatch.SERVICE, frozenset()),
     "application-autoscaling": (
         application_autoscaling.SERVICE,
         frozenset({"PutScheduledAction", "DescribeScheduledActions", "DeleteScheduledAction"}),
@@ -53,6 +70,7 @@ NETWORK_SERVICES: dict[str, tuple[ServiceModel, frozenset[str]]] = {
     "ec2": (ec2.SERVICE, frozenset()),
     "elbv2": (elbv2.SERVICE, frozenset()),
     "events": (events.SERVICE, frozenset()),
+    "scheduler": (scheduler.SERVICE, frozenset()),
     "servicediscovery": (servicediscovery.SERVICE, frozenset()),
 }
 #: Good only for a value of that kind; the API may refuse it, but by a modelled error.

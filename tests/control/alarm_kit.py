@@ -10,6 +10,7 @@ from control_kit import ACCOUNT, REGION, new_state, running_loop
 
 from openecs.control.alarm_changes import AlarmChanges
 from openecs.control.alarm_data import AlarmData, Values
+from openecs.control.alarm_mutes import AlarmMutes
 from openecs.control.alarm_notifications import AlarmNotifications
 from openecs.control.alarms import AlarmController
 from openecs.control.composite_alarms import CompositeAlarmController
@@ -27,6 +28,18 @@ from openecs.state.journal.protocol import HistoryQuery
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:ops"
 POLICY = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:1:resource/ecs/service/default/web:policyName/cpu"
 KEY = MetricKey(REGION, "App", "Errors", dimensions({"Service": "web"}))
+
+
+def deployment_alarm(state: str, name: str = "errors") -> MetricAlarm:
+    """An alarm as deployments see it."""
+    return MetricAlarm(
+        arn=alarm_arn(REGION, ACCOUNT, name),
+        region=REGION,
+        name=name,
+        configured_at=0.0,
+        state=state,
+        settings=cw.PutMetricAlarmInput(alarm_name=name, period=60, evaluation_periods=2),
+    )
 
 
 class AlarmWorld:
@@ -57,6 +70,7 @@ class AlarmWorld:
         parts = (
             AlarmController(self.state, self.time, self.changes, self.data),
             CompositeAlarmController(self.state, self.time, self.changes),
+            AlarmMutes(self.state, self.time, self.changes),
             AlarmNotifications(self.state, self.time, {TOPIC: "http://ops.test/hook"}, self.post),
         )
         for part in parts:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from alarm_kit import KEY, POLICY, TOPIC, AlarmWorld
+from control_kit import REGION
 
 from openecs.control.alarm_data import Values
 from openecs.control.virtual_time import VirtualTime
 from openecs.metrics.metric import Datum
+from openecs.model.alarm import AlarmMuteRule
 from openecs.shapes import cloudwatch as cw
 
 
@@ -121,6 +124,13 @@ async def test_percentiles_of_few_samples_change_nothing_if_asked_so(alarms: Ala
     assert alarms.alarm("many").state == "ALARM"
 
 
+async def test_ranks_are_no_percentiles(alarms: AlarmWorld) -> None:
+    shared = {"statistic": None, "extended_statistic": "PR(5:)", "evaluate_low_sample_count_percentile": "ignore"}
+    alarms.put(alarms.metric_alarm(**shared))
+    await minutes(alarms, 9.0, 9.0)
+    assert alarms.alarm().state == "ALARM"
+
+
 async def test_metric_math(alarms: AlarmWorld) -> None:
     query = cw.MetricDataQuery(id="e", expression="m1 * 2", return_data=True)
     metric = cw.Metric(namespace="App", metric_name="Errors")
@@ -187,3 +197,39 @@ async def test_an_alarm_that_is_deleted_is_forgotten(alarms: AlarmWorld) -> None
     await minutes(alarms, 9.0, 9.0)
     assert len(alarms.state.metric_alarms) == 0
     assert (await alarms.history())[-1] == 'Alarm "errors" deleted'
+
+
+def mute_rule(alarms: AlarmWorld, minutes: int) -> AlarmMuteRule:
+    """A rule that mutes from the minute after the next on."""
+    begins = datetime.fromtimestamp(alarms.time.now() // 60 * 60 + 120, UTC)
+    schedule = cw.Schedule(expression=f"at({begins:%Y-%m-%dT%H:%M})", duration=f"PT{minutes}M")
+    return AlarmMuteRule(
+        arn="arn:mute", region=REGION, name="m", rule=cw.Rule(schedule=schedule), targets=("errors",), updated_at=0.0
+    )
+
+
+async def test_mute_rules_hold_back_what_follows_when_they_end(alarms: AlarmWorld) -> None:
+    alarms.put(alarms.metric_alarm(treat_missing_data="ignore"))
+    with alarms.state.transaction() as tx:
+        tx.put(mute_rule(alarms, 10))
+    await minutes(alarms, 1.0, 1.0)
+    assert alarms.alarm().state == "OK"
+    await minutes(alarms, 9.0, 9.0, 9.0)
+    assert (alarms.alarm().state, alarms.alarm().muted) == ("ALARM", True)
+    assert alarms.posted == []
+    await alarms.time.advance(600)
+    assert not alarms.alarm().muted
+    assert [message["Subject"] for message in alarms.posted] == ['ALARM: "errors" in eu-west-1']
+
+
+async def test_deleting_a_mute_rule_lets_actions_follow_at_once(alarms: AlarmWorld) -> None:
+    alarms.put(alarms.metric_alarm(treat_missing_data="ignore"))
+    rule = mute_rule(alarms, 600)
+    with alarms.state.transaction() as tx:
+        tx.put(rule)
+    await minutes(alarms, None, None, 9.0, 9.0)
+    assert (alarms.alarm().state, alarms.posted) == ("ALARM", [])
+    with alarms.state.transaction() as tx:
+        tx.delete(rule)
+    await alarms.time.advance(1)
+    assert len(alarms.posted) == 1

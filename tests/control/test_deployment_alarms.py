@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import msgspec
 from alarm_kit import AlarmWorld
-from control_kit import ACCOUNT, REGION, World, controlled, definition, deployment, new_service
+from alarm_kit import deployment_alarm as alarm
+from control_kit import World, controlled, definition, deployment, new_service
 
+from openecs.control.historian import Historian
 from openecs.control.virtual_time import VirtualTime
-from openecs.model.alarm import MetricAlarm, alarm_arn
-from openecs.shapes import cloudwatch as cw
+from openecs.planning.why.service import ServiceStory, why_deployment
 from openecs.shapes import ecs
+from openecs.state.journal.protocol import HistoryQuery
 
 ALARMS = ecs.DeploymentAlarms(alarm_names=("errors", "later"), enable=True, rollback=True)
-
-
-def alarm(state: str, name: str = "errors") -> MetricAlarm:
-    return MetricAlarm(
-        arn=alarm_arn(REGION, ACCOUNT, name),
-        region=REGION,
-        name=name,
-        configured_at=0.0,
-        state=state,
-        settings=cw.PutMetricAlarmInput(alarm_name=name, period=60, evaluation_periods=2),
-    )
 
 
 def guarded(world: World) -> None:
@@ -61,6 +52,7 @@ async def test_a_deployment_bakes_until_its_alarms_have_seen_it(world: World, ti
 
 
 async def test_an_alarm_during_the_bake_rolls_back(world: World, time: VirtualTime) -> None:
+    Historian(world.state, time, strict=True)
     world.put(alarm("OK"))
     guarded(world)
     async with controlled(world, time):
@@ -72,6 +64,10 @@ async def test_an_alarm_during_the_bake_rolls_back(world: World, time: VirtualTi
         said = world.events()
         assert any("deployment failed: alarm detected." in text for text in said)
         assert world.service().primary.rollout_state_reason.startswith("ECS deployment alarm: rolling back to")
+        history = await world.state.store.history(HistoryQuery("deployment", "ecs-svc/2", kinds=("deployment",)))
+        story = ServiceStory(world.service().arn, world.service(), world.tasks(), history)
+        answer = why_deployment("ecs-svc/2", story, time.now())
+        assert any("(alarm errors went into ALARM)" in line.text for line in answer.timeline)
 
 
 async def test_an_alarm_that_was_there_before_is_ignored(world: World, time: VirtualTime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from alarm_kit import deployment_alarm as alarm
 from control_kit import World, controlled, deployment, new_service
 from places import add_node, by_node, by_zone
 
@@ -156,13 +157,10 @@ def test_room_that_is_left_is_by_what_is_packed(world):
 async def test_an_alarm_wakes_the_services_that_name_it(world, time):
     alarms = ecs.DeploymentAlarms(alarm_names=("errors",), enable=True, rollback=True)
     configuration = ecs.DeploymentConfiguration(maximum_percent=200, minimum_healthy_percent=100, alarms=alarms)
-    ringing: set[str] = set()
-    world.controller._alarms = lambda _: frozenset(ringing)
     add_node(world, "a")
-    world.controller.alarm_changed(["errors"])
     async with controlled(world, time) as loop:
         loop._resync_every = 1e9
-        world.put(new_service(world, 1, deployment_configuration=configuration))
+        world.put(new_service(world, 1, deployment_configuration=configuration), alarm("OK"), alarm("OK", "other"))
         await steady(world, time)
         await time.advance(30)
         service = world.service()
@@ -170,11 +168,10 @@ async def test_an_alarm_wakes_the_services_that_name_it(world, time):
         world.put(msgspec.structs.replace(service, deployments=(deployment(2, time.now()), older)))
         await time.advance(30)
         assert world.service().primary.id == "ecs-svc/2"
-        ringing.add("errors")
         reconciled = loop.reconciled
-        world.controller.alarm_changed(["of somebody else"])
+        world.put(alarm("ALARM", "other"))
         await time.advance(30)
         assert loop.reconciled == reconciled
-        world.controller.alarm_changed(["errors", "another"])
+        world.put(alarm("ALARM"))
         await time.advance(30)
         assert world.service().primary.id == "ecs-svc/1"

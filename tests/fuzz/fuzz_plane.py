@@ -196,17 +196,20 @@ class Plane:
         }
         sent: list[Any] = []
 
+        # A caller of a stream of events leaves when the stream has begun.
+        received = iter([{"type": "http.request", "body": body, "more_body": False}])
+
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return next(received, {"type": "http.disconnect"})
 
         async def send(message: Any) -> None:
             sent.append(message)
 
         async with asyncio.timeout(HANG):
             await self.gateway(scope, receive, send)
-        start, end = sent
+        start, *parts = sent
         named = {name.decode().lower(): value.decode() for name, value in start["headers"]}
-        return Reply(start["status"], named, end["body"])
+        return Reply(start["status"], named, b"".join(part["body"] for part in parts))
 
     # -- the surroundings --
 

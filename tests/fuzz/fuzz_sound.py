@@ -220,7 +220,7 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "DescribeLogStreams": {**group, "orderBy": "LogStreamName", "descending": True, "limit": 1},
         "PutLogEvents": {**stream, "logEvents": [{"timestamp": world.now, "message": "x"}]},
         "GetLogEvents": {**stream, "startTime": 0, "limit": 2, "startFromHead": True},
-        "FilterLogEvents": {**group, "logStreamNames": ["stream"], "limit": 2},
+        "FilterLogEvents": {**group, "logStreamNames": ["stream"], "filterPattern": "line", "limit": 2},
         "PutRetentionPolicy": {**group, "retentionInDays": 7},
         "DeleteRetentionPolicy": group,
         "TagLogGroup": {**group, "tags": {"a": "b"}},
@@ -229,6 +229,42 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "TagResource": {"resourceArn": f"{LOG_BASE}group", "tags": {"a": "b"}},
         "UntagResource": {"resourceArn": f"{LOG_BASE}group", "tagKeys": ["k"]},
         "ListTagsForResource": {"resourceArn": f"{LOG_BASE}group"},
+        "ListLogGroups": {"logGroupNamePattern": "^gro|qui", "logGroupTags": [{"key": "k", "values": ["v*"]}]},
+        "PutLogGroupDeletionProtection": {"logGroupIdentifier": "quiet", "deletionProtectionEnabled": False},
+        "AssociateKmsKey": {**group, "kmsKeyId": "key"},
+        "DisassociateKmsKey": group,
+        "PutMetricFilter": {
+            **group,
+            "filterName": "new",
+            "filterPattern": "[level=ERROR, ms>5, ...]",
+            "metricTransformations": [
+                {
+                    "metricName": "m",
+                    "metricNamespace": "n",
+                    "metricValue": "$ms",
+                    "dimensions": {"Level": "$level"},
+                    "unit": "Count",
+                }
+            ],
+        },
+        "DescribeMetricFilters": {**group, "filterNamePrefix": "f", "limit": 1},
+        "DeleteMetricFilter": {**group, "filterName": "filter"},
+        "TestMetricFilter": {
+            "filterPattern": '{ ($.a = "x*" || $.b[0] > 1) && $.c NOT EXISTS && $.d = %[0-9]+% }',
+            "logEventMessages": ['{"a": "xy", "d": "1"}', "plain"],
+        },
+        "PutSubscriptionFilter": {
+            **group,
+            "filterName": "new",
+            "filterPattern": "line ?x",
+            "destinationArn": f"{LOG_BASE}quiet",
+        },
+        "DescribeSubscriptionFilters": {**group, "filterNamePrefix": "f", "limit": 1},
+        "DeleteSubscriptionFilter": {**group, "filterName": "filter"},
+        "PutResourcePolicy": {"policyName": "new", "policyDocument": '{"Statement": []}'},
+        "DescribeResourcePolicies": {"limit": 1},
+        "DeleteResourcePolicy": {"policyName": "policy"},
+        "StartLiveTail": {"logGroupIdentifiers": [f"{LOG_BASE}group"], "logEventFilterPattern": "line"},
     }
     by_service = {
         "ecs": ecs,

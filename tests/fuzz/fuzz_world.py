@@ -163,6 +163,11 @@ class World:
         for name in ("group", "quiet"):
             plane.must("logs", "CreateLogGroup", logGroupName=name, tags={"k": "v"})
             plane.must("logs", "CreateLogStream", logGroupName=name, logStreamName="stream")
+        of = {"logGroupName": "group", "filterName": "filter", "filterPattern": "line"}
+        metric = {"metricName": "m", "metricNamespace": "n", "metricValue": "1"}
+        plane.must("logs", "PutMetricFilter", **of, metricTransformations=[metric])
+        plane.must("logs", "PutSubscriptionFilter", **of, destinationArn="http://127.0.0.1:9/")
+        plane.must("logs", "PutResourcePolicy", policyName="policy", policyDocument='{"Statement": []}')
         now = round(plane.clock.now() * 1000)
         events = [{"timestamp": now + n, "message": f"line {n}"} for n in range(5)]
         plane.must("logs", "PutLogEvents", logGroupName="group", logStreamName="stream", logEvents=events)
@@ -246,6 +251,13 @@ class World:
             "logStreamName": streams,
             "logStreamNames": streams,
             "logStreamNamePrefix": streams,
+            "logGroupIdentifiers": [f"{LOG_BASE}group", f"{LOG_BASE}none", "group", f"{LOG_BASE}group:*"],
+            "filterName": ["filter", "none", "a:b", ""],
+            "filterPattern": ["line", "a-b", "%(%", "{ $.a = 1 }", "[a, ..., b=1]", "{" * 99, "%a*a*a*a*%", '"'],
+            "logEventFilterPattern": ["line", "a-b", "%(%", "{ $.a }"],
+            "destinationArn": [f"{LOG_BASE}quiet", f"{LOG_BASE}group", "http://x", "https://a:99999/", "arn:x"],
+            "metricValue": ["1", "$a", "$.a", "x", "inf", ""],
+            "policyName": ["policy", "none", ""],
             "subnets": [item for several in subnets for item in several],
             "securityGroups": [NETWORK.security_group_id, "sg-0"],
             "image": ["busybox", "busybox:1", "repo/image@sha256:" + "0" * 64, "a b", "", "UPPER"],

@@ -130,7 +130,7 @@ def test_conditions_on_json(pattern: str, matches: bool) -> None:
             True,
         ),
         (
-            '{ ($.user.email = "John.Stiles@example.com" || $.coordinates[0][1] = nonmatch) && $.actions[2] = nomatch }',
+            '{ ($.user.email = "John.Stiles@example.com" || $.coordinates[0][1] = nonmatch) && $.actions[2] = no }',
             False,
         ),
         ("{ $.users != 1 }", False),

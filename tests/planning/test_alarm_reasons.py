@@ -36,8 +36,8 @@ def told(comparison, threshold, values, *, to_alarm=None, missing="missing", sta
         ),
         (
             (
-                "Threshold Crossed: 1 out of the last 1 datapoints [3.4666088898518357 (15/05/25 15:29:00)] was less than "
-                "or equal to the threshold (20.0) (minimum 1 datapoint for OK -> ALARM transition)."
+                "Threshold Crossed: 1 out of the last 1 datapoints [3.4666088898518357 (15/05/25 15:29:00)] was less "
+                "than or equal to the threshold (20.0) (minimum 1 datapoint for OK -> ALARM transition)."
             ),
             {
                 "comparison": "LessThanOrEqualToThreshold",
@@ -48,16 +48,16 @@ def told(comparison, threshold, values, *, to_alarm=None, missing="missing", sta
         ),
         (
             (
-                "Threshold Crossed: 3 out of the last 3 datapoints [90.0 (15/05/25 15:31:00), 80.0 (15/05/25 15:30:00), "
-                "75.0 (15/05/25 15:29:00)] were greater than the threshold (70.0) (minimum 3 datapoints for OK -> ALARM "
-                "transition)."
+                "Threshold Crossed: 3 out of the last 3 datapoints [90.0 (15/05/25 15:31:00), 80.0 (15/05/25 15:30:00)"
+                ", 75.0 (15/05/25 15:29:00)] were greater than the threshold (70.0) (minimum 3 datapoints for OK -> "
+                "ALARM transition)."
             ),
             {"comparison": "GreaterThanThreshold", "threshold": 70.0, "values": [75.0, 80.0, 90.0], "to_alarm": 3},
         ),
         (
             (
-                "Threshold Crossed: 2 out of the last 3 datapoints [1.0 (15/05/25 15:31:00), 1.0 (15/05/25 15:30:00)] were "
-                "not greater than the threshold (70.0) (minimum 2 datapoints for ALARM -> OK transition)."
+                "Threshold Crossed: 2 out of the last 3 datapoints [1.0 (15/05/25 15:31:00), 1.0 (15/05/25 15:30:00)] "
+                "were not greater than the threshold (70.0) (minimum 2 datapoints for ALARM -> OK transition)."
             ),
             {"comparison": "GreaterThanThreshold", "threshold": 70.0, "values": [75.0, 1.0, 1.0], "to_alarm": 2},
         ),

@@ -163,6 +163,7 @@ def test_if_of_the_documentation(expression: str, expected: object) -> None:
         ("MINUTE(m1)", [13, 14, 15, 16, 17]),
         ("HOUR(m1)", [22] * 5),
         ("DAY(m1)", [2] * 5),
+        ("DAY(m1) ^ DAY(m1)", [4] * 5),
         ("DATE(m1)", [14] * 5),
         ("MONTH(m1)", [11] * 5),
         ("YEAR(m1)", [2023] * 5),

@@ -1,12 +1,13 @@
 """The control plane's TCS endpoint: health of containers and of hosts, as agents publish it.
 
 An ASGI application for websockets.  Health goes into the tasks and container instances of
-the agent's own node; metrics are acknowledged and dropped until there is a place for them.
+the agent's own node, what its tasks used to whoever was given for that.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import get_args
 
 import msgspec
@@ -36,11 +37,16 @@ _STATES = frozenset(get_args(ecs.InstanceHealthCheckState))
 _WORST_FIRST: tuple[ecs.InstanceHealthCheckState, ...] = ("IMPAIRED", "INSUFFICIENT_DATA", "INITIALIZING", "OK")
 
 
+Usage = Callable[[str, t.PublishMetricsRequest], None]
+"""(node id, message): takes what tasks of a node used."""
+
+
 class TelemetryGateway:
     """Takes what agents publish.  Call it as an ASGI application."""
 
-    def __init__(self, state: State, *, authenticate: Authenticate, clock: Clock) -> None:
+    def __init__(self, state: State, *, authenticate: Authenticate, clock: Clock, usage: Usage | None = None) -> None:
         self._state = state
+        self._usage = usage
         self._clock = clock
         self._authenticate = authenticate
         #: Who listens on an open websocket → the id of the key that opened it.
@@ -114,6 +120,8 @@ class TelemetryGateway:
             self._tasks_health(node_id, message)
         elif isinstance(message, t.PublishInstanceStatusRequest):
             self._instance_health(node_id, message)
+        elif isinstance(message, t.PublishMetricsRequest) and self._usage is not None:
+            self._usage(node_id, message)
         return t.encode(t.ACKNOWLEDGEMENTS[type(message).__name__], message="")
 
     def _tasks_health(self, node_id: str, message: t.PublishHealthRequest) -> None:

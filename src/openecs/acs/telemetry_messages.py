@@ -53,8 +53,69 @@ class PublishInstanceStatusRequest(Telemetry, frozen=True):
     statuses: tuple[InstanceStatus, ...] = ()
 
 
+class StatsSet(Telemetry, frozen=True):
+    """Samples of one figure."""
+
+    min: float = 0.0
+    max: float = 0.0
+    sample_count: int = 0
+    sum: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return self.sum / self.sample_count if self.sample_count else 0.0
+
+
+class NetworkStatsSet(Telemetry, frozen=True):
+    """Traffic of a container in bytes; the rates are those between samples."""
+
+    rx_bytes_per_second: StatsSet | None = None
+    tx_bytes_per_second: StatsSet | None = None
+
+
+class StorageStatsSet(Telemetry, frozen=True):
+    """What a container has read and written since it started, in bytes."""
+
+    read_size_bytes: StatsSet | None = None
+    write_size_bytes: StatsSet | None = None
+
+
+class RestartStatsSet(Telemetry, frozen=True):
+    """How often its restart policy has restarted a container."""
+
+    restart_count: int = 0
+
+
+class ContainerMetric(Telemetry, frozen=True):
+    """One container: CPU in per cent of the whole host, memory in MiB."""
+
+    container_name: str = ""
+    cpu_stats_set: StatsSet | None = None
+    memory_stats_set: StatsSet | None = None
+    network_stats_set: NetworkStatsSet | None = None
+    storage_stats_set: StorageStatsSet | None = None
+    restart_stats_set: RestartStatsSet | None = None
+
+
+class TaskMetric(Telemetry, frozen=True):
+    """What the containers of one task used."""
+
+    task_arn: str
+    container_metrics: tuple[ContainerMetric, ...] = ()
+
+
+class MetricsMetadata(Telemetry, frozen=True):
+    """About a message; the cores are our own agent's addition."""
+
+    openecs_cores: int | None = None
+
+
 class PublishMetricsRequest(Telemetry, frozen=True):
-    """Resource usage.  Acknowledged and dropped: OpenECS keeps no metrics yet."""
+    """What tasks used in the 20 seconds before ``timestamp``."""
+
+    metadata: MetricsMetadata = MetricsMetadata()
+    task_metrics: tuple[TaskMetric, ...] = ()
+    timestamp: float | None = None
 
 
 FROM_AGENT: dict[str, type[Telemetry]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Sequence
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.membership import Membership
+from openecs.agent.metrics.sampler import Sampler
 from openecs.agent.reporting import Reporter
 from openecs.agent.runtime.protocol import EngineInfo, EngineUnavailable, Runtime
 from openecs.agent.telemetry import Telemetry
@@ -49,8 +51,11 @@ class AgentSessions:
         jitter: random.Random | None = None,
         open_socket: Dial | None = None,
         host: HostSink | None = None,
+        measures: bool = False,
     ) -> None:
+        """``measures``: whether containers here are processes of this host's kernel."""
         self._host = host
+        self._measures = measures
         self._config = config
         self._info = info
         self._api = api
@@ -70,6 +75,9 @@ class AgentSessions:
 
     async def run(self, engine: TaskEngine) -> None:
         """Serve until cancelled."""
+        sampler = None
+        if self._measures:
+            sampler = Sampler(self._runtime, lambda: engine.workers, self._clock, cores=os.cpu_count() or 1)
         telemetry = Telemetry(
             cluster=self._membership.cluster,
             container_instance=lambda: self._membership.container_instance,
@@ -82,6 +90,7 @@ class AgentSessions:
             tls=self._api.tls,
             jitter=self._jitter,
             open_socket=self._open_socket,
+            sampler=sampler,
         )
         self._telemetry = telemetry
         link = AcsLink(
@@ -96,6 +105,8 @@ class AgentSessions:
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(telemetry.run())
+            if sampler is not None:
+                group.create_task(sampler.run())
             while True:
                 try:
                     await link.run()

@@ -1,7 +1,8 @@
 """The agent's end of TCS: container health and the health of this instance.
 
 Health goes out at every change and every 20 s; the instance's status after each heartbeat on
-ACS.  Metrics are not sent yet.  Each frame is a signed header block, an empty line, then JSON.
+ACS; what containers use as it is measured (``agent.metrics.sampler``).  Each frame is a signed
+header block, an empty line, then JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from openecs.acs.link import Dial, InactiveInstanceError, NotRegisteredError, dial
 from openecs.agent.engine.worker import TaskWorker
+from openecs.agent.metrics.sampler import Batch, Sampler
 from openecs.clock import Clock
 from openecs.errors import AWSError, Retryable
 from openecs.ids import Ids
@@ -49,7 +51,9 @@ class Telemetry:
         tls: ssl.SSLContext | None = None,
         jitter: random.Random | None = None,
         open_socket: Dial | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
+        self._sampler = sampler
         self._dial: Dial = open_socket or dial
         self._cluster = cluster
         self._container_instance = container_instance
@@ -101,6 +105,8 @@ class Telemetry:
                     group.create_task(self._listen(socket))
                     group.create_task(self._publish_health(socket, url))
                     group.create_task(self._publish_status(socket, url))
+                    if self._sampler is not None:
+                        group.create_task(self._publish_metrics(socket, url, self._sampler))
             except* (ConnectionClosed, TimeoutError) as ended:
                 _log.info("TCS connection ended", reason=str(ended.exceptions[0]))
 
@@ -146,6 +152,37 @@ class Telemetry:
                 "timestamp": now,
             }
             await self._send(socket, url, "PublishInstanceStatusRequest", message)
+
+    async def _publish_metrics(self, socket: ClientConnection, url: str, sampler: Sampler) -> None:
+        """Tell what was measured, the oldest first; what could not be sent is sent on the next connection."""
+        while True:
+            sampler.ready.clear()
+            while sampler.batches:
+                batch = sampler.batches[0]
+                for message in self._metric_messages(batch, sampler.cores):
+                    await self._send(socket, url, "PublishMetricsRequest", message)
+                if sampler.batches and sampler.batches[0] is batch:
+                    sampler.batches.popleft()
+            await sampler.ready.wait()
+
+    def _metric_messages(self, batch: Batch, cores: int) -> list[dict[str, Any]]:
+        parts = [batch.tasks[i : i + BATCH] for i in range(0, len(batch.tasks), BATCH)]
+        return [
+            {
+                "metadata": {
+                    "cluster": self._cluster,
+                    "containerInstance": self._container_instance(),
+                    "messageId": self._ids.uuid(),
+                    "idle": False,
+                    "fin": index == len(parts) - 1,
+                    # Not in the official agent's message: what 100 % of the host's CPU is.
+                    "openecsCores": cores,
+                },
+                "taskMetrics": part,
+                "timestamp": batch.at,
+            }
+            for index, part in enumerate(parts)
+        ]
 
     def _health_messages(self) -> list[dict[str, Any]]:
         tasks = [task for worker in self._workers() if (task := health_of(worker)) is not None]

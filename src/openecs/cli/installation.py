@@ -72,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retries_safe: bool = True
     #: Program that starts and stops machines of Auto Scaling groups.
     provisioner: str | None = None
+    #: VictoriaLogs that takes over log events.
+    log_engine: str | None = None
     #: ARNs of SNS topics and the URLs that stand for them: ``ARN=URL``.
     alarm_topic: tuple[str, ...] = ()
     #: Chosen at the first ``up`` and kept.

@@ -35,6 +35,7 @@ from openecs.cli.supervisor import program
 from openecs.config import Layout, ServerConfig, write_private
 from openecs.errors import OperatorError
 from openecs.log import Level
+from openecs.logs.victoria_logs import VictoriaLogs
 
 
 def _program(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -45,6 +46,16 @@ def _program(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     if found is None:
         raise click.BadParameter(f"{value} is no program that can be run.")
     return str(Path(found).absolute())
+
+
+def _log_engine(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """The address of a VictoriaLogs; the empty text for none."""
+    if value:
+        try:
+            VictoriaLogs(value, "")
+        except OperatorError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
 
 
 @click.command()
@@ -102,6 +113,12 @@ def _program(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     metavar="PROGRAM",
     callback=_program,
     help="Program that starts and stops machines for Auto Scaling groups; '' for none (docs/capacity.md).",
+)
+@click.option(
+    "--log-engine",
+    metavar="URL",
+    callback=_log_engine,
+    help="VictoriaLogs that takes over log events which are no longer new; '' for none (docs/logs.md).",
 )
 @click.option(
     "--alarm-topic",
@@ -188,6 +205,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         fast_drain=settings.fast_drain,
         retries_safe=settings.retries_safe,
         provisioner=settings.provisioner or None,
+        log_engine=settings.log_engine or None,
         alarm_topics=tuple((arn, url) for arn, _, url in (topic.partition("=") for topic in settings.alarm_topic)),
         log_level=log_level,
     )

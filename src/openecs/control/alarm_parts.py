@@ -8,6 +8,7 @@ from openecs.clock import Clock
 from openecs.control.alarm_changes import AlarmChanges
 from openecs.control.alarm_data import AlarmData
 from openecs.control.alarm_expressions import AlarmExpressions
+from openecs.control.alarm_mutes import AlarmMutes
 from openecs.control.alarm_notifications import AlarmNotifications
 from openecs.control.alarms import AlarmController
 from openecs.control.composite_alarms import CompositeAlarmController
@@ -26,6 +27,7 @@ class AlarmParts:
         self._controllers = (
             AlarmController(state, clock, self.changes, self.data),
             CompositeAlarmController(state, clock, self.changes),
+            AlarmMutes(state, clock, self.changes),
             AlarmNotifications(state, clock, topics),
         )
 

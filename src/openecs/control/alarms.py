@@ -16,6 +16,7 @@ from openecs.clock import Clock
 from openecs.control.alarm_changes import AlarmChanges
 from openecs.control.alarm_data import AlarmData, points
 from openecs.control.loop import After, Done, Loop, Result, Timing
+from openecs.metrics.statistics import parse_statistic
 from openecs.model.alarm import MetricAlarm
 from openecs.planning.alarms.reasons import MAX_REASON, reason, reason_data
 from openecs.planning.alarms.verdict import Limit, Verdict, decide, too_few_samples
@@ -119,11 +120,11 @@ def limit_of(settings: cloudwatch.PutMetricAlarmInput) -> Limit:
 
 def _says_nothing(settings: cloudwatch.PutMetricAlarmInput, verdict: Verdict, samples: Mapping[float, float]) -> bool:
     """Whether a percentile of few samples is to be ignored."""
-    statistic = settings.extended_statistic or ""
-    if settings.evaluate_low_sample_count_percentile != "ignore" or statistic[:1].lower() != "p":
+    statistic = parse_statistic(settings.extended_statistic or "")
+    if settings.evaluate_low_sample_count_percentile != "ignore" or statistic is None or statistic.kind != "p":
         return False
     count = sum(samples.get(point.at, 0.0) for point in verdict.real)
-    return bool(verdict.real) and too_few_samples(float(statistic[1:]), count)
+    return bool(verdict.real) and too_few_samples(statistic.high or 0.0, count)
 
 
 def _settings_changed(notice: Notice) -> Iterable[str]:

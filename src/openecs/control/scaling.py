@@ -200,7 +200,7 @@ class ScalingController:
 def _calls(alarm: MetricAlarm, policy: ScalingPolicy) -> bool:
     """Whether an alarm calls a policy now: in ALARM all the time, in another state once."""
     settings = alarm.settings
-    if settings.actions_enabled is False:
+    if settings.actions_enabled is False or alarm.muted:
         return False
     if alarm.state == "ALARM":
         return policy.arn in (settings.alarm_actions or ())

@@ -42,6 +42,7 @@ MIGRATIONS = (
     ALTER TABLE segment ADD COLUMN loose INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE segment ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0;
     UPDATE segment SET loose = size;
+    CREATE TABLE identity AS SELECT lower(hex(randomblob(16))) AS id;
     """,
 )
 
@@ -102,6 +103,11 @@ class Catalogue:
             used.get("log_group", 0) + 1,
             used.get("log_stream", 0) + 1,
         )
+
+    def identity(self) -> str:
+        """What tells this store from all others, for ever."""
+        identity: str = self._db.execute("SELECT id FROM identity").fetchone()[0]
+        return identity
 
     def apply(self, statements: Iterable[Statement]) -> None:
         """Make the changes durable, all or none."""

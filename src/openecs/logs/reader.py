@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from openecs.logs import frame as frames
+from openecs.logs.engine import EngineError, LogEngine, slices
 from openecs.logs.event import Event, Key, Range, message_bytes
 from openecs.logs.files import Files
 from openecs.logs.matching import Matcher
 from openecs.logs.merge import Merger
-from openecs.logs.segment import Block, Segment, SegmentView, index
+from openecs.logs.segment import MOVED, Block, Segment, SegmentView, index
 
 #: What one page returns at most, as GetLogEvents and FilterLogEvents document it.
 PAGE_BYTES = 1024 * 1024
@@ -42,8 +43,9 @@ class SegmentGoneError(Exception):
 class Reader:
     """Pages out of ``files``; safe to use from several threads."""
 
-    def __init__(self, files: Files, *, scan_bytes: int = SCAN_BYTES) -> None:
+    def __init__(self, files: Files, *, engine: LogEngine | None = None, scan_bytes: int = SCAN_BYTES) -> None:
         self._files = files
+        self._engine = engine
         self._scan_bytes = scan_bytes
         self._indexes: OrderedDict[str, tuple[Block, ...]] = OrderedDict()
         self._lock = threading.Lock()
@@ -94,6 +96,12 @@ class Reader:
                 self._indexes.popitem(last=False)
         return blocks
 
+    def moved(self, segment: Segment, block: Block) -> list[Event]:
+        """The events of a slice of a segment that lies in the engine; raises ``EngineError``."""
+        if self._engine is None:
+            raise EngineError(f"{segment.name} lies in a log engine, and none was named")
+        return self._engine.events(segment, block.min_timestamp, block.max_timestamp)
+
     def read(self, segment: Segment, offset: int, length: int) -> bytes:
         """Bytes of a segment's file; raises ``SegmentGoneError``."""
         try:
@@ -110,9 +118,12 @@ class _Matching:
         self._matcher = matcher
 
     def blocks(self, segment: Segment) -> tuple[Block, ...]:
-        return self._reader.blocks(segment)
+        return slices(segment) if segment.sealed == MOVED else self._reader.blocks(segment)
 
     def events(self, segment: Segment, block: Block) -> list[Event]:
+        if segment.sealed == MOVED:
+            events = self._reader.moved(segment, block)
+            return [e for e in events if self._matcher.matches(e.message)] if self._matcher else events
         data = self._reader.read(segment, block.offset, block.length)
         try:
             return frames.decode(data, segment.stream_id, self._matcher)

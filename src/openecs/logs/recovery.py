@@ -17,7 +17,7 @@ from openecs.logs.catalogue import Loaded, Statement, delete_segment, put_segmen
 from openecs.logs.files import Files
 from openecs.logs.frame import scan
 from openecs.logs.records import LogStream
-from openecs.logs.segment import Segment, empty_segment, parse_segment_name, segment_name
+from openecs.logs.segment import MOVED, Segment, empty_segment, parse_segment_name, segment_name
 
 log = structlog.get_logger("openecs.logs")
 
@@ -48,7 +48,12 @@ def recover(loaded: Loaded, files: Files) -> Recovered:
             files.remove(name)
     for stream_id, stream in loaded.streams.items():
         # A removal that a crash interrupted, or files that somebody else deleted.
-        gone = known[stream_id].keys() - found[stream_id].keys()
+        moved = {number for number, segment in known[stream_id].items() if segment.sealed == MOVED}
+        for number in moved:
+            stream.adopt(known[stream_id][number])
+            for sealed in found[stream_id].pop(number, {}):
+                files.remove(segment_name(stream_id, number, sealed))
+        gone = known[stream_id].keys() - found[stream_id].keys() - moved
         statements.extend(delete_segment(stream_id, number) for number in gone)
         for number, sizes in sorted(found[stream_id].items()):
             segment = known[stream_id].get(number) or empty_segment(stream_id, number)

@@ -20,6 +20,8 @@ LOOSE_BYTES = 1024 * 1024
 #: Sealing less than this would hardly free a block of the disk.
 SEAL_BYTES = 8 * 1024
 BLOCK_BYTES = 16 * 1024
+#: ``Segment.sealed`` of a segment that lies in a log engine and has no file.
+MOVED = 2
 
 
 class Block(NamedTuple):
@@ -46,7 +48,7 @@ class Segment(NamedTuple):
     last_sequence: int
     #: Bytes of it that are in loose frames.
     loose: int = 0
-    #: 1 for the second, packed file of a segment.
+    #: 1 for the second, packed file of a segment, 2 for one that has moved to a log engine.
     sealed: int = 0
 
     @property

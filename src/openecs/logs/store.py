@@ -19,8 +19,11 @@ from typing import NamedTuple
 import structlog
 
 from openecs.clock import Clock
+from openecs.errors import OperatorError
 from openecs.logs import catalogue as changes
+from openecs.logs import frame as frames
 from openecs.logs.catalogue import Catalogue, Statement
+from openecs.logs.engine import EngineError, Home, LogEngine, move
 from openecs.logs.event import Range
 from openecs.logs.files import DiskFiles, Files, MemoryFiles
 from openecs.logs.frame import DamagedFrameError
@@ -29,7 +32,8 @@ from openecs.logs.reader import SCAN_BYTES, Page, Reader, SegmentGoneError
 from openecs.logs.records import LogGroup, LogStream
 from openecs.logs.recovery import recover
 from openecs.logs.sealing import seal_segment, worth_sealing
-from openecs.logs.segment import LOOSE_BYTES, SEGMENT_BYTES, Segment, empty_segment
+from openecs.logs.segment import LOOSE_BYTES, MOVED, SEGMENT_BYTES, Segment, empty_segment
+from openecs.logs.victoria_logs import VictoriaLogs
 from openecs.logs.writer import Append, Change, Discard, Finish, Outcome, Remove, Rest, Seal, Tail, Work, Writer
 
 #: A stream that got nothing for so long is noted in the catalogue, so that a start need not read it, and sealed.
@@ -66,12 +70,15 @@ class LogStore:
         segment_bytes: int = SEGMENT_BYTES,
         loose_bytes: int = LOOSE_BYTES,
         scan_bytes: int = SCAN_BYTES,
+        engine_url: str | None = None,
     ) -> None:
+        """``engine_url``: a VictoriaLogs that takes over what is complete, ``None`` to keep everything here."""
         self._path = path
         self._clock = clock
         self._segment_bytes = segment_bytes
         self._loose_bytes = loose_bytes
         self._scan_bytes = scan_bytes
+        self._engine_url = engine_url
         self._groups: dict[str, dict[str, LogGroup]] = {}
         self._streams: dict[int, LogStream] = {}
         self._next_group_id = 1
@@ -119,6 +126,12 @@ class LogStore:
             self._catalogue = Catalogue(None if self._path is None else self._path / "catalogue.sqlite")
             stack.callback(self._catalogue.close)
             loaded = self._catalogue.load()
+            url = self._engine_url
+            self._engine = None if url is None else VictoriaLogs(url, self._catalogue.identity())
+            if self._engine is None and any(segment.sealed == MOVED for segment in loaded.segments):
+                raise OperatorError(
+                    "Some of the log events lie in a log engine. Name its address with --log-engine, as before."
+                )
             recovered = recover(loaded, self._files)
             if recovered.statements:
                 self._catalogue.apply(recovered.statements)
@@ -128,7 +141,7 @@ class LogStore:
         self._streams = recovered.streams
         self._next_group_id = loaded.next_group_id
         self._next_stream_id = loaded.next_stream_id
-        self._reader = Reader(self._files, scan_bytes=self._scan_bytes)
+        self._reader = Reader(self._files, engine=self._engine, scan_bytes=self._scan_bytes)
         # Every run of the process begins a new segment: those of earlier runs never change again.
         tails = {
             stream.id: Tail(empty_segment(stream.id, max(stream.segments) + 1), set(stream.segments))
@@ -292,6 +305,41 @@ class LogStore:
                     await asyncio.shield(self._submit(Finish(0, stream.id, segment.number)))
                 if (stream.id, segment.number) not in self._unsealable:
                     await self._seal(stream, segment.number)
+
+    async def move(self, now: float) -> None:
+        """Give the complete segments in which nothing is young to the log engine, if there is one.
+
+        ``now`` in seconds since the epoch.  To be called every few minutes, after ``seal``.  When
+        the engine refuses or garbles something, the segment stays here.
+        """
+        self._check()
+        engine = self._engine
+        if engine is None:
+            return
+        quiet_since = int(now * 1000) - QUIET_MILLISECONDS
+        for stream in list(self._streams.values()):
+            for segment in list(stream.segments.values()):
+                if segment.sealed == MOVED or segment.last_ingestion > quiet_since:
+                    continue
+                if segment.number == stream.tail_number:
+                    await asyncio.shield(self._submit(Finish(0, stream.id, segment.number)))
+                home = Home(stream.group.region, stream.group.name, stream.name)
+                try:
+                    moved = await self._loop.run_in_executor(self._sealer, self._move, engine, segment, home)
+                except FileNotFoundError:
+                    continue  # deleted meanwhile
+                except (OSError, DamagedFrameError, EngineError) as error:
+                    log.warning("log events stay on this machine", segment=segment.name, error=str(error))
+                    continue
+                await asyncio.shield(self._submit(Seal(0, moved)))
+                await asyncio.shield(self._submit(Discard(0, segment.name)))
+
+    def _move(self, engine: LogEngine, segment: Segment, home: Home) -> Segment:
+        data = self._files.read(segment.name, 0, segment.size)
+        events = frames.decode(data, segment.stream_id)
+        if len(events) != segment.event_count:
+            raise DamagedFrameError(f"{segment.name} holds {len(events)} events, not {segment.event_count}")
+        return move(engine, segment, home, events)
 
     async def _seal(self, stream: LogStream, number: int) -> None:
         first = stream.segments.get(number)

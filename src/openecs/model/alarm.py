@@ -75,6 +75,26 @@ class AlarmNotification(Record, frozen=True, kw_only=True):
         return self.id
 
 
+class AlarmMuteRule(Record, frozen=True, kw_only=True):
+    """Holds back the actions of some alarms at some times (``planning.alarms.mute``)."""
+
+    arn: str
+    region: str
+    name: str
+    rule: cloudwatch.Rule
+    description: str | None = None
+    #: Names of alarms.
+    targets: tuple[str, ...] = ()
+    #: Times in seconds since the epoch.
+    start_date: float | None = None
+    expire_date: float | None = None
+    updated_at: float
+
+    @property
+    def key(self) -> str:
+        return self.arn
+
+
 def alarm_arn(region: str, account: str, name: str) -> str:
     """The ARN of an alarm of either kind."""
     return f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}"

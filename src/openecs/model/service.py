@@ -96,6 +96,8 @@ class Deployment(Record, frozen=True, kw_only=True):
     alternate: bool = False
     service_registries: tuple[ecs.ServiceRegistry, ...] = ()
     service_connect: ecs.ServiceConnectConfiguration | None = None
+    #: Metrics of the service that are published more often than every minute.
+    monitoring: ecs.MonitoringConfiguration | None = None
     #: What ``service_connect`` came to when the deployment began.
     connect: ServiceConnect | None = None
 

@@ -47,6 +47,7 @@ class ServiceRevision(Record, frozen=True, kw_only=True):
     alternate: bool = False
     service_registries: tuple[ecs.ServiceRegistry, ...] = ()
     service_connect: ecs.ServiceConnectConfiguration | None = None
+    monitoring: ecs.MonitoringConfiguration | None = None
     #: Its tasks are in the alternate place of its Service Connect endpoints.
     connect_alternate: bool = False
     #: Filled in when the deployment has resolved its images.

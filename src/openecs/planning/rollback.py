@@ -63,7 +63,7 @@ def give_up(
     earlier = target(service, census, desired) if failure.rolls_back else None
     if earlier is None:
         deployments = tuple(loser if d.id == loser.id else d for d in service.deployments)
-        said.insert(0, FailDeployment(loser.id, failure.rollout_reason))
+        said.insert(0, FailDeployment(loser.id, failure.details or failure.rollout_reason))
         return msgspec.structs.replace(service, deployments=deployments, steady=False), said
     restored = msgspec.structs.replace(
         earlier,
@@ -82,7 +82,7 @@ def give_up(
     )
     loser = msgspec.structs.replace(loser, status="ACTIVE")
     others = [d for d in service.deployments if d.id not in (loser.id, restored.id)]
-    said.insert(0, FailDeployment(loser.id, failure.rollout_reason, rolls_back_to=restored.id))
+    said.insert(0, FailDeployment(loser.id, failure.details or failure.rollout_reason, rolls_back_to=restored.id))
     said.append(Event(service_events.rolling_back(service.name, restored.id)))
     changed = msgspec.structs.replace(
         service, deployments=(restored, loser, *others), last_completed=None, steady=False

@@ -32,6 +32,8 @@ class Failure(NamedTuple):
     said: str
     #: The end of the service event.
     event: str
+    #: What AWS's texts leave out, for history and ``openecs why``.
+    details: str = ""
 
     @property
     def rollout_reason(self) -> str:
@@ -59,10 +61,12 @@ def failure_of(snapshot: ServiceSnapshot, deployment: Deployment, desired: int) 
             f"{deployment.id} stopped.",
             "stopped by StopServiceDeployment.",
         )
-    if triggered_alarms(service, deployment, snapshot.alarms_in_alarm):
+    triggered = triggered_alarms(service, deployment, snapshot.alarms_in_alarm)
+    if triggered:
         alarms = service.deployment_configuration.alarms
         rolls_back = alarms is not None and alarms.rollback
-        return Failure("alarm", rolls_back, "alarm detected.", "alarm detected.")
+        details = f"alarm {' and alarm '.join(triggered)} went into ALARM"
+        return Failure("alarm", rolls_back, "alarm detected.", "alarm detected.", details)
     if circuit_breaker.enabled(service):
         threshold = circuit_breaker.threshold(service.deployment_configuration, desired)
         if deployment.breaker.count >= threshold:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import fields
+
 from openecs.api.acm.certificates import Certificates
 from openecs.api.application_autoscaling.service import ApplicationAutoScaling
 from openecs.api.autoscaling.service import AutoScaling
@@ -28,6 +30,7 @@ from openecs.api.ecs.tasks import Tasks
 from openecs.api.elbv2.service import ElasticLoadBalancing
 from openecs.api.events.service import EventBridge
 from openecs.api.logs.service import CloudWatchLogs
+from openecs.api.scheduler.service import Scheduler
 from openecs.api.servicediscovery.service import CloudMap
 from openecs.api.sts.caller_identity import CallerIdentity
 from openecs.control.alarm_changes import AlarmChanges
@@ -50,6 +53,7 @@ from openecs.wire.generated import (
     elbv2,
     events,
     logs,
+    scheduler,
     servicediscovery,
     sts,
 )
@@ -93,7 +97,7 @@ def api_services(
         Tagging(state).handlers(),
         AccountSettings(state, pagination).handlers(),
     )
-    return {
+    served: dict[str, ServedService] = {
         "acm": ServedService(acm.SERVICE, Certificates(state, pagination, certificate_keys.seal).handlers()),
         "application_autoscaling": ServedService(
             application_autoscaling.SERVICE, ApplicationAutoScaling(state, pagination).handlers()
@@ -119,6 +123,15 @@ def api_services(
         ),
         "sts": ServedService(sts.SERVICE, CallerIdentity().handlers()),
     }
+
+    def members(service: str, operation: str) -> frozenset[str] | None:
+        if service not in served or operation not in served[service].handlers:
+            return None
+        shape = served[service].model.operations[operation].input
+        return frozenset(field.encode_name for field in fields(shape)) if shape else frozenset()
+
+    served["scheduler"] = ServedService(scheduler.SERVICE, Scheduler(state, pagination, members).handlers())
+    return served
 
 
 def _merged(*parts: Handlers) -> Handlers:

@@ -9,6 +9,9 @@ from openecs.clock import Clock
 from openecs.control.event_deliveries import EventDeliveries
 from openecs.control.event_replays import EventReplays
 from openecs.control.loop import Timing
+from openecs.control.schedule_invocations import ScheduleInvocations
+from openecs.control.schedule_targets import ScheduleTargets
+from openecs.control.schedules import ScheduleController
 from openecs.events.alarm_source import AlarmSource
 from openecs.events.api_destinations import ApiDestinations
 from openecs.events.archive_store import ArchiveStore
@@ -44,6 +47,7 @@ class EventParts:
         self._state = state
         self._clock = clock
         self._account = account
+        self._add_metrics = add_metrics
         self.authorizer = Authorizer(ring, clock)
         self.archives = ArchiveStore(logs)
         self.log_groups = LogGroups(logs, clock)
@@ -55,6 +59,7 @@ class EventParts:
 
     def connect(self, call: InsideCaller) -> None:
         """Make what calls services, when they are there."""
+        self._call = call
         self.invoker = Invoker(
             call=call,
             log_groups=self.log_groups,
@@ -64,7 +69,7 @@ class EventParts:
         )
 
     def run(self, group: asyncio.TaskGroup, timing: Timing) -> None:
-        """Deliver and replay for ever."""
+        """Deliver, replay and fire schedules for ever."""
         deliveries = EventDeliveries(
             self._state,
             self._clock,
@@ -74,5 +79,14 @@ class EventParts:
             meter=self.meter,
         )
         replays = EventReplays(self._state, self.router, self.archives, self._clock)
+        invocations = ScheduleInvocations(
+            self._state,
+            self._clock,
+            ScheduleTargets(self.invoker, self._call, self._clock),
+            self.log_groups,
+            self._add_metrics,
+        )
+        group.create_task(ScheduleController(self._state, self._clock, self.sender).run(timing))
+        group.create_task(invocations.run(timing))
         group.create_task(deliveries.run(timing))
         group.create_task(replays.loop(timing).run())

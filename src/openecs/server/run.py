@@ -52,6 +52,7 @@ from openecs.control.subscription_delivery import Delivery
 from openecs.control.subscriptions import Subscriptions
 from openecs.control.targets import TargetController
 from openecs.control.task_credentials import TaskCredentials
+from openecs.control.usage import UsageMetrics
 from openecs.events.authorization import CONNECTION_SECRETS
 from openecs.iam import policy
 from openecs.iam.keyring import CERTIFICATE_KEYS, KeyRing
@@ -144,7 +145,7 @@ class _Parts:
         self.state = State(self.journal)
         _load(self.state)
         self.historian = Historian(self.state, clock)
-        self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock)
+        self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock, engine_url=config.log_engine)
         self.log_queries = Runner(self.logs, clock)
         self.metrics = MetricStore(None if config.ephemeral else layout.state / "metrics", clock)
         ring = KeyRing(key)
@@ -194,7 +195,10 @@ class _Parts:
             board=self.board,
         )
         self.agents.forget_connections()
-        self.telemetry = TelemetryGateway(self.state, authenticate=self._authenticate, clock=clock)
+        self.usage = UsageMetrics(self.state, clock, self.metrics.add)
+        self.telemetry = TelemetryGateway(
+            self.state, authenticate=self._authenticate, clock=clock, usage=self.usage.take
+        )
         self.services = ServiceController(
             self.state,
             self.launcher,
@@ -345,6 +349,7 @@ class _Parts:
         self.events.run(group, timing)
         group.create_task(_wait(failed))
         group.create_task(self.logs.wait_failed())
+        group.create_task(self.usage.run())
         group.create_task(self.log_queries.run())
         group.create_task(self.metrics.wait_failed())
         group.create_task(self.metrics.maintain())
@@ -375,6 +380,7 @@ class _Parts:
         while True:
             await self.logs.expire(self.clock.now())
             await self.logs.seal(self.clock.now())
+            await self.logs.move(self.clock.now())
             await asyncio.sleep(EXPIRY_INTERVAL)
 
 

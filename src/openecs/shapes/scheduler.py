@@ -61,7 +61,7 @@ class CreateScheduleOutput(Shape, frozen=True, kw_only=True, rename="pascal"):
 
 
 class DeadLetterConfig(Shape, frozen=True, kw_only=True, rename="pascal"):
-    arn: Annotated[str, Meta(min_length=1, max_length=1600, pattern='^(?:arn:aws[a-z-]*:sqs:[a-z0-9\\-]+:\\d{12}:[a-zA-Z0-9\\-_]+)\\Z')] | None = None
+    arn: Annotated[str, Meta(min_length=1, max_length=1600)] | None = None
 
 
 class DeleteScheduleGroupInput(Shape, frozen=True, kw_only=True, rename="pascal"):

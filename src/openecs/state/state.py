@@ -10,7 +10,7 @@ from typing import Any
 
 from openecs import arn as arns
 from openecs.model.access_key import AccessKey
-from openecs.model.alarm import AlarmNotification, CompositeAlarm, MetricAlarm
+from openecs.model.alarm import AlarmMuteRule, AlarmNotification, CompositeAlarm, MetricAlarm
 from openecs.model.auto_scaling_group import AutoScalingGroup, GroupActivity, GroupInstance
 from openecs.model.capacity_provider import CapacityProvider
 from openecs.model.cluster import Cluster
@@ -30,6 +30,7 @@ from openecs.model.node import ContainerInstance, Node
 from openecs.model.route_table import ElasticAddress, InternetGateway, NatGateway, RouteTable
 from openecs.model.query_definition import QueryDefinition
 from openecs.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledScaling
+from openecs.model.schedule import Schedule, ScheduleGroup, ScheduleInvocation, ScheduleProgress
 from openecs.model.security_group import SecurityGroup, SecurityGroupRule
 from openecs.model.service import Service, ServiceEvents
 from openecs.model.service_deployment import ServiceDeployment, ServiceRevision
@@ -220,10 +221,19 @@ class State:
         #: Which composite alarms depend on which alarms.
         self.alarm_parents = AlarmParents()
         self.composite_alarms.watch(self.alarm_parents.alarm_changed)
+        self.alarm_mute_rules = Table("alarm_mute_rule", AlarmMuteRule, region=lambda r: r.region)
         self.alarm_notifications = Table("alarm_notification", AlarmNotification)
         self.dashboards = Table("dashboard", Dashboard)
         self.event_buses = Table("event_bus", EventBus, region=lambda b: b.region)
         self.event_rules = Table("event_rule", EventRule, bus=lambda r: (r.region, r.bus_name))
+        self.schedule_groups = Table("schedule_group", ScheduleGroup, region=lambda g: g.region)
+        self.schedules = Table(
+            "schedule", Schedule, region=lambda s: s.region, group=lambda s: (s.region, s.group)
+        )
+        self.schedule_progress = Table("schedule_progress", ScheduleProgress)
+        self.schedule_invocations = Table(
+            "schedule_invocation", ScheduleInvocation, schedule=lambda i: i.schedule_arn
+        )
         self.event_deliveries = Table("event_delivery", EventDelivery)
         self.event_archives = Table(
             "event_archive", EventArchive, region=lambda a: a.region, source=lambda a: a.source_arn

@@ -1,13 +1,14 @@
 """Which service, protocol and operation a request is for.  Decides; answers nothing itself.
 
 Every client names the operation in one place: AWS JSON in ``X-Amz-Target``, Query in the form
-field ``Action`` (with ``Version`` telling the service), EC2 likewise, smithy-rpc-v2-cbor in the path.  Where
-that leaves a choice, the scope of the signature decides.
+field ``Action`` (with ``Version`` telling the service), EC2 likewise, smithy-rpc-v2-cbor in the path, REST in
+method and path.  Where that leaves a choice, the scope of the signature decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 
 from openecs.errors import AWSError
@@ -16,6 +17,8 @@ from openecs.wire.ec2_codec import Ec2Codec
 from openecs.wire.json_codec import JsonCodec
 from openecs.wire.operation import ServiceModel
 from openecs.wire.query_codec import QueryCodec
+from openecs.wire.rest_json_codec import RestJsonCodec, RestRequest
+from openecs.wire.rest_routes import RestRoutes
 from openecs.wire.served import ErrorEncoder, Route, ServedService, routes_of
 
 
@@ -42,6 +45,9 @@ class Directory:
         self._target_prefixes: dict[str, ServiceModel] = {}
         #: API version → the services with form requests that have it.
         self._versions: dict[str, list[tuple[ServiceModel, QueryCodec | Ec2Codec, dict[str, Route]]]] = {}
+        self._rest = RestRoutes()
+        #: Name of the service → its codec and routes by operation.
+        self._rest_services: dict[str, tuple[RestJsonCodec, dict[str, Route]]] = {}
         self._signing_names: dict[str, ServiceModel] = {}
         for service in services:
             self._add(service)
@@ -57,14 +63,18 @@ class Directory:
         if "smithy-rpc-v2-cbor" in model.protocols and model.target_prefix:
             cbor = CborCodec(model.name, model.message_member, model.message_members)
             self._cbor_services[model.target_prefix] = (model, cbor, routes_of(service, cbor))
+        if "rest-json" in model.protocols:
+            rest = RestJsonCodec(model.message_member)
+            self._rest.add(model)
+            self._rest_services[model.name] = (rest, routes_of(service, rest))
         if "query" in model.protocols or "ec2" in model.protocols:
             form: QueryCodec | Ec2Codec = QueryCodec(model.xml_namespace)
             if "ec2" in model.protocols:
                 form = Ec2Codec(model.xml_namespace or "", model.names)
             self._versions.setdefault(model.api_version, []).append((model, form, routes_of(service, form)))
 
-    def find(self, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes) -> Route:
-        """The route of a request.  Raises ``RefusedError`` when there is none."""
+    def find(self, method: str, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes) -> Route:
+        """The route of a request; ``path`` is as on the wire.  Raises ``RefusedError`` when there is none."""
         target = headers.get(b"x-amz-target")
         if target is not None:
             route = self._targets.get(target)
@@ -74,6 +84,10 @@ class Directory:
         if headers.get(b"smithy-protocol") == b"rpc-v2-cbor" or path.startswith("/service/"):
             return self._by_path(path)
         content_type = headers.get(b"content-type", b"")
+        if path != "/":
+            rest = self._by_rest(method, path, query, headers, body)
+            if rest is not None:
+                return rest
         if path == "/":
             form = body or query.encode("latin-1")
             action = _field(form, b"Action=")
@@ -134,6 +148,20 @@ class Directory:
                 if model.signing_name == scope:
                     return codec
         return self._query
+
+    def _by_rest(
+        self, method: str, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes
+    ) -> Route | None:
+        """The route of a REST request, with a codec that knows where the request has what."""
+        match = self._rest.find(method, path, scope_service(headers, query))
+        if match is None:
+            return None
+        codec, routes = self._rest_services[match.model.name]
+        route = routes.get(match.operation.name)
+        if route is None:
+            message = not_served(match.model.name, match.operation.name)
+            raise RefusedError(AWSError("UnsupportedOperationException", message), codec)
+        return replace(route, codec=RestRequest(codec, match.labels, query, headers, body))
 
     def _by_path(self, path: str) -> Route:
         """``/service/<name>/operation/<name>`` of smithy-rpc-v2-cbor."""

@@ -132,7 +132,7 @@ class Gateway:
         name = ""
         try:
             plain = plain_body(headers, body, self._body_limit)
-            route = self._directory.find(scope["path"], _query(scope), headers, plain)
+            route = self._directory.find(method, _raw_path(scope), _query(scope), headers, plain)
             encoder, name = route.codec, route.operation.name
             answer = await self._answer(route, scope, headers, body, plain, request_id)
         except RefusedError as refusal:
@@ -156,7 +156,7 @@ class Gateway:
                 return
             await reply(
                 send,
-                status=200,
+                status=route.operation.bindings.status if route.operation.bindings else 200,
                 content_type=codec.content_type,
                 body=answer,
                 request_id=request_id,
@@ -263,7 +263,9 @@ def _query(scope: Scope) -> str:
 
 def _internal(model: ServiceModel | None, request_id: str) -> AWSError:
     code = "InternalFailure"
-    if model is not None and "ServerException" in model.error_codes:
+    if model is not None and "rest-json" in model.protocols:
+        code = "InternalServerException"
+    elif model is not None and "ServerException" in model.error_codes:
         code = "ServerException"
     elif model is not None and "ec2" in model.protocols:
         code = "InternalError"

@@ -12,6 +12,22 @@ from openecs.wire.xml_names import QUERY_NAMES, Names
 
 
 @dataclass(frozen=True, slots=True)
+class Bindings:
+    """Where REST requests have the members of an operation's input that are not in the body."""
+
+    #: Label of the path template → member.
+    labels: dict[str, str] = field(default_factory=dict)
+    #: Parameter of the query → member.
+    query: dict[str, str] = field(default_factory=dict)
+    #: Header, in small letters → member.
+    headers: dict[str, str] = field(default_factory=dict)
+    #: The member that is the whole body.
+    payload: str | None = None
+    #: HTTP status of a reply that is no error.
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One served API operation."""
 
@@ -25,6 +41,8 @@ class Operation:
     uri: str
     #: Element around the result in Query replies (``GetCallerIdentityResult``).
     result_wrapper: str | None = None
+    #: Only operations of REST protocols have them.
+    bindings: Bindings | None = None
 
 
 @dataclass(frozen=True, slots=True)

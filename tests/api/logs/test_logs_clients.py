@@ -62,9 +62,7 @@ class Server:
         store = LogStore(self._path, SystemClock())
         await store.open()
         pagination = Pagination(b"0123456789abcdef")
-        handlers = CloudWatchLogs(
-            store, State(MemoryJournal()), pagination, Runner(store, SystemClock())
-        ).handlers()
+        handlers = CloudWatchLogs(store, State(MemoryJournal()), pagination, Runner(store, SystemClock())).handlers()
         key = SigningKey(SECRET, Principal(ROOT, "root", KEY))
         app = Gateway(
             services={

@@ -131,7 +131,7 @@ async def test_subscription_filters_are_kept_shown_and_deleted(stream):
     [
         (GROUP_ARN + "g", "back to their own log group"),
         (GROUP_ARN + "none", "does not exist"),
-        (f"arn:aws:logs:eu-west-1:210987654321:log-group:g", "another account"),
+        ("arn:aws:logs:eu-west-1:210987654321:log-group:g", "another account"),
         (f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f", "lambda as a destination is not supported by OpenECS"),
         (f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/s", "kinesis as a destination is not supported"),
         ("http://user@host/", "not supported by OpenECS"),

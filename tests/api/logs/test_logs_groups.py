@@ -55,7 +55,6 @@ async def test_a_name_is_taken_until_its_group_is_deleted(logs):
         ({"kms_key_id": "arn:aws:kms:r:a:key/1"}, "kmsKeyId"),
         ({"log_group_class": "INFREQUENT_ACCESS"}, "logGroupClass INFREQUENT_ACCESS"),
         ({"log_group_class": "DELIVERY"}, "logGroupClass DELIVERY"),
-        ({"deletion_protection_enabled": True}, "deletionProtectionEnabled"),
     ],
 )
 async def test_settings_that_cannot_be_honoured_are_refused(logs, members, field):

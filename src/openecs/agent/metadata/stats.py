@@ -18,20 +18,20 @@ def read(pid: int, *, proc: Path = Path("/proc"), cgroups: Path = CGROUPS) -> di
 
     Raises ``OSError`` when the process or its cgroup is gone.
     """
-    places = _places((proc / str(pid) / "cgroup").read_text())
-    stats = _read_v2(cgroups / places[""]) if set(places) == {""} else _read_v1(places, cgroups)
+    found = places((proc / str(pid) / "cgroup").read_text())
+    stats = _read_v2(cgroups / found[""]) if set(found) == {""} else _read_v1(found, cgroups)
     stats["networks"] = devices((proc / str(pid) / "net/dev").read_text())
     return stats
 
 
-def _places(text: str) -> dict[str, str]:
+def places(text: str) -> dict[str, str]:
     """controller → path below its hierarchy; ``""`` is version 2's."""
-    places = {}
+    found = {}
     for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
-            places[controller] = path.lstrip("/")
-    return places
+            found[controller] = path.lstrip("/")
+    return found
 
 
 def _read_v1(places: dict[str, str], cgroups: Path) -> dict[str, Any]:

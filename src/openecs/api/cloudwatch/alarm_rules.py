@@ -5,6 +5,7 @@ Returns settings with their defaults filled in, as DescribeAlarms shows them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import msgspec
@@ -40,6 +41,8 @@ def metric_alarm(given: cw.PutMetricAlarmInput, topics: Collection[str]) -> cw.P
     for name in ("evaluation_periods", "comparison_operator", "threshold"):
         if getattr(given, name) is None:
             raise validation(f"The parameter {_pascal(name)} is required for an alarm on a threshold.")
+    if given.threshold is not None and not math.isfinite(given.threshold):
+        raise validation("Threshold must be a finite number.")
     if given.comparison_operator not in COMPARISONS:
         raise validation(f"OpenECS has no anomaly detection, which {given.comparison_operator} is for.")
     if given.metrics is None:

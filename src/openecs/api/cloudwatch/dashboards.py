@@ -136,7 +136,9 @@ def _check_tags(tags: tuple[ecs.Tag, ...]) -> None:
 def _invalid(message: str, errors: list[Finding] | None = None) -> AWSError:
     """The refusal of PutDashboard."""
     told = [{"DataPath": path, "Message": text} for path, text in errors or ()]
-    return AWSError("DashboardInvalidInputError", message, members={"dashboardValidationMessages": told} if told else None)
+    return AWSError(
+        "DashboardInvalidInputError", message, members={"dashboardValidationMessages": told} if told else None
+    )
 
 
 def _invalid_value(message: str) -> AWSError:

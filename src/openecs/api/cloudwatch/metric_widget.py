@@ -105,7 +105,7 @@ def _lines(widget: Widget, results: Sequence[Result]) -> Iterator[Line]:
         color = graphed.color
         for result in (result for result in results if result.id == graphed.id):
             yield Line(
-                label=result.label,
+                label=_label(graphed, result),
                 color=rgb(color or PALETTE[shown % len(PALETTE)]),
                 timestamps=result.timestamps,
                 values=result.values,
@@ -114,3 +114,9 @@ def _lines(widget: Widget, results: Sequence[Result]) -> Iterator[Line]:
             )
             color = None
             shown += 1
+
+
+def _label(graphed: Graphed, result: Result) -> str:
+    """The result's label; an expression that has none but its id is shown itself."""
+    unnamed = graphed.expression and graphed.label is None and result.label == graphed.id
+    return graphed.expression if unnamed else result.label

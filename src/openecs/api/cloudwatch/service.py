@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openecs.api.cloudwatch.alarm_history import AlarmHistory
+from openecs.api.cloudwatch.alarm_mute_rules import AlarmMuteRules
 from openecs.api.cloudwatch.alarm_records import AlarmRecords
 from openecs.api.cloudwatch.alarms import Alarms
 from openecs.api.cloudwatch.composite_alarms import CompositeAlarms
@@ -33,6 +34,7 @@ class CloudWatch:
             Alarms(state, pagination, alarm_changes),
             CompositeAlarms(state, AlarmRecords(state, alarm_changes)),
             AlarmHistory(state, pagination),
+            AlarmMuteRules(state, pagination),
         )
 
     def handlers(self) -> Handlers:

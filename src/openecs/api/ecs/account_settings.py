@@ -22,13 +22,14 @@ class Rule(NamedTuple):
 
 
 ENABLED = ("enabled", "disabled")
+_LEVELS = ("enabled", "disabled", "enhanced")
 LONG_ARN = Rule("enabled", ENABLED, ("enabled",))
 
 #: Long ARNs are the only form written here.  Trunking lifts a limit that does not exist here.
 #: Nothing here is ever retired, so every waiting period is kept.
 RULES: dict[str, Rule] = {
     "awsvpcTrunking": Rule("disabled", ENABLED, ENABLED),
-    "containerInsights": Rule("disabled", ("enabled", "disabled", "enhanced"), ("disabled",)),
+    "containerInsights": Rule("disabled", _LEVELS, _LEVELS),
     "containerInstanceLongArnFormat": LONG_ARN,
     "defaultLogDriverMode": Rule("non-blocking", ("blocking", "non-blocking"), ("blocking", "non-blocking")),
     "fargateEventWindows": Rule("disabled", ENABLED, ("disabled",)),

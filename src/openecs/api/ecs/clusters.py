@@ -6,6 +6,7 @@ import msgspec
 
 from openecs import arn as arns
 from openecs.api.ecs import cluster_providers, cluster_view, connect_namespaces, lookup, provider_strategy
+from openecs.api.ecs.account_settings import AccountSettings
 from openecs.api.ecs.container_instances import lend_to_cluster
 from openecs.errors import AWSError, invalid_parameter, not_supported
 from openecs.model import tag_rules
@@ -17,10 +18,10 @@ from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
+DEFAULT_SETTINGS = (ecs.ClusterSetting(name="containerInsights", value="disabled"),)
 MAX_DESCRIBED = 100
 #: What CreateCluster shows of the new cluster.
 CREATED = ("SETTINGS", "TAGS", "ATTACHMENTS")
-DEFAULT_SETTINGS = (ecs.ClusterSetting(name="containerInsights", value="disabled"),)
 
 
 class Clusters:
@@ -48,7 +49,7 @@ class Clusters:
                 "Invalid cluster name: it must start with a letter and hold up to 255 letters, numbers, hyphens and "
                 "underscores."
             )
-        settings = _settings(request.settings)
+        settings = _settings(request.settings) if request.settings else self._account_settings(call)
         _refuse_unserved(request.configuration)
         tags = request.tags or ()
         tag_rules.check(tags)
@@ -69,6 +70,12 @@ class Clusters:
             tx.put(ResourceTags(arn=arn, tags=tag_rules.merge((), tags)))
             lend_to_cluster(self._state, tx, cluster, now=call.now, ids=call.ids)
         return ecs.CreateClusterResponse(cluster=cluster_view.view(self._state, cluster, CREATED))
+
+    def _account_settings(self, call: Call) -> tuple[ecs.ClusterSetting, ...]:
+        """What new clusters get where the caller says nothing."""
+        accounts = AccountSettings(self._state, self._pagination)
+        value = accounts.effective(call.region, call.account, "containerInsights", call.principal.arn)
+        return (ecs.ClusterSetting(name="containerInsights", value=value),)
 
     def describe_clusters(self, call: Call, request: ecs.DescribeClustersRequest) -> ecs.DescribeClustersResponse:
         """Up to 100 clusters, ``default`` when none is named; absent ones are MISSING."""
@@ -189,8 +196,6 @@ def _settings(settings: tuple[ecs.ClusterSetting, ...] | None) -> tuple[ecs.Clus
             raise invalid_parameter("Cluster settings must have a name and a value.")
         if setting.value not in ("enabled", "disabled", "enhanced"):
             raise invalid_parameter(f"Invalid value '{setting.value}' for cluster setting {setting.name}.")
-        if setting.value != "disabled":
-            raise not_supported(f"The value '{setting.value}' of the cluster setting containerInsights")
     return settings or DEFAULT_SETTINGS
 
 

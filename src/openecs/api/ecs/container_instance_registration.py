@@ -19,8 +19,8 @@ from openecs.api.ecs.node_ownership import require_owner
 from openecs.errors import client_error
 from openecs.ids import Ids
 from openecs.model import tag_rules
-from openecs.model.cluster import Cluster
 from openecs.model.auto_scaling_group import instance_of
+from openecs.model.cluster import Cluster
 from openecs.model.node import ContainerInstance, Node
 from openecs.model.tags import ResourceTags
 from openecs.shapes import ecs

@@ -33,6 +33,7 @@ class LaunchSettings(NamedTuple):
     service_registries: tuple[ecs.ServiceRegistry, ...] = ()
     service_connect: ecs.ServiceConnectConfiguration | None = None
     connect: ServiceConnect | None = None
+    monitoring: ecs.MonitoringConfiguration | None = None
 
 
 def check(

@@ -148,6 +148,7 @@ class ServiceCreation:
             service_registries=registries,
             service_connect=connect.configuration,
             connect=connect.connect,
+            monitoring=validation.monitoring(request.monitoring, None),
         )
         return records.deployment(arn, settings, now=call.now, ids=call.ids)
 

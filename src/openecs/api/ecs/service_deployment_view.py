@@ -102,6 +102,7 @@ def revision(record: ServiceRevision, images: Mapping[str, str]) -> ecs.ServiceR
         load_balancers=record.load_balancers or None,
         service_registries=record.service_registries or None,
         service_connect_configuration=record.service_connect,
+        monitoring=record.monitoring,
         resolved_configuration=ecs.ResolvedConfiguration(
             load_balancers=tuple(
                 ecs.ServiceRevisionLoadBalancer(

@@ -40,6 +40,7 @@ def deployment(service_arn: str, settings: LaunchSettings, *, now: float, ids: I
         service_registries=settings.service_registries,
         service_connect=settings.service_connect,
         connect=settings.connect,
+        monitoring=settings.monitoring,
         revision_arn=f"{_of_service(service_arn, 'service-revision')}/{number}",
     )
 
@@ -61,6 +62,7 @@ def revision(service: Service, begun: Deployment) -> ServiceRevision:
         alternate=begun.alternate,
         service_registries=begun.service_registries,
         service_connect=begun.service_connect,
+        monitoring=begun.monitoring,
         connect_alternate=begun.connect is not None and begun.connect.alternate,
     )
 

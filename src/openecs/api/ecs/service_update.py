@@ -25,6 +25,7 @@ _SETTINGS = (
     "load_balancers",
     "service_registries",
     "service_connect",
+    "monitoring",
 )
 
 

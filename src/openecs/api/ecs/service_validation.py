@@ -73,12 +73,32 @@ def _refuse_for_both(request: ecs.CreateServiceRequest | ecs.UpdateServiceReques
         "volumeConfigurations": bool(request.volume_configurations),
         "vpcLatticeConfigurations": bool(request.vpc_lattice_configurations),
         "gatewayConnectors": bool(request.gateway_connectors),
-        "monitoring": request.monitoring is not None and bool(request.monitoring.metric_configurations),
         "enableExecuteCommand": bool(request.enable_execute_command),
     }
     for member, wanted in refused.items():
         if wanted:
             raise not_supported(member)
+
+
+def monitoring(
+    given: ecs.MonitoringConfiguration | None, before: ecs.MonitoringConfiguration | None
+) -> ecs.MonitoringConfiguration | None:
+    """What is published more often than every minute; ``before`` when nothing is said, nothing for an empty list."""
+    if given is None:
+        return before
+    seen: set[str] = set()
+    for one in given.metric_configurations or ():
+        if one.resolution_seconds not in (20, 60):
+            raise invalid_parameter("The resolutionSeconds of a metric configuration must be 20 or 60.")
+        for name in one.metric_names:
+            if name not in ("CPUUtilization", "MemoryUtilization"):
+                raise invalid_parameter(
+                    f"The metric {name} cannot be configured: only CPUUtilization and MemoryUtilization."
+                )
+            if name in seen:
+                raise invalid_parameter(f"The metric {name} is configured twice.")
+            seen.add(name)
+    return given if given.metric_configurations else None
 
 
 def network_configuration(given: ecs.NetworkConfiguration | None) -> ecs.NetworkConfiguration | None:

@@ -277,6 +277,7 @@ class Services:
             service_registries=registries,
             service_connect=connect.configuration,
             connect=connect.connect,
+            monitoring=validation.monitoring(request.monitoring, current.monitoring),
         )
         return records.deployment(service.arn, settings, now=call.now, ids=call.ids)
 

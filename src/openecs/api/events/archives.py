@@ -59,6 +59,8 @@ class Archives:
             event_pattern=request.event_pattern or None,
             retention_days=request.retention_days or 0,
         )
+        # What a deletion just before the end of the process may have left.
+        self._store.forget(made)
         with self._state.transaction() as tx:
             tx.put(made)
         return events.CreateArchiveResponse(archive_arn=arn, state="ENABLED", creation_time=made.created_at)

@@ -10,9 +10,10 @@ from openecs.api.events import errors
 from openecs.api.events.lookup import bus_name, rule
 from openecs.api.events.pages import page
 from openecs.api.events.patterns import check_pattern
-from openecs.api.events.schedule_expression import check_schedule
 from openecs.api.events.tagging import forget_tags, put_tags
 from openecs.model.event_rule import DEFAULT_BUS, EventRule, rule_arn
+from openecs.planning.schedules.errors import InvalidScheduleError
+from openecs.planning.schedules.expression import parse
 from openecs.shapes import events
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
@@ -142,7 +143,10 @@ def _check(request: events.PutRuleRequest, bus: str) -> None:
     if request.schedule_expression:
         if bus != DEFAULT_BUS:
             raise errors.invalid("ScheduleExpression is supported only on the default event bus.")
-        check_schedule(request.schedule_expression)
+        try:
+            parse(request.schedule_expression, one_time=False, strict_units=True)
+        except InvalidScheduleError:
+            raise errors.invalid("Parameter ScheduleExpression is not valid.") from None
     if request.event_pattern:
         check_pattern(request.event_pattern)
 

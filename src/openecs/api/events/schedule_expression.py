@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from openecs.api.events import errors
-
-_FORM = re.compile(r"(rate|cron)\([^()]+\)")
+from openecs.planning.schedules.errors import InvalidScheduleError
+from openecs.planning.schedules.expression import parse
 
 
 def check_schedule(expression: str) -> None:
     """Refuse what is no schedule of a rule."""
-    if not _FORM.fullmatch(expression):
-        raise errors.invalid("Parameter ScheduleExpression is not valid.")
+    try:
+        parse(expression, one_time=False, strict_units=True)
+    except InvalidScheduleError:
+        raise errors.invalid("Parameter ScheduleExpression is not valid.") from None

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from openecs.api.logs.errors import service_unavailable
+from openecs.logs.engine import EngineError
 from openecs.logs.frame import DamagedFrameError
 from openecs.logs.store import LogStore, StoreFailedError
 from openecs.wire.call import Call, Handler, Handlers
@@ -35,7 +36,7 @@ def _durably(store: LogStore, operation: Handler) -> Callable[[Call, Any], Await
                     reply = await reply
             finally:
                 await store.durable()
-        except (OSError, StoreFailedError, DamagedFrameError) as error:
+        except (OSError, StoreFailedError, DamagedFrameError, EngineError) as error:
             log.exception("the log store cannot answer", operation=call.operation, request_id=call.request_id)
             raise service_unavailable() from error
         return reply

@@ -18,14 +18,14 @@ MAX_DATA = 4095
 
 
 def entries(old: Alarm | None, new: Alarm | None, now: float) -> Iterator[HistoryEntry]:
-    """What a committed change of an alarm is worth remembering."""
+    """What a committed change of an alarm is worth remembering; it was deleted at ``now`` (epoch seconds)."""
     if new is None:
         if old is not None:
             yield _configuration(old, "deleted", {"type": "Delete", "deletedAlarm": _shown(old)}, now)
     elif old is None:
-        yield _configuration(new, "created", {"type": "Create", "createdAlarm": _shown(new)}, now)
+        yield _configuration(new, "created", {"type": "Create", "createdAlarm": _shown(new)}, new.configured_at)
     elif old.settings != new.settings:
-        yield _configuration(new, "updated", {"type": "Update", "updatedAlarm": _shown(new)}, now)
+        yield _configuration(new, "updated", {"type": "Update", "updatedAlarm": _shown(new)}, new.configured_at)
     if old is not None and new is not None and old.state != new.state:
         data = {"version": "1.0", "oldState": _state(old), "newState": _state(new)}
         if len(json(data)) > MAX_DATA:
@@ -33,7 +33,7 @@ def entries(old: Alarm | None, new: Alarm | None, now: float) -> Iterator[Histor
         if len(json(data)) > MAX_DATA:
             data = {name: _state(alarm, data=False) for name, alarm in (("oldState", old), ("newState", new))}
             data = {"version": "1.0", **data}
-        yield _entry(new, "StateUpdate", f"Alarm updated from {old.state} to {new.state}", data, now)
+        yield _entry(new, "StateUpdate", f"Alarm updated from {old.state} to {new.state}", data, new.state_updated_at)
 
 
 def action_entry(alarm: Alarm, action: str, now: float, *, failure: str = "") -> HistoryEntry:

@@ -72,7 +72,9 @@ def _calendar(function: Callable[[datetime], float]) -> Function:
         match arguments:
             case (Series() as series,):
                 at = grid(limits.start, limits.end, series.period)
-                return replace(series, timestamps=at, values=[function(datetime.fromtimestamp(t, UTC)) for t in at])
+                return replace(
+                    series, timestamps=at, values=[float(function(datetime.fromtimestamp(t, UTC))) for t in at]
+                )
         return None
 
     return apply

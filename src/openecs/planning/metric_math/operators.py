@@ -23,7 +23,7 @@ def _divided(dividend: float, divisor: float) -> float:
 
 def _power(base: float, exponent: float) -> float:
     try:
-        result = base**exponent
+        result = float(base) ** exponent
     except (OverflowError, ZeroDivisionError):
         return math.nan
     return result if isinstance(result, float) else math.nan

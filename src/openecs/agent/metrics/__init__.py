@@ -1,0 +1,1 @@
+"""What containers of this host use, sampled every few seconds and told in sums."""

@@ -1,0 +1,207 @@
+"""What agents measure of containers: counters of both kinds of control groups, and messages made of samples."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from openecs.agent.metrics.counters import Counters, KernelSource, number_after, traffic
+from openecs.agent.metrics.sampler import KEPT, Sampler, next_cut
+from openecs.clock import ManualClock
+
+TABLE = """Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:     999       9    0    0    0     0          0         0      999       9    0    0    0     0       0          0
+  eth0:    1000      10    0    0    0     0          0         0      200       2    0    0    0     0       0          0
+  eth1:      10       1    0    0    0     0          0         0        5       1    0    0    0     0       0          0
+"""
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def v1(root: Path) -> KernelSource:
+    write(
+        root / "proc/7",
+        {"cgroup": "4:cpuacct,cpu:/d/x\n3:memory:/d/x\n2:blkio:/d/x\n1:name=systemd:/d/x\n0::/d/x\n", "net/dev": TABLE},
+    )
+    write(
+        root / "cgroup",
+        {
+            "cpuacct/d/x/cpuacct.usage": "5000000000\n",
+            "memory/d/x/memory.usage_in_bytes": "10485760\n",
+            "memory/d/x/memory.stat": "cache 5\ninactive_file 7\ntotal_inactive_file 1048576\ntotal_active_file 3\n",
+            "blkio/d/x/blkio.throttle.io_service_bytes": "8:0 Read 100\n8:0 Write 20\n8:0 Total 120\n9:0 Read 1\nTotal 121\n",
+        },
+    )
+    return KernelSource(7, 7, proc=root / "proc", cgroups=root / "cgroup")
+
+
+def v2(root: Path) -> KernelSource:
+    write(root / "proc/7", {"cgroup": "0::/d.slice/x.scope\n", "net/dev": TABLE})
+    write(
+        root / "cgroup/d.slice/x.scope",
+        {
+            "cpu.stat": "usage_usec 5000000\nuser_usec 1\n",
+            "memory.current": "10485760\n",
+            "memory.stat": "anon 1\nfile 2\ninactive_anon 9\ninactive_file 1048576\n",
+            "io.stat": "8:0 rbytes=100 wbytes=20 rios=1 wios=1\n9:0 rbytes=1 wbytes=0 rios=1 wios=0\n",
+        },
+    )
+    return KernelSource(7, 7, proc=root / "proc", cgroups=root / "cgroup")
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+def test_counters_of_both_kinds(tmp_path: Path, make) -> None:
+    source = make(tmp_path)
+    expected = Counters(cpu=5_000_000_000, memory=9 * 1024 * 1024, read=101, written=20, received=1010, sent=205)
+    # The files stay open and are read anew each time.
+    assert source.read() == source.read() == expected
+    source.close()
+    with pytest.raises(OSError):
+        source.read()
+
+
+def test_nothing_stays_open_when_a_file_is_missing(tmp_path: Path) -> None:
+    v2(tmp_path).close()
+    (tmp_path / "cgroup/d.slice/x.scope/memory.stat").unlink()
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(FileNotFoundError):
+        KernelSource(7, None, proc=tmp_path / "proc", cgroups=tmp_path / "cgroup")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_this_process_can_be_read() -> None:
+    source = KernelSource(os.getpid(), os.getpid())
+    assert source.read().cpu > 0
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [(b"a 1\nkey 2\n", 2), (b"key 3\na 1", 3), (b"akey 4\n", 0), (b"", 0), (b"a 1\nkey 5", 5)]
+)
+def test_number_after(text: bytes, expected: int) -> None:
+    assert number_after(text, b"key ") == expected
+
+
+def test_traffic_is_without_the_loopback() -> None:
+    assert traffic(TABLE.encode()) == (1010, 205)
+
+
+class Source:
+    """A container that uses half a core, 100 MiB and some network."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.ended = False
+        self.closed = False
+
+    def read(self) -> Counters:
+        if self.ended:
+            raise OSError("gone")
+        seconds = self.clock.now()
+        return Counters(int(seconds * 5e8), 100 << 20, 7, int(seconds), int(seconds * 1000), int(seconds * 10))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Host:
+    def __init__(self, network_mode: str = "bridge", containers: int = 1) -> None:
+        self.clock = ManualClock(1_700_000_001.0)
+        self.sources: list[Source] = []
+        self.containers = [
+            SimpleNamespace(name=f"c{n}", status="RUNNING", container_id=f"id{n}", started_at=1.0, restarts=n)
+            for n in range(containers)
+        ]
+        payload = SimpleNamespace(arn="arn:task", family="web", version="1", network_mode=network_mode)
+        self.worker = SimpleNamespace(
+            payload=payload, cluster="default", state=SimpleNamespace(containers=self.containers)
+        )
+        self.sampler = Sampler(self, lambda: [self.worker], self.clock, cores=2, open_source=self.open)
+
+    async def inspect(self, container_id: str) -> SimpleNamespace:
+        return SimpleNamespace(pid=100)
+
+    def open(self, pid: int, network_pid: int | None) -> Source:
+        self.sources.append(Source(self.clock))
+        return self.sources[-1]
+
+    async def samples(self, count: int) -> None:
+        for _ in range(count):
+            await self.sampler.sample()
+            self.clock.advance(2.5)
+
+
+async def test_a_message_of_samples() -> None:
+    host = Host()
+    await host.samples(9)
+    host.sampler.cut(1_700_000_020.0)
+    (batch,) = host.sampler.batches
+    assert batch.at == 1_700_000_020.0
+    (task,) = batch.tasks
+    assert (task["taskArn"], task["clusterArn"], task["taskDefinitionFamily"]) == ("arn:task", "default", "web")
+    (container,) = task["containerMetrics"]
+    # Half a core of two.
+    assert container["cpuStatsSet"] == {"min": 25.0, "max": 25.0, "sampleCount": 8, "sum": 200.0}
+    assert container["memoryStatsSet"]["max"] == 100.0
+    assert container["networkStatsSet"]["rxBytesPerSecond"]["sum"] == pytest.approx(8000, rel=0.01)
+    assert container["storageStatsSet"]["readSizeBytes"]["max"] == 7
+    assert container["restartStatsSet"] == {"restartCount": 0}
+    # Each sample is told once.
+    host.sampler.cut(1_700_000_040.0)
+    assert len(host.sampler.batches) == 1
+
+
+async def test_containers_of_one_network_share_its_traffic() -> None:
+    host = Host("awsvpc", containers=2)
+    await host.samples(3)
+    host.sampler.cut(0.0)
+    rates = [
+        one["networkStatsSet"]["rxBytesPerSecond"]["max"]
+        for one in host.sampler.batches[0].tasks[0]["containerMetrics"]
+    ]
+    assert rates == [pytest.approx(500, rel=0.01)] * 2
+
+
+async def test_the_host_s_traffic_is_nobody_s() -> None:
+    host = Host("host")
+    await host.samples(3)
+    host.sampler.cut(0.0)
+    assert "networkStatsSet" not in host.sampler.batches[0].tasks[0]["containerMetrics"][0]
+
+
+async def test_a_new_run_is_measured_from_its_start_and_an_ended_one_is_let_go() -> None:
+    host = Host()
+    await host.samples(2)
+    host.containers[0].started_at = 2.0
+    await host.samples(1)
+    assert host.sources[0].closed
+    assert len(host.sources) == 2
+    host.sources[1].ended = True
+    await host.samples(2)
+    assert host.sources[1].closed
+    host.containers[0].status = "STOPPED"
+    await host.samples(1)
+    host.sampler.cut(0.0)
+    assert not host.sampler.batches
+
+
+async def test_the_newest_messages_are_kept() -> None:
+    host = Host()
+    for number in range(KEPT + 5):
+        await host.samples(2)
+        host.sampler.cut(float(number))
+    assert len(host.sampler.batches) == KEPT
+    assert host.sampler.batches[-1].at == KEPT + 4
+
+
+def test_cuts_are_at_multiples_of_the_period() -> None:
+    assert [next_cut(at) for at in (0.0, 19.9, 20.0, 59.9)] == [20.0, 20.0, 40.0, 60.0]
