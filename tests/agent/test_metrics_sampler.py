@@ -12,11 +12,12 @@ from openecs.agent.metrics.counters import Counters, KernelSource, number_after,
 from openecs.agent.metrics.sampler import KEPT, Sampler, next_cut
 from openecs.clock import ManualClock
 
-TABLE = """Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
-    lo:     999       9    0    0    0     0          0         0      999       9    0    0    0     0       0          0
-  eth0:    1000      10    0    0    0     0          0         0      200       2    0    0    0     0       0          0
-  eth1:      10       1    0    0    0     0          0         0        5       1    0    0    0     0       0          0
+#: As the kernel writes it, but for the width of its columns.
+TABLE = """Inter-|   Receive                            |  Transmit
+ face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls carrier compressed
+    lo: 999 9 0 0 0 0 0 0 999 9 0 0 0 0 0 0
+  eth0: 1000 10 0 0 0 0 0 0 200 2 0 0 0 0 0 0
+  eth1: 10 1 0 0 0 0 0 0 5 1 0 0 0 0 0 0
 """
 
 
@@ -38,7 +39,7 @@ def v1(root: Path) -> KernelSource:
             "cpuacct/d/x/cpuacct.usage": "5000000000\n",
             "memory/d/x/memory.usage_in_bytes": "10485760\n",
             "memory/d/x/memory.stat": "cache 5\ninactive_file 7\ntotal_inactive_file 1048576\ntotal_active_file 3\n",
-            "blkio/d/x/blkio.throttle.io_service_bytes": "8:0 Read 100\n8:0 Write 20\n8:0 Total 120\n9:0 Read 1\nTotal 121\n",
+            "blkio/d/x/blkio.throttle.io_service_bytes": "8:0 Read 100\n8:0 Write 20\n8:0 Total 120\n9:0 Read 1\n",
         },
     )
     return KernelSource(7, 7, proc=root / "proc", cgroups=root / "cgroup")
@@ -65,17 +66,17 @@ def test_counters_of_both_kinds(tmp_path: Path, make) -> None:
     # The files stay open and are read anew each time.
     assert source.read() == source.read() == expected
     source.close()
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="descriptor"):
         source.read()
 
 
 def test_nothing_stays_open_when_a_file_is_missing(tmp_path: Path) -> None:
     v2(tmp_path).close()
     (tmp_path / "cgroup/d.slice/x.scope/memory.stat").unlink()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(FileNotFoundError):
         KernelSource(7, None, proc=tmp_path / "proc", cgroups=tmp_path / "cgroup")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_this_process_can_be_read() -> None:

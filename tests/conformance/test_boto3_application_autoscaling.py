@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from waiting import wait_for
+
+from openecs.clock import SystemClock
 
 TRACKING = {
     "TargetValue": 70.0,
@@ -177,3 +181,39 @@ def test_pages(scaling: Any, names: dict[str, str]) -> None:
     )
     assert [[p["PolicyName"] for p in page["ScalingPolicies"]] for page in pages] == [["p0", "p1"], ["p2"]]
     refusal("InvalidNextTokenException", scaling.describe_scaling_policies, ServiceNamespace="ecs", NextToken="x")
+
+
+def test_scheduled_actions(scaling: Any, ecs: Any, cluster: str, name: str, names: dict[str, str]) -> None:
+    scaling.register_scalable_target(**names, MinCapacity=0, MaxCapacity=5)
+    put, action = scaling.put_scheduled_action, {"MinCapacity": 2}
+    soon = datetime.fromtimestamp(SystemClock().now() + 2, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    put(**names, ScheduledActionName="once", Schedule=f"at({soon})", ScalableTargetAction=action)
+    put(
+        **names,
+        ScheduledActionName="night",
+        Schedule="cron(0 22 * * ? *)",
+        Timezone="Europe/Berlin",
+        ScalableTargetAction=action,
+    )
+    shown = scaling.describe_scheduled_actions(ServiceNamespace="ecs", ResourceId=names["ResourceId"])[
+        "ScheduledActions"
+    ]
+    assert [(one["ScheduledActionName"], one.get("Timezone")) for one in shown] == [
+        ("night", "Europe/Berlin"),
+        ("once", None),
+    ]
+    wait_for(lambda: desired(ecs, cluster, name) == 2, what="the one-time action is done")
+    target = scaling.describe_scalable_targets(ServiceNamespace="ecs", ResourceIds=[names["ResourceId"]])
+    assert target["ScalableTargets"][0]["MinCapacity"] == 2
+    scaling.delete_scheduled_action(**names, ScheduledActionName="night")
+    refusal("ObjectNotFoundException", scaling.delete_scheduled_action, **names, ScheduledActionName="night")
+    for schedule in ("at(2001-01-01T00:00:00)", "cron(x)", "rate(0 minutes)", "every day"):
+        refusal(
+            "ValidationException",
+            put,
+            **names,
+            ScheduledActionName="no",
+            Schedule=schedule,
+            ScalableTargetAction=action,
+        )
+    refusal("ValidationException", put, **names, ScheduledActionName="no", Schedule="rate(1 hour)")

@@ -62,10 +62,7 @@ STS_SERVED = frozenset({"GetCallerIdentity"})
 NETWORK_SERVICES: dict[str, tuple[ServiceModel, frozenset[str]]] = {
     "acm": (acm.SERVICE, frozenset()),
     "cloudwatch": (cloudwatch.SERVICE, frozenset()),
-    "application-autoscaling": (
-        application_autoscaling.SERVICE,
-        frozenset({"PutScheduledAction", "DescribeScheduledActions", "DeleteScheduledAction"}),
-    ),
+    "application-autoscaling": (application_autoscaling.SERVICE, frozenset()),
     "autoscaling": (autoscaling.SERVICE, frozenset()),
     "ec2": (ec2.SERVICE, frozenset()),
     "elbv2": (elbv2.SERVICE, frozenset()),

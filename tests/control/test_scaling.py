@@ -8,9 +8,10 @@ from control_kit import ACCOUNT, REGION, World, controlled, new_service, running
 
 from openecs.control.scaling import MAX_ACTIVITIES, ScalingController
 from openecs.control.scaling_records import keep_within
+from openecs.control.scaling_schedules import ScalingSchedules, bounded
 from openecs.control.virtual_time import VirtualTime
 from openecs.model.alarm import MetricAlarm
-from openecs.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy
+from openecs.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledScaling
 from openecs.planning.scaling.tracking_alarms import alarms
 from openecs.shapes import application_autoscaling as aas
 
@@ -211,3 +212,60 @@ def test_bounds_are_enforced_with_an_activity(scaled: Scaled, world: World) -> N
             keep_within(world.state, tx, target, ids=world.ids, now=world.clock.now())
         assert scaled.desired == expected
         assert cause in [a.cause for a in scaled.activities()]
+
+
+def scheduled(world: World, schedule: str, low: int | None, high: int | None, **members: object) -> ScheduledScaling:
+    return ScheduledScaling(
+        arn=f"arn:{schedule}",
+        name="s",
+        region=REGION,
+        target_key=f"{REGION}:{RESOURCE}",
+        created_at=world.clock.now(),
+        schedule=schedule,
+        action=aas.ScalableTargetAction(min_capacity=low, max_capacity=high),
+        done_until=world.clock.now(),
+        **members,
+    )
+
+
+async def test_schedules_set_bounds(scaled: Scaled, world: World, time: VirtualTime) -> None:
+    schedules = ScalingSchedules(world.state, time, world.ids)
+    async with running_loop(schedules.loop(time.timing())):
+        # The clock begins at 22:13:20.
+        world.put(scheduled(world, "cron(0 23 * * ? *)", 5, None))
+        await time.advance(46 * 60)
+        assert scaled.desired == 2
+        await time.run_until(lambda: scaled.desired == 5, within=120)
+        world.put(msgspec.structs.replace(world.service(), desired_count=1))
+        await time.advance(3600)
+        assert scaled.desired == 1
+        await time.run_until(lambda: scaled.desired == 5, within=86_400)
+    # After downtime the newest of the missed ticks counts, once.
+    await time.advance(3 * 86_400)
+    world.put(msgspec.structs.replace(world.service(), desired_count=1))
+    async with running_loop(schedules.loop(time.timing())):
+        await time.run_until(lambda: scaled.desired == 5, within=1)
+        world.put(msgspec.structs.replace(world.service(), desired_count=1))
+        await time.advance(600)
+        assert scaled.desired == 1
+
+
+async def test_a_suspended_schedule_does_nothing_later_either(scaled: Scaled, world: World, time: VirtualTime) -> None:
+    suspended = aas.SuspendedState(scheduled_scaling_suspended=True)
+    world.put(msgspec.structs.replace(scaled.target, suspended=suspended))
+    world.put(scheduled(world, "rate(1 hour)", 5, None))
+    schedules = ScalingSchedules(world.state, time, world.ids)
+    async with running_loop(schedules.loop(time.timing())):
+        await time.advance(2 * 3600)
+        world.put(scaled.target)
+        await time.advance(1800)
+        assert scaled.desired == 2
+        await time.run_until(lambda: scaled.desired == 5, within=3600)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(3, 4, (3, 4)), (9, None, (9, 9)), (None, 0, (0, 0)), (None, 4, (1, 4))]
+)
+def test_bounds_of_actions(scaled: Scaled, world: World, low: int | None, high: int | None, expected: tuple) -> None:
+    changed = bounded(scaled.target, scheduled(world, "rate(1 hour)", low, high))
+    assert (changed.min_capacity, changed.max_capacity) == expected

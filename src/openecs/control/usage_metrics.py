@@ -47,8 +47,10 @@ class Figure:
         if not self.weight:
             self.mean, self.low, self.high, self.weight = mean, low, high, weight
             return
-        self.mean = (self.mean * self.weight + mean * weight) / (self.weight + weight)
         self.low, self.high = min(self.low, low), max(self.high, high)
+        # What is rounded must not come to lie beyond the extremes.
+        both = (self.mean * self.weight + mean * weight) / (self.weight + weight)
+        self.mean = min(max(both, self.low), self.high)
         self.weight += weight
 
     def __add__(self, other: Figure) -> Figure:

@@ -47,6 +47,7 @@ from openecs.control.region_networks import RegionNetworks
 from openecs.control.registries import RegistryController
 from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.scaling import ScalingController
+from openecs.control.scaling_schedules import ScalingSchedules
 from openecs.control.services import ServiceController
 from openecs.control.subscription_delivery import Delivery
 from openecs.control.subscriptions import Subscriptions
@@ -221,6 +222,7 @@ class _Parts:
         self.metric_filters = MetricFilterWorker(self.state, self.logs, clock, self.metrics.add, config.account_id)
         self.subscriptions = Subscriptions(self.state, self.logs, clock, Delivery(self.logs, config.account_id))
         self.scaling = ScalingController(self.state, clock, self.ids, self.alarms.data.values)
+        self.scaling_schedules = ScalingSchedules(self.state, clock, self.ids)
         self.managed_scaling = ManagedScaling(self.state, clock, self.metrics.add)
         self.provisioning = Provisioning(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
@@ -337,6 +339,7 @@ class _Parts:
             self.reaper,
             self.groups,
             self.managed_scaling,
+            self.scaling_schedules,
             self.scaling,
             self.registries,
             self.targets,

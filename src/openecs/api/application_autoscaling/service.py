@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openecs.api.application_autoscaling.activities import ScalingActivities
 from openecs.api.application_autoscaling.policies import ScalingPolicies
+from openecs.api.application_autoscaling.scheduled_actions import ScheduledActions
 from openecs.api.application_autoscaling.tags import TargetTags
 from openecs.api.application_autoscaling.targets import ScalableTargets
 from openecs.state.state import State
@@ -18,6 +19,7 @@ class ApplicationAutoScaling:
         self._parts = (
             ScalableTargets(state, pagination),
             ScalingPolicies(state, pagination),
+            ScheduledActions(state, pagination),
             ScalingActivities(state, pagination),
             TargetTags(state),
         )
