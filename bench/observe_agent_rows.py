@@ -1,6 +1,6 @@
 """The row of the agent: CPU time for one sample of one container, messages included.
 
-The peer opens the same files for each sample, as the metadata endpoint does for a task that asks.
+The peer opens the same files for each sample.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from table import Row
 
-from openecs.agent.metadata import stats
+from openecs.agent.metrics.counters import KernelSource
 from openecs.agent.metrics.sampler import Sampler
 from openecs.clock import ManualClock
 
@@ -27,7 +27,9 @@ def measure(_: Path) -> list[Row]:
     """The one row."""
     before = time.process_time()
     for _ in range(CONTAINERS * SAMPLES):
-        stats.read(os.getpid())
+        source = KernelSource(os.getpid(), os.getpid())
+        source.read()
+        source.close()
     peer = (time.process_time() - before) / (CONTAINERS * SAMPLES)
     ours = asyncio.run(_sampling())
     return [
