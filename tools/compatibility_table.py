@@ -20,7 +20,18 @@ from typing import Any
 from openecs.api.ecs import run_validation, service_creation
 from openecs.api.ecs.definition import registration, support
 from openecs.errors import AWSError
-from openecs.wire.generated import acm, ec2, elbv2, events, scheduler, servicediscovery
+from openecs.wire.generated import (
+    acm,
+    application_autoscaling,
+    autoscaling,
+    cloudwatch,
+    ec2,
+    elbv2,
+    events,
+    logs,
+    scheduler,
+    servicediscovery,
+)
 from openecs.wire.generated import ecs as service
 from openecs.wire.json_codec import JsonCodec
 
@@ -81,6 +92,10 @@ def operation_rows() -> Iterator[str]:
         ("Elastic Load Balancing v2", elbv2.SERVICE),
         ("AWS Cloud Map", servicediscovery.SERVICE),
         ("AWS Certificate Manager", acm.SERVICE),
+        ("CloudWatch Logs", logs.SERVICE),
+        ("CloudWatch", cloudwatch.SERVICE),
+        ("Application Auto Scaling", application_autoscaling.SERVICE),
+        ("EC2 Auto Scaling", autoscaling.SERVICE),
         ("Amazon EventBridge", events.SERVICE),
         ("Amazon EventBridge Scheduler", scheduler.SERVICE),
     ):

@@ -62,6 +62,20 @@ LATER = {
     *("load_balancer", "balancer_host", "listener", "listener_rule", "certificate"),
     *("target_group", "target", "target_health"),
     *("namespace", "discovery_service", "discovery_instance", "discovery_operation"),
+    *("metric_alarm", "composite_alarm", "alarm_mute_rule", "alarm_notification", "dashboard"),
+    *("metric_filter", "subscription_filter", "subscription_progress", "log_resource_policy", "query_definition"),
+    *("scalable_target", "scaling_policy", "scheduled_scaling", "scaling_activity"),
+    *("auto_scaling_group", "group_instance", "group_activity"),
+    *(
+        "event_bus",
+        "event_rule",
+        "event_delivery",
+        "event_archive",
+        "event_replay",
+        "event_connection",
+        "api_destination",
+    ),
+    *("schedule", "schedule_group", "schedule_progress", "schedule_invocation"),
 }
 
 

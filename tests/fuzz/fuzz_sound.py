@@ -7,6 +7,8 @@ from typing import Any
 
 from fuzz_world import BASE, LOG_BASE, World, container, machine
 
+from openecs.logs.insights.pointers import pointer
+
 FULL_DEFINITION: dict[str, Any] = {
     "networkMode": "bridge",
     "cpu": "512",
@@ -211,6 +213,7 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "PutAccountSettingDefault": {"name": "awsvpcTrunking", "value": "enabled"},
         "DeleteAccountSetting": {"name": "awsvpcTrunking"},
     }
+    kept = world.plane.logs.groups("us-east-1")["group"].streams["stream"]
     logs: dict[str, dict[str, Any]] = {
         "CreateLogGroup": {"logGroupName": "new", "tags": {"a": "b"}},
         "DeleteLogGroup": {"logGroupName": "quiet"},
@@ -233,6 +236,15 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "PutLogGroupDeletionProtection": {"logGroupIdentifier": "quiet", "deletionProtectionEnabled": False},
         "AssociateKmsKey": {**group, "kmsKeyId": "key"},
         "DisassociateKmsKey": group,
+        "StartQuery": {**group, "startTime": 0, "endTime": 10, "queryString": "fields @message | limit 2", "limit": 5},
+        "StopQuery": {"queryId": world.query},
+        "GetQueryResults": {"queryId": world.query},
+        "DescribeQueries": {**group, "status": "Complete", "maxResults": 5},
+        "GetLogRecord": {"logRecordPointer": pointer("group", (kept.first_timestamp or 0, kept.id, 1))},
+        "GetLogGroupFields": {**group, "time": 10},
+        "PutQueryDefinition": {"name": "saved", "queryString": "limit 1", "logGroupNames": ["group"]},
+        "DescribeQueryDefinitions": {"queryDefinitionNamePrefix": "s", "maxResults": 5},
+        "DeleteQueryDefinition": {"queryDefinitionId": world.query_definition},
         "PutMetricFilter": {
             **group,
             "filterName": "new",

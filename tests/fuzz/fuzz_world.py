@@ -138,6 +138,8 @@ class World:
         # "idle" was deployed at once, so its newest deployment can be rolled back.
         moved = plane.must("ecs", "UpdateService", service="idle", desiredCount=1, forceNewDeployment=True)["service"]
         self.deployment = moved["currentServiceDeployment"]
+        saved = plane.must("logs", "PutQueryDefinition", name="kept", queryString="limit 1")
+        self.query_definition = saved["queryDefinitionId"]
         self.revision = moved["currentServiceRevisions"][0]["arn"]
         (paused,) = plane.must("ecs", "DescribeServices", services=["paused"])["services"]
         self.paused = paused["currentServiceDeployment"]
@@ -156,6 +158,8 @@ class World:
         self.names = Names(plane)
         self.happenings = Happenings(plane)
         self.now = self.make_logs(plane)
+        asked = plane.must("logs", "StartQuery", logGroupName="group", startTime=0, endTime=1, queryString="limit 1")
+        self.query = asked["queryId"]
 
     @staticmethod
     def make_logs(plane: Plane) -> int:

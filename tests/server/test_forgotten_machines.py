@@ -25,6 +25,8 @@ class Idle:
 
     def resume(self) -> None: ...
 
+    def forget(self) -> None: ...
+
 
 async def test_a_forgotten_machine_is_no_host_any_more() -> None:
     journal = MemoryJournal()
@@ -38,6 +40,7 @@ async def test_a_forgotten_machine_is_no_host_any_more() -> None:
     reset = Reset(
         state,
         logs=nothing,
+        log_queries=nothing,
         metrics=nothing,
         launcher=nothing,
         clusters=FirstClusters(state, (), account=ACCOUNT, region=REGION, ids=SeededIds()),
