@@ -46,18 +46,14 @@ def _nothing(world: World) -> None:
 #: Example → (preparation, code, words of the message).
 REFUSED: dict[str, tuple[Callable[[World], None], str, str]] = {
     "ecs/create-capacity-provider#1": (_nothing, CLIENT, "managedScaling.status ENABLED"),
-    "ecs/create-cluster#1": (_nothing, CLIENT, "containerInsights"),
     "ecs/create-service#4": (_a_cluster("MyCluster"), CLIENT, "loadBalancerName"),
     "ecs/create-service#5": (_a_cluster("mycluster"), CLIENT, "volumeConfigurations"),
     "ecs/execute-command#1": (_a_task, NO_OPERATION, "ExecuteCommand"),
     "ecs/list-services-by-namespace#1": (_nothing, "NamespaceNotFoundException", "service-connect"),
-    "ecs/put-account-setting#1": (_nothing, CLIENT, "containerInsights"),
     "ecs/run-task#2": (_an_instance, CLIENT, "volumeConfigurations"),
     "ecs/start-task#2": (_an_instance, CLIENT, "volumeConfigurations"),
     # The page writes two keys as one with a comma, which the model does not allow in a key.
     "ecs/untag-resource#1": (_a_cluster("MyCluster"), "InvalidParameterException", "tagKeys"),
-    "ecs/update-cluster#1": (_a_cluster("ECS-project-update-cluster"), CLIENT, "containerInsights"),
-    "ecs/update-cluster-settings#1": (_a_cluster("MyCluster"), CLIENT, "containerInsights"),
     "ecs/update-container-agent#1": (_an_instance, CLIENT, "UpdateContainerAgent"),
     "ecs/update-service#3": (_a_service, CLIENT, "volumeConfigurations"),
 }

@@ -52,7 +52,7 @@ def test_the_settings_paginator_lists_all_once(apart: Any) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("containerInsights", "enabled"), ("taskLongArnFormat", "disabled"), ("awsvpcTrunking", "maybe")],
+    [("fargateFIPSMode", "enabled"), ("taskLongArnFormat", "disabled"), ("awsvpcTrunking", "maybe")],
 )
 def test_what_is_not_honoured_is_refused_and_not_stored(apart: Any, setting: str, value: str) -> None:
     with pytest.raises(ClientError, match=setting) as caught:

@@ -92,16 +92,20 @@ def test_a_token_of_another_list_is_refused(apart: Any) -> None:
     assert code(caught) == "InvalidParameterException"
 
 
-def test_settings_are_changed_and_unhonoured_ones_refused(apart: Any) -> None:
+def test_settings_are_changed_and_have_the_account_s_default(apart: Any) -> None:
     apart.create_cluster(clusterName="web")
+    apart.put_account_setting_default(name="containerInsights", value="enhanced")
+    enhanced = [{"name": "containerInsights", "value": "enhanced"}]
+    assert apart.create_cluster(clusterName="later")["cluster"]["settings"] == enhanced
     disabled = [{"name": "containerInsights", "value": "disabled"}]
     assert apart.update_cluster_settings(cluster="web", settings=disabled)["cluster"]["settings"] == disabled
     assert apart.update_cluster(cluster="web", settings=disabled)["cluster"]["settings"] == disabled
+    assert apart.update_cluster_settings(cluster="web", settings=enhanced)["cluster"]["settings"] == enhanced
     with pytest.raises(ClientError, match="containerInsights") as caught:
-        apart.update_cluster_settings(cluster="web", settings=[{"name": "containerInsights", "value": "enhanced"}])
-    assert code(caught) == "ClientException"
+        apart.update_cluster_settings(cluster="web", settings=[{"name": "containerInsights", "value": "some"}])
+    assert code(caught) == "InvalidParameterException"
     found = apart.describe_clusters(clusters=["web"], include=["SETTINGS"])["clusters"][0]
-    assert found["settings"] == disabled
+    assert found["settings"] == enhanced
 
 
 def test_a_deleted_cluster_is_inactive_and_not_listed(apart: Any) -> None:
