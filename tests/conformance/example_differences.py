@@ -48,7 +48,12 @@ EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "The page's service is in a namespace; the one that is made for the example is not.",
     ),
     (
-        r"ecs/update-cluster#2",
+        r"ecs/update-cluster#1",
+        r"\$\.cluster\.serviceConnectDefaults",
+        "The page's cluster has a namespace for Service Connect.",
+    ),
+    (
+        r"ecs/update-cluster#[12]",
         r"\$\.cluster\.(capacityProviders|defaultCapacityProviderStrategy|attachments|attachmentsStatus)",
         "The page's cluster has capacity providers, and AWS lists what it makes for these and for Service Connect.",
     ),

@@ -321,7 +321,7 @@ BY_EXAMPLE: dict[str, Preparation] = {
     "ecs/describe-tasks#2": two_fargate_tasks,
     "ecs/list-account-settings#1": nothing,
     "ecs/list-tasks#2": tasks_on_instance,
-    "ecs/update-cluster#1": named_cluster,
+    "ecs/update-cluster#1": cluster_of_the_page,
     "ecs/update-cluster#2": cluster_of_the_page,
     "ecs/update-cluster-settings#1": named_cluster,
     "ecs/update-service#2": provider_http_service,
