@@ -101,7 +101,8 @@ def test_utilisation_of_a_service_has_one_sample_for_each_task(used: Used) -> No
     found = used.metrics("CPUUtilization", **SERVICE)
     # 10 % of 4 vCPU are 409.6 units; each task has reserved 512.
     assert [(d.timestamp, d.sample_count, d.unit) for d in found] == [(MINUTE, 1.0, "Percent")] * 2
-    assert sorted((d.minimum, round(d.sum, 6), d.maximum) for d in found) == [(40.0, 80.0, 120.0), (160.0, 160.0, 160.0)]
+    shown = sorted((d.minimum, round(d.sum, 6), d.maximum) for d in found)
+    assert shown == [(40.0, 80.0, 120.0), (160.0, 160.0, 160.0)]
     assert [d.sum for d in used.metrics("MemoryUtilization", **SERVICE)] == [25.0, 25.0]
 
 

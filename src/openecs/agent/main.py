@@ -188,7 +188,9 @@ async def _run(
             lambda: config.host_address or underlay.host_address(control_plane),
         )
         host = HostChannel(documents, reports)
-        sessions = AgentSessions(config, info, api, membership, reporter, runtime, clock, ids, host=host, measures=not fake)
+        sessions = AgentSessions(
+            config, info, api, membership, reporter, runtime, clock, ids, host=host, measures=not fake
+        )
         engine = TaskEngine(parts, on_health=sessions.health_changed)
         endpoint.serve_tasks(engine, membership)
         async with asyncio.TaskGroup() as group:

@@ -250,10 +250,10 @@ def insights(state: State, task: Task, use: TaskUse, at: float) -> Iterator[Datu
     deeper.append(family | {"TaskId": _short(task.arn)})
     for dims in deeper:
         yield from _percentages(task, total, "Task", at, dims, (task.reservation.cpu, task.reservation.memory))
-    yield from _containers(state, task, use, at, deeper)
+    yield from _containers(task, use, at, deeper)
 
 
-def _containers(state: State, task: Task, use: TaskUse, at: float, sets: list[dict[str, str]]) -> Iterator[Datum]:
+def _containers(task: Task, use: TaskUse, at: float, sets: list[dict[str, str]]) -> Iterator[Datum]:
     """The metrics of each container of a task, for enhanced observability."""
     states = {one.name: one for one in task.containers}
     for name, used in use.containers.items():

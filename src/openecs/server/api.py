@@ -103,7 +103,9 @@ def api_services(
             application_autoscaling.SERVICE, ApplicationAutoScaling(state, pagination).handlers()
         ),
         "autoscaling": ServedService(autoscaling.SERVICE, AutoScaling(state, pagination).handlers()),
-        "cloudwatch": ServedService(cloudwatch.SERVICE, CloudWatch(state, pagination, alarm_changes, metric_store).handlers()),
+        "cloudwatch": ServedService(
+            cloudwatch.SERVICE, CloudWatch(state, pagination, alarm_changes, metric_store).handlers()
+        ),
         "ec2": ServedService(ec2.SERVICE, Ec2(state, pagination, networks).handlers()),
         "ecs": ServedService(ecs.SERVICE, ecs_handlers),
         "elbv2": ServedService(elbv2.SERVICE, ElasticLoadBalancing(state, pagination, networks.ensure).handlers()),

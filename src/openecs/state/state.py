@@ -27,8 +27,8 @@ from openecs.model.log_filter import LogResourcePolicy, MetricFilter, Subscripti
 from openecs.model.network_acl import NetworkAcl
 from openecs.model.network_interface import Interface
 from openecs.model.node import ContainerInstance, Node
-from openecs.model.route_table import ElasticAddress, InternetGateway, NatGateway, RouteTable
 from openecs.model.query_definition import QueryDefinition
+from openecs.model.route_table import ElasticAddress, InternetGateway, NatGateway, RouteTable
 from openecs.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledScaling
 from openecs.model.schedule import Schedule, ScheduleGroup, ScheduleInvocation, ScheduleProgress
 from openecs.model.security_group import SecurityGroup, SecurityGroupRule
@@ -227,13 +227,9 @@ class State:
         self.event_buses = Table("event_bus", EventBus, region=lambda b: b.region)
         self.event_rules = Table("event_rule", EventRule, bus=lambda r: (r.region, r.bus_name))
         self.schedule_groups = Table("schedule_group", ScheduleGroup, region=lambda g: g.region)
-        self.schedules = Table(
-            "schedule", Schedule, region=lambda s: s.region, group=lambda s: (s.region, s.group)
-        )
+        self.schedules = Table("schedule", Schedule, region=lambda s: s.region, group=lambda s: (s.region, s.group))
         self.schedule_progress = Table("schedule_progress", ScheduleProgress)
-        self.schedule_invocations = Table(
-            "schedule_invocation", ScheduleInvocation, schedule=lambda i: i.schedule_arn
-        )
+        self.schedule_invocations = Table("schedule_invocation", ScheduleInvocation, schedule=lambda i: i.schedule_arn)
         self.event_deliveries = Table("event_delivery", EventDelivery)
         self.event_archives = Table(
             "event_archive", EventArchive, region=lambda a: a.region, source=lambda a: a.source_arn

@@ -149,9 +149,7 @@ class Directory:
                     return codec
         return self._query
 
-    def _by_rest(
-        self, method: str, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes
-    ) -> Route | None:
+    def _by_rest(self, method: str, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes) -> Route | None:
         """The route of a REST request, with a codec that knows where the request has what."""
         match = self._rest.find(method, path, scope_service(headers, query))
         if match is None:

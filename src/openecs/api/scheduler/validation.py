@@ -84,7 +84,8 @@ def _check_universal(target: scheduler.Target, service: str, operation: str, ser
     strangers = sorted(set(given) - members) if isinstance(given, dict) else []
     if strangers:
         raise errors.invalid(
-            f"{service}:{operation} has no parameter {', '.join(strangers)}. Spell parameters as the service's API does."
+            f"{service}:{operation} has no parameter {', '.join(strangers)}. "
+            "Spell parameters as the service's API does."
         )
 
 
