@@ -51,7 +51,7 @@ def test_a_services_cluster_and_region_are_options() -> None:
 @pytest.mark.parametrize(
     ("reference", "text"),
     [
-        (f"{PREFIX}:cluster/default", "none of a task, a service and a deployment"),
+        (f"{PREFIX}:cluster/default", "none of a task, a service, a deployment and a schedule"),
         (f"{PREFIX}:service-deployment/default/web/gone", "There is no .*list-service-deployments"),
     ],
 )

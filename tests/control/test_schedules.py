@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from openecs.control.schedule_invocations import ScheduleInvocations
-from openecs.control.schedules import ScheduleController
+from openecs.control.schedules import ScheduleController, _invocation
 from openecs.control.virtual_time import VirtualTime
 from openecs.events.bus import BusSender
 from openecs.events.log_group import LogGroups
@@ -316,3 +316,12 @@ def test_due_ticks(last: float, now: float, run: float | None, missed: Missed | 
     assert (due.run, due.missed) == (run, missed)
     assert due.following is not None
     assert due.following > now
+
+
+def test_the_token_of_a_tick_is_made_of_schedule_and_tick() -> None:
+    """Whoever takes the tick again, after a crash or a failover, finds the same one."""
+    minutely = schedule()
+    assert _invocation(minutely, START).id == _invocation(minutely, START).id
+    assert _invocation(minutely, START).id != _invocation(minutely, START + 60).id
+    other = msgspec.structs.replace(minutely, id="other")
+    assert _invocation(minutely, START).id != _invocation(other, START).id

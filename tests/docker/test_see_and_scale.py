@@ -144,8 +144,9 @@ def test_a_schedule_runs_once_although_the_control_plane_is_killed_at_its_tick(o
     scheduler = own.installation.client("scheduler")
     definition = own.register(own.container(script="true"), family=name)
     ticks = [SystemClock().now() + 3, SystemClock().now() + 8]
+    arns = []
     for number, tick in enumerate(ticks):
-        scheduler.create_schedule(
+        created = scheduler.create_schedule(
             Name=f"{name}-{number}",
             ScheduleExpression=f"at({datetime.fromtimestamp(tick, UTC):%Y-%m-%dT%H:%M:%S})",
             FlexibleTimeWindow={"Mode": "OFF"},
@@ -155,6 +156,7 @@ def test_a_schedule_runs_once_although_the_control_plane_is_killed_at_its_tick(o
                 "EcsParameters": {"TaskDefinitionArn": definition, "LaunchType": "EC2"},
             },
         )
+        arns.append(created["ScheduleArn"])
 
     def tasks() -> list[str]:
         found: list[str] = []
@@ -168,7 +170,8 @@ def test_a_schedule_runs_once_although_the_control_plane_is_killed_at_its_tick(o
     wait_for(lambda: len(tasks()) >= 1, seconds=20, what="the first tick's task")
     kill_control_plane(own)
     wait_for(lambda: len(tasks()) >= 2, seconds=30, what="the second tick's task")
-    own.installation.openecs("status")
+    for arn in arns:
+        wait_for(lambda arn=arn: "did their work" in own.installation.openecs("why", arn), what="its tick is told of")
     wait_for(lambda: SystemClock().now() >= ticks[1] + 3, what="time enough for a second run")
     assert len(tasks()) == 2
 

@@ -21,16 +21,17 @@ TASK_ID = 32
 
 
 @click.command()
-@click.argument("reference", metavar="TASK|SERVICE|DEPLOYMENT")
+@click.argument("reference", metavar="TASK|SERVICE|DEPLOYMENT|SCHEDULE")
 @data_dir_option
 @click.option("--cluster", default="default", show_default=True, help="The cluster of a service that is named.")
 @click.option("--region", help="The region of a service that is named [default: the installation's].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; times are seconds since the epoch.")
 def why(installation: Installation, *, reference: str, cluster: str, region: str | None, as_json: bool) -> None:
-    """Tell why a task, a service or a deployment is as it is.
+    """Tell why a task, a service, a deployment or a schedule is as it is.
 
     TASK is an id or ARN, SERVICE a name, CLUSTER/NAME or ARN, DEPLOYMENT is ecs-svc/N or the ARN of a service
-    deployment, service revision or task set.  What is gone is remembered for 30 days.
+    deployment, service revision or task set, SCHEDULE the ARN of a schedule or a rule.  Tasks, services and
+    deployments that are gone are remembered for 30 days.
     """
     client = Client(installation.credentials())
     path, region = path_of(reference, cluster, region, client)
@@ -46,6 +47,8 @@ def path_of(reference: str, cluster: str, region: str | None, client: Client) ->
     """What to ask for, and in which region.  Raises ``OperatorError`` for what cannot be asked for."""
     arn = arns.parse(reference)
     if arn is not None:
+        if (arn.service, arn.kind) in (("scheduler", "schedule"), ("events", "rule")):
+            return f"schedule/{reference}", arn.region
         if arn.kind == "task":
             return f"task/{reference}", arn.region
         if arn.kind == "service" and len(arn.path) == 2:
@@ -56,7 +59,9 @@ def path_of(reference: str, cluster: str, region: str | None, client: Client) ->
             return f"deployment/{'/'.join(arn.path[-2:])}", arn.region
         if arn.kind == "service-deployment":
             return f"deployment/{_deployment_of(reference, arn.region, client)}", arn.region
-        raise OperatorError(f"{reference} is none of a task, a service and a deployment. Name one of these.")
+        raise OperatorError(
+            f"{reference} is none of a task, a service, a deployment and a schedule. Name one of these."
+        )
     if reference.startswith("ecs-svc/"):
         return f"deployment/{reference}", region
     if len(reference) == TASK_ID and all(c in "0123456789abcdef" for c in reference):

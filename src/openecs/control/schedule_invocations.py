@@ -32,6 +32,8 @@ logger = structlog.get_logger("openecs.schedules")
 
 #: Invocations under way at a time; 10,000 schedules of one minute take turns.
 AT_ONCE = 32
+#: The longest time between two looks at an invocation that is not due yet.
+LOOK_AGAIN = 30.0
 
 
 class ScheduleInvocations:
@@ -68,7 +70,8 @@ class ScheduleInvocations:
             return Done()
         early = invocation.due_at - self._clock.now()
         if early > 0:
-            return After(early)
+            # Timers do not know when the wall clock was set or the machine slept.
+            return After(min(early, LOOK_AGAIN))
         self._busy.add(key)
         self._group.create_task(self._attempt(invocation))
         return Done()

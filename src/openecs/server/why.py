@@ -1,6 +1,7 @@
 """``GET /_openecs/why/…``: gathers what is known of a task, service or deployment and asks the planner.
 
-``task/<id or ARN>``, ``service/<cluster>/<name>``, ``deployment/<ecs-svc/N>``.  For root only:
+``task/<id or ARN>``, ``service/<cluster>/<name>``, ``deployment/<ecs-svc/N>``,
+``schedule/<ARN of a schedule or a rule>``.  For root only:
 the output of containers is among what it tells.
 """
 
@@ -11,21 +12,25 @@ from typing import Literal
 
 from openecs import arn as arns
 from openecs.clock import Clock
+from openecs.control.schedule_timetable import of_rule, of_schedule, reached
 from openecs.control.target_verdicts import TargetVerdicts, load_balancers_of
 from openecs.errors import AWSError
 from openecs.model.history import HistoryEntry
 from openecs.model.service import Service
 from openecs.model.task import Task
+from openecs.planning.schedules.ticks import next_tick
 from openecs.planning.target_verdict import TargetVerdict
 from openecs.planning.why import (
     FAILURE_KINDS,
     ORDER_KINDS,
     Answer,
+    ScheduleStory,
     ServiceStory,
     TaskStory,
     final_record,
     why_deployment,
     why_remembered,
+    why_schedule,
     why_service,
     why_task,
 )
@@ -61,9 +66,11 @@ class Why:
             return await self.service(request.region, cluster, name)
         if kind == "deployment" and rest:
             return await self.deployment(rest)
+        if kind == "schedule" and rest:
+            return self.schedule(rest)
         raise AWSError(
             "InvalidParameterException",
-            f"Ask for {PATH}/task/ID, {PATH}/service/CLUSTER/NAME or {PATH}/deployment/ecs-svc/N.",
+            f"Ask for {PATH}/task/ID, {PATH}/service/CLUSTER/NAME, {PATH}/deployment/ecs-svc/N or {PATH}/schedule/ARN.",
         )
 
     async def task(self, reference: str) -> Answer:
@@ -138,6 +145,40 @@ class Why:
             )
         arn = service.arn if service else next((e.service_arn for e in entries if e.service_arn), "")
         return why_deployment(deployment_id, self._story(arn or "", service, entries), self._clock.now())
+
+    def schedule(self, arn: str) -> Answer:
+        """How the last ticks of a schedule, or of a rule with one, went."""
+        schedule = self._state.schedules.get(arn)
+        rule = self._state.event_rules.get(arn)
+        progress = self._state.schedule_progress.get(arn)
+        outcomes = progress.outcomes if progress is not None else ()
+        if schedule is not None:
+            last = reached(progress, schedule.modified_at)
+            pending = [
+                (one.due_at, one.attempts, one.last_error)
+                for one in self._state.schedule_invocations.by("schedule", arn)
+            ]
+            following = next_tick(of_schedule(schedule), last)
+            enabled = schedule.state == "ENABLED"
+            expression = f"{schedule.expression} ({schedule.timezone})"
+            return why_schedule(ScheduleStory(arn, expression, enabled, outcomes, pending, following, remembers=True))
+        if rule is not None and rule.schedule_expression:
+            last = reached(progress, rule.modified_at)
+            pending = [
+                (one.created_at, one.attempts, one.last_error)
+                for one in self._state.event_deliveries
+                if one.rule_arn == arn
+            ]
+            following = next_tick(of_rule(rule), last)
+            enabled = rule.state == "ENABLED"
+            return why_schedule(
+                ScheduleStory(arn, rule.schedule_expression, enabled, outcomes, pending, following, remembers=False)
+            )
+        raise AWSError(
+            "ResourceNotFoundException",
+            f"There is no schedule, and no rule with a schedule, {arn}. List them with: aws scheduler list-schedules",
+            status=404,
+        )
 
     async def _entries(self, subject: Literal["service", "deployment"], value: str) -> list[HistoryEntry]:
         """The newest of each sort, so that a crash loop's failures do not hide who changed what."""

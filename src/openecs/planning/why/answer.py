@@ -37,7 +37,7 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Why something is as it is."""
 
-    subject: Literal["task", "service", "deployment"]
+    subject: Literal["task", "service", "deployment", "schedule"]
     #: ARN, or ``ecs-svc/N``.
     id: str
     #: ``None`` when only history knows it.
