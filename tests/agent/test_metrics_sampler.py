@@ -206,3 +206,11 @@ async def test_the_newest_messages_are_kept() -> None:
 
 def test_cuts_are_at_multiples_of_the_period() -> None:
     assert [next_cut(at) for at in (0.0, 19.9, 20.0, 59.9)] == [20.0, 20.0, 40.0, 60.0]
+
+
+def test_what_the_kernel_does_not_count_is_not_told(tmp_path: Path) -> None:
+    v2(tmp_path).close()
+    (tmp_path / "cgroup/d.slice/x.scope/io.stat").unlink()
+    source = KernelSource(7, 7, proc=tmp_path / "proc", cgroups=tmp_path / "cgroup")
+    assert source.read()[2:4] == (None, None)
+    source.close()

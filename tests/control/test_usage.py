@@ -125,6 +125,16 @@ def test_a_minute_is_published_once_and_only_when_it_has_ended(used: Used) -> No
     assert len(used.metrics("CPUUtilization", **SERVICE)) == 1
 
 
+def test_what_comes_late_is_published_unless_the_task_was_told_of(used: Used) -> None:
+    one, two = used.task("1"), used.task("2")
+    used.say(MINUTE + 20, one)
+    used.usage.publish(MINUTE + 65)
+    used.say(MINUTE + 40, one)
+    used.say(MINUTE + 40, two)
+    used.usage.publish(MINUTE + 125)
+    assert [d.timestamp for d in used.metrics("CPUUtilization", **SERVICE)] == [MINUTE, MINUTE]
+
+
 def test_what_was_not_measured_is_not_published(used: Used) -> None:
     used.say(MINUTE + 20, used.task("1", cpu=0))
     # Of another node, and of no time that can be right.

@@ -159,30 +159,31 @@ class Telemetry:
             sampler.ready.clear()
             while sampler.batches:
                 batch = sampler.batches[0]
-                for message in self._metric_messages(batch, sampler.cores):
-                    await self._send(socket, url, "PublishMetricsRequest", message)
+                # What was sent is taken off at once, so that no connection's end makes it come twice.
+                while batch.tasks:
+                    part = batch.tasks[:BATCH]
+                    await self._send(
+                        socket, url, "PublishMetricsRequest", self._metric_message(batch, part, sampler.cores)
+                    )
+                    del batch.tasks[: len(part)]
                 if sampler.batches and sampler.batches[0] is batch:
                     sampler.batches.popleft()
             await sampler.ready.wait()
 
-    def _metric_messages(self, batch: Batch, cores: int) -> list[dict[str, Any]]:
-        parts = [batch.tasks[i : i + BATCH] for i in range(0, len(batch.tasks), BATCH)]
-        return [
-            {
-                "metadata": {
-                    "cluster": self._cluster,
-                    "containerInstance": self._container_instance(),
-                    "messageId": self._ids.uuid(),
-                    "idle": False,
-                    "fin": index == len(parts) - 1,
-                    # Not in the official agent's message: what 100 % of the host's CPU is.
-                    "openecsCores": cores,
-                },
-                "taskMetrics": part,
-                "timestamp": batch.at,
-            }
-            for index, part in enumerate(parts)
-        ]
+    def _metric_message(self, batch: Batch, part: list[dict[str, Any]], cores: int) -> dict[str, Any]:
+        return {
+            "metadata": {
+                "cluster": self._cluster,
+                "containerInstance": self._container_instance(),
+                "messageId": self._ids.uuid(),
+                "idle": False,
+                "fin": len(part) == len(batch.tasks),
+                # Not in the official agent's message: what 100 % of the host's CPU is.
+                "openecsCores": cores,
+            },
+            "taskMetrics": part,
+            "timestamp": batch.at,
+        }
 
     def _health_messages(self) -> list[dict[str, Any]]:
         tasks = [task for worker in self._workers() if (task := health_of(worker)) is not None]

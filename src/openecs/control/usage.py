@@ -22,6 +22,8 @@ MINUTE = 60.0
 PATIENCE = 5.0
 #: Messages about earlier times than these seconds ago are dropped; so are those about times to come.
 OLDEST, AHEAD = 3 * 3600.0, 120.0
+#: Seconds for which it is remembered which tasks were told of.
+REMEMBERED = 15 * MINUTE
 
 
 class UsageMetrics:
@@ -40,6 +42,8 @@ class UsageMetrics:
         self._sleep = sleep
         #: Beginning of a minute → task → what it used.
         self._minutes: dict[float, dict[str, TaskUse]] = {}
+        #: Of the newest minutes that were published: the tasks that were told of.
+        self._told: dict[float, frozenset[str]] = {}
 
     def take(self, node_id: str, message: PublishMetricsRequest) -> None:
         """What tasks of a node used in the seconds before the message's time."""
@@ -53,10 +57,12 @@ class UsageMetrics:
         # A message that is cut at the end of a minute is about that minute.
         minute = (at - 1.0) // MINUTE * MINUTE
         uses = self._minutes.setdefault(minute, {})
+        told = self._told.get(minute, frozenset())
         fine: list[Datum] = []
         for said in message.task_metrics:
             task = self._state.tasks.get(said.task_arn)
-            if task is None or task.node_id != node_id:
+            # A task has one sample a minute: what comes of it when that is published is too late.
+            if task is None or task.node_id != node_id or task.arn in told:
                 continue
             use = uses.setdefault(task.arn, TaskUse())
             just_now = TaskUse()
@@ -79,12 +85,12 @@ class UsageMetrics:
         last = (now - PATIENCE) // MINUTE * MINUTE - MINUTE
         ended = sorted(minute for minute in self._minutes if minute <= last)
         for minute in ended:
-            found = [
-                (task, use)
-                for arn, use in self._minutes.pop(minute).items()
-                if (task := self._state.tasks.get(arn)) is not None
-            ]
+            uses = self._minutes.pop(minute)
+            found = [(task, use) for arn, use in uses.items() if (task := self._state.tasks.get(arn)) is not None]
             self._publish(self._data(found, minute))
+            self._told[minute] = self._told.get(minute, frozenset()) | frozenset(uses)
+        for minute in [minute for minute in self._told if minute < last - REMEMBERED]:
+            del self._told[minute]
         # Counts are those of now: there is no telling what they were before.
         self._publish(cluster_metrics(self._state, {}, last, counts_only=True))
 

@@ -22,8 +22,9 @@ class Counters(NamedTuple):
     cpu: int
     #: Used, less what the kernel would give back at once (inactive file pages), as ``docker stats`` counts.
     memory: int
-    read: int
-    written: int
+    #: ``None`` where the kernel does not count it.
+    read: int | None
+    written: int | None
     received: int
     sent: int
 
@@ -105,15 +106,16 @@ class CgroupV2:
         cache = number_after(os.pread(self._detail, _READ, 0), b"inactive_file ")
         return max(int(os.pread(self._usage, 32, 0)) - cache, 0)
 
-    def io(self) -> tuple[int, int]:
+    def io(self) -> tuple[int | None, int | None]:
+        if self._io is None:
+            return None, None
         read = written = 0
-        if self._io is not None:
-            for part in os.pread(self._io, _READ, 0).split():
-                name, _, value = part.partition(b"=")
-                if name == b"rbytes":
-                    read += int(value)
-                elif name == b"wbytes":
-                    written += int(value)
+        for part in os.pread(self._io, _READ, 0).split():
+            name, _, value = part.partition(b"=")
+            if name == b"rbytes":
+                read += int(value)
+            elif name == b"wbytes":
+                written += int(value)
         return read, written
 
 

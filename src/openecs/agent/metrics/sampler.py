@@ -172,15 +172,16 @@ class Sampler:
                         "rxBytesPerSecond": _divided(watched.received, sharing),
                         "txBytesPerSecond": _divided(watched.sent, sharing),
                     },
-                    "storageStatsSet": {
-                        "readSizeBytes": _level(watched.last.read),
-                        "writeSizeBytes": _level(watched.last.written),
-                    },
                     "restartStatsSet": {"restartCount": container.restarts},
                 }
             )
             if worker.payload.network_mode == "host":
                 del containers[-1]["networkStatsSet"]
+            if watched.last.read is not None and watched.last.written is not None:
+                containers[-1]["storageStatsSet"] = {
+                    "readSizeBytes": _level(watched.last.read),
+                    "writeSizeBytes": _level(watched.last.written),
+                }
             watched.cpu, watched.memory, watched.received, watched.sent = (StatsSet() for _ in range(4))
         if not containers:
             return None
