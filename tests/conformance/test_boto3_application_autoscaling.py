@@ -217,3 +217,21 @@ def test_scheduled_actions(scaling: Any, ecs: Any, cluster: str, name: str, name
             ScalableTargetAction=action,
         )
     refusal("ValidationException", put, **names, ScheduledActionName="no", Schedule="rate(1 hour)")
+
+
+def test_high_resolution_has_to_be_asked_for_at_the_service(
+    scaling: Any, ecs: Any, cluster: str, name: str, names: dict[str, str]
+) -> None:
+    scaling.register_scalable_target(**names, MinCapacity=0, MaxCapacity=5)
+    kind = "ECSServiceAverageCPUUtilizationHighResolution"
+    tracking = {"TargetValue": 50.0, "PredefinedMetricSpecification": {"PredefinedMetricType": kind}}
+    policy = {
+        **names,
+        "PolicyName": "fast",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": tracking,
+    }
+    assert "monitoring" in refusal("ValidationException", scaling.put_scaling_policy, **policy)
+    wanted = {"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]}
+    ecs.update_service(cluster=cluster, service=name, monitoring=wanted)
+    assert len(scaling.put_scaling_policy(**policy)["Alarms"]) == 2

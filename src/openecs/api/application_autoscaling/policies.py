@@ -117,6 +117,7 @@ class ScalingPolicies:
                 )
             tracking = checked_tracking(tracking)
             self._check_label(target, tracking)
+            self._check_resolution(target, tracking)
         policy = old or self._new(call, target, request.policy_name)
         if tracking is None:
             return msgspec.structs.replace(policy, step=step)
@@ -135,6 +136,23 @@ class ScalingPolicies:
             f":resource/{NAMESPACE}/{target.resource_id}:policyName/{name}"
         )
         return ScalingPolicy(arn=arn, name=name, region=call.region, target_key=target.key, created_at=call.now)
+
+    def _check_resolution(self, target: ScalableTarget, tracking: aas.TargetTrackingScalingPolicyConfiguration) -> None:
+        """High-resolution metrics have to be asked for at the service first, as on AWS."""
+        metric = tracking.predefined_metric_specification
+        if metric is None or not metric.predefined_metric_type.endswith("HighResolution"):
+            return
+        name = "CPUUtilization" if "CPU" in metric.predefined_metric_type else "MemoryUtilization"
+        service = self._state.services.get(target.service_arn)
+        monitoring = service.primary.monitoring if service is not None and service.primary is not None else None
+        if not any(
+            name in one.metric_names and one.resolution_seconds == 20
+            for one in (monitoring.metric_configurations or () if monitoring is not None else ())
+        ):
+            raise validation(
+                f"The service does not publish {name} every 20 seconds. Enable that with its monitoring configuration "
+                "before you create a scaling policy on the high-resolution metric."
+            )
 
     def _check_label(self, target: ScalableTarget, tracking: aas.TargetTrackingScalingPolicyConfiguration) -> None:
         """A resource label names a target group of the service and its load balancer."""

@@ -94,6 +94,12 @@ def _check_predefined(metric: aas.PredefinedMetricSpecification) -> None:
         raise validation(f"The predefined metric type {kind} is not supported for ECS services.")
     if (kind == "ALBRequestCountPerTarget") != (metric.resource_label is not None):
         raise validation("ResourceLabel must be specified for ALBRequestCountPerTarget, and only for it.")
+    if kind == "ALBRequestCountPerTarget":
+        # A policy without data would never act, and nobody would notice.
+        raise validation(
+            "OpenECS does not publish RequestCountPerTarget yet. Use ECSServiceAverageCPUUtilization, "
+            "ECSServiceAverageMemoryUtilization or a CustomizedMetricSpecification."
+        )
 
 
 def _check_custom(metric: aas.CustomizedMetricSpecification) -> None:
