@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
+import hypothesis
 import pytest
 import structlog
 
@@ -33,6 +34,10 @@ from openecs.http import UnixAddress
 BUSYBOX_IMAGE = "openecs-test/busybox:latest"
 _BUSYBOX = Path("/bin/busybox")
 _CONTENT_LABEL = "openecs.test.content"
+
+# No test asserts times: an example may be slow because the machine has other things to do.
+hypothesis.settings.register_profile("openecs", deadline=None)
+hypothesis.settings.load_profile("openecs")
 
 
 @pytest.fixture(autouse=True)
