@@ -36,7 +36,7 @@ _BUSYBOX = Path("/bin/busybox")
 _CONTENT_LABEL = "openecs.test.content"
 
 # No test asserts times: an example may be slow because the machine has other things to do.
-hypothesis.settings.register_profile("openecs", deadline=None)
+hypothesis.settings.register_profile("openecs", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("openecs")
 
 
