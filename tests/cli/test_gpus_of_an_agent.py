@@ -55,7 +55,8 @@ def test_gpus_from_the_agent_to_the_task_and_back(site: Site) -> None:
     container: dict[str, Any] = {"name": "a", "image": "busybox", "memory": 64, "command": ["sleep", "1000"]}
     container["resourceRequirements"] = [{"type": "GPU", "value": "2"}]
     site.call("RegisterTaskDefinition", family="train", containerDefinitions=[container])
-    (task,) = site.call("RunTask", taskDefinition="train")["tasks"]
+    # The instance is listed when it has registered; tasks go there when its agent has connected.
+    (task,) = wait_for(lambda: site.call("RunTask", taskDefinition="train")["tasks"])
     assert task["containers"][0]["gpuIds"] == ["GPU-1", "GPU-2"]
     wait_for(lambda: site.task(task["taskArn"])["lastStatus"] == "RUNNING")
     assert site.task(task["taskArn"])["containers"][0]["gpuIds"] == ["GPU-1", "GPU-2"]
