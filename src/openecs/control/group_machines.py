@@ -37,8 +37,7 @@ class GroupMachines:
 
     def tasks(self, node: Node) -> list[Task]:
         """What runs on a node, or is to, daemons left out."""
-        found = self._state.tasks.by("node", node.id)
-        return [task for task in found if not task.stopped and not self._is_daemon(task)]
+        return [task for task in self._state.tasks.by("live_on_node", node.id) if not self._is_daemon(task)]
 
     def providers(self, group: AutoScalingGroup) -> list[CapacityProvider]:
         """The capacity providers that stand for a group: one or none."""

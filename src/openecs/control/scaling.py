@@ -177,12 +177,7 @@ class ScalingController:
 
     def _alarm_changed(self, notice: Notice) -> Iterable[str]:
         alarm: MetricAlarm = notice.new or notice.old
-        actions = alarm.settings
-        for action in {
-            *(actions.alarm_actions or ()),
-            *(actions.ok_actions or ()),
-            *(actions.insufficient_data_actions or ()),
-        }:
+        for action in alarm.actions:
             policy = self._state.scaling_policies.get(action)
             if policy is not None:
                 yield policy.target_key

@@ -12,7 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from openecs.acs.telemetry_messages import ContainerMetric, PublishMetricsRequest, StatsSet
 from openecs.clock import Clock
-from openecs.control.usage_metrics import TaskUse, Used, cluster_metrics, fine_metrics, insights, task_metrics
+from openecs.control.usage_metrics import (
+    TaskUse,
+    Used,
+    cluster_counts,
+    cluster_utilisation,
+    fine_metrics,
+    insights,
+    task_metrics,
+)
 from openecs.metrics.metric import Datum
 from openecs.model.task import Task
 from openecs.state.state import State
@@ -92,7 +100,7 @@ class UsageMetrics:
         for minute in [minute for minute in self._told if minute < last - REMEMBERED]:
             del self._told[minute]
         # Counts are those of now: there is no telling what they were before.
-        self._publish(cluster_metrics(self._state, {}, last, counts_only=True))
+        self._publish(cluster_counts(self._state, last))
 
     def _data(self, found: list[tuple[Task, TaskUse]], minute: float) -> Iterable[Datum]:
         used: dict[str, Used] = {}
@@ -101,7 +109,7 @@ class UsageMetrics:
             yield from insights(self._state, task, use, minute)
             if task.launch_type == "EC2":
                 used[task.cluster_arn] = used.get(task.cluster_arn, Used()) + use
-        yield from cluster_metrics(self._state, used, minute)
+        yield from cluster_utilisation(self._state, used, minute)
 
 
 def add(use: TaskUse, container: ContainerMetric, units: float) -> None:

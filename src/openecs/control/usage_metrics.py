@@ -149,27 +149,28 @@ def _utilisation(task: Task, total: Used, at: float, seconds: int, names: frozen
         )
 
 
-def cluster_metrics(state: State, used: Mapping[str, Used], at: float, *, counts_only: bool = False) -> Iterator[Datum]:
-    """Reservation and utilisation of every cluster's container instances, and Container Insights' counts.
-
-    ``used``: cluster → what its tasks on container instances used.  Utilisation and the rest are published
-    apart, because the first belongs to the minute that was measured.
-    """
-    for cluster in state.clusters:
-        if cluster.status != "ACTIVE":
+def cluster_utilisation(state: State, used: Mapping[str, Used], at: float) -> Iterator[Datum]:
+    """What tasks on container instances used of them; ``used`` is by cluster."""
+    for arn, total in used.items():
+        cluster = state.clusters.get(arn)
+        if cluster is None or cluster.status != "ACTIVE":
             continue
         capacity = _capacity(state, cluster)
-        if counts_only:
-            yield from _reservations(state, cluster, capacity, at)
+        for name, figure, whole in (
+            ("CPUUtilization", total.figures.get("cpu"), capacity[0]),
+            ("MemoryUtilization", total.figures.get("memory"), capacity[1]),
+        ):
+            if figure is not None and whole:
+                yield single(_of_cluster(cluster, ECS, name), at, 100.0 * figure.mean / whole, "Percent")
+
+
+def cluster_counts(state: State, at: float) -> Iterator[Datum]:
+    """What is reserved of every cluster's container instances now, and Container Insights' counts."""
+    for cluster in state.clusters:
+        if cluster.status == "ACTIVE":
+            yield from _reservations(state, cluster, _capacity(state, cluster), at)
             if insights_level(cluster) != "disabled":
                 yield from _counts(state, cluster, at)
-        elif cluster.arn in used:
-            for name, figure, total in (
-                ("CPUUtilization", used[cluster.arn].figures.get("cpu"), capacity[0]),
-                ("MemoryUtilization", used[cluster.arn].figures.get("memory"), capacity[1]),
-            ):
-                if figure is not None and total:
-                    yield single(_of_cluster(cluster, ECS, name), at, 100.0 * figure.mean / total, "Percent")
 
 
 def _capacity(state: State, cluster: Cluster) -> tuple[int, int, int]:

@@ -47,6 +47,14 @@ class MetricAlarm(_Alarm, frozen=True, kw_only=True):
     settings: cloudwatch.PutMetricAlarmInput
     evaluation_state: Literal["", "PARTIAL_DATA", "EVALUATION_ERROR", "EVALUATION_FAILURE"] = ""
 
+    @property
+    def actions(self) -> frozenset[str]:
+        """ARNs of what the alarm acts on in some state."""
+        given = self.settings
+        return frozenset(
+            (*(given.alarm_actions or ()), *(given.ok_actions or ()), *(given.insufficient_data_actions or ()))
+        )
+
 
 class CompositeAlarm(_Alarm, frozen=True, kw_only=True):
     """An alarm on other alarms; ``settings`` without tags, defaults filled in."""

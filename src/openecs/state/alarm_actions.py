@@ -21,20 +21,11 @@ class AlarmActions:
         if old is not None and new is not None and old.settings is new.settings:
             return
         if old is not None:
-            for action in _actions(old):
+            for action in old.actions:
                 acting = self._alarms[action]
                 del acting[old.arn]
                 if not acting:
                     del self._alarms[action]
         if new is not None:
-            for action in _actions(new):
+            for action in new.actions:
                 self._alarms.setdefault(action, {})[new.arn] = None
-
-
-def _actions(alarm: MetricAlarm) -> set[str]:
-    settings = alarm.settings
-    return {
-        *(settings.alarm_actions or ()),
-        *(settings.ok_actions or ()),
-        *(settings.insufficient_data_actions or ()),
-    }

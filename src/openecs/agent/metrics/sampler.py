@@ -96,7 +96,7 @@ class Sampler:
     async def sample(self) -> None:
         """Look once at everything that runs."""
         running = {
-            (container.container_id, container.started_at): worker
+            (container.container_id or "", container.started_at): worker
             for worker in self._workers()
             for container in worker.state.containers
             if container.status == "RUNNING" and container.container_id is not None
@@ -107,7 +107,7 @@ class Sampler:
                 watched.source.close()
         for key, worker in running.items():
             if key not in self._watched:
-                self._watched[key] = await self._begin(str(key[0]), worker)
+                self._watched[key] = await self._begin(key[0], worker)
             watched = self._watched[key]
             if watched is not None:
                 self._add(key, watched)
@@ -131,7 +131,7 @@ class Sampler:
             _log.debug("container is not measured", container=container_id, error=str(error) or type(error).__name__)
             return None
 
-    def _add(self, key: tuple[str | None, float | None], watched: _Watched) -> None:
+    def _add(self, key: tuple[str, float | None], watched: _Watched) -> None:
         now = self._clock.now()
         seconds = now - watched.last_at
         if seconds < SAMPLE_EVERY / 5:
@@ -141,7 +141,7 @@ class Sampler:
         except (OSError, ValueError):
             # It has just ended; the engine will say so.
             watched.source.close()
-            self._watched[key] = None  # type: ignore[index]
+            self._watched[key] = None
             return
         last, watched.last, watched.last_at = watched.last, counters, now
         watched.cpu.add(max(counters.cpu - last.cpu, 0) / 1e9 / seconds / self.cores * 100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from openecs.logs.insights.row import Row
 from openecs.logs.insights.values import Value, number, order, text
@@ -87,14 +87,14 @@ class Extreme:
     def __init__(self, of: Expression, name: str) -> None:
         self._of = of
         self._largest = name in ("max", "sortslast")
-        self._key: Callable[[Value], object] = text if name.startswith("sorts") else order
+        self._key: Callable[[Value], Any] = text if name.startswith("sorts") else order
         self._best: Value = None
 
     def add(self, row: Row) -> None:
         value = self._of(row)
         if value is None:
             return
-        if self._best is None or (self._key(value) > self._key(self._best)) == self._largest:  # type: ignore[operator]
+        if self._best is None or (self._key(value) > self._key(self._best)) == self._largest:
             self._best = value
 
     def result(self) -> Value:
