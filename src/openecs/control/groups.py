@@ -7,20 +7,21 @@ provisioner was asked for and did not confirm is asked for again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
 from openecs.clock import Clock
 from openecs.control.group_machines import GroupMachines, connected
+from openecs.control.group_records import finish, new_activity, retire
 from openecs.control.loop import After, Done, Loop, Result, Timing
 from openecs.control.provisioner import Order, Provisioner
 from openecs.errors import Retryable
 from openecs.ids import Ids
 from openecs.model import task_state
-from openecs.model.auto_scaling_group import AutoScalingGroup, GroupActivity, GroupInstance, instance_of
+from openecs.model.auto_scaling_group import AutoScalingGroup, GroupInstance, instance_of
 from openecs.model.node import Node
 from openecs.planning.group_plan import JOIN_WITHIN, plan
 from openecs.state.state import State
@@ -94,7 +95,7 @@ class GroupController:
             for instance in instances:
                 self._observe(tx, instance, nodes.get(instance.id))
             for end in todo.ends:
-                self._retire(tx, group, end.instance, end.cause, now)
+                retire(self._state, tx, group, end.instance, end.cause, ids=self._ids, now=now)
             for launch in todo.launches:
                 self._decide(tx, group, launch.zone, launch.cause, now)
             self._prune(tx, group)
@@ -107,25 +108,34 @@ class GroupController:
     async def _carry_out(self, group: AutoScalingGroup, nodes: dict[str, Node]) -> Result:
         """Ask the provisioner for what is decided; look again when a machine has not joined in time."""
         now = self._clock.now()
-        problems: list[str] = []
         await self._check(group, now)
-        waits: list[float] = []
-        for instance in self._machines.instances(group):
-            try:
-                if instance.state == "Pending" and not instance.started:
-                    await self._start(group, instance)
-                elif instance.state == "Terminating":
-                    await self._end(group, instance, nodes.get(instance.id), now)
-            except Retryable as problem:
-                problems.append(str(problem))
-                self._tell(instance, str(problem))
-            if instance.state == "Pending":
-                waits.append(instance.created_at + JOIN_WITHIN - now)
-            elif instance.terminating_since is not None:
-                waits.append(instance.terminating_since + DRAIN_FOR - now)
+        instances = self._machines.instances(group)
+        # Beside each other: a program may take minutes for a machine.
+        async with asyncio.TaskGroup() as calls:
+            asked = [calls.create_task(self._ask(group, one, nodes.get(one.id), now)) for one in instances]
+        problems = [problem for task in asked if (problem := task.result())]
+        waits = [
+            one.created_at + JOIN_WITHIN - now
+            if one.terminating_since is None
+            else one.terminating_since + DRAIN_FOR - now
+            for one in instances
+            if one.state != "InService"
+        ]
         if problems:
             raise Retryable(problems[0])
         return After(max(min(waits), 1.0)) if waits else Done()
+
+    async def _ask(self, group: AutoScalingGroup, instance: GroupInstance, node: Node | None, now: float) -> str:
+        """Have one machine started or ended, if it is to be; what went wrong, or nothing."""
+        try:
+            if instance.state == "Pending" and not instance.started:
+                await self._start(group, instance)
+            elif instance.state == "Terminating":
+                await self._end(group, instance, node, now)
+        except Retryable as problem:
+            self._tell(instance, str(problem))
+            return str(problem)
+        return ""
 
     async def _check(self, group: AutoScalingGroup, now: float) -> None:
         """Machines that the provisioner knows no more are unhealthy: they will be replaced."""
@@ -193,7 +203,7 @@ class GroupController:
         with self._state.transaction() as tx:
             if node is not None:
                 self._forget(tx, instance, node, now)
-            self._finish(tx, instance, "Successful", "")
+            finish(self._state, tx, instance, "Successful", now=self._clock.now())
             tx.delete(instance)
 
     def _forget(self, tx: Transaction, instance: GroupInstance, node: Node, now: float) -> None:
@@ -215,13 +225,13 @@ class GroupController:
     def _observe(self, tx: Transaction, instance: GroupInstance, node: Node | None) -> None:
         """A machine is in service when its agent has joined."""
         if instance.state == "Pending" and node is not None and connected(self._machines.memberships(node), node):
-            self._finish(tx, instance, "Successful", "")
+            finish(self._state, tx, instance, "Successful", now=self._clock.now())
             tx.put(msgspec.structs.replace(instance, state="InService", activity_id=""))
 
     def _decide(self, tx: Transaction, group: AutoScalingGroup, zone: str, cause: str, now: float) -> None:
         name = f"i-{self._ids.hex32()[:17]}"
-        activity = self._activity(group, f"Launching a new EC2 instance: {name}", cause, now)
-        tx.put(activity)
+        told = new_activity(group, f"Launching a new EC2 instance: {name}", cause, ids=self._ids, now=now)
+        tx.put(told)
         tx.put(
             GroupInstance(
                 id=name,
@@ -230,34 +240,9 @@ class GroupController:
                 zone=zone,
                 created_at=now,
                 protected=group.protect_new_instances,
-                activity_id=activity.id,
+                activity_id=told.id,
             )
         )
-
-    def _retire(
-        self, tx: Transaction, group: AutoScalingGroup, instance: GroupInstance, cause: str, now: float
-    ) -> None:
-        self._finish(tx, instance, "Cancelled", "")
-        activity = self._activity(group, f"Terminating EC2 instance: {instance.id}", cause, now)
-        tx.put(activity)
-        tx.put(msgspec.structs.replace(instance, state="Terminating", terminating_since=now, activity_id=activity.id))
-
-    def _activity(self, group: AutoScalingGroup, description: str, cause: str, now: float) -> GroupActivity:
-        at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return GroupActivity(
-            id=self._ids.uuid(),
-            group_arn=group.arn,
-            group_name=group.name,
-            region=group.region,
-            description=description,
-            cause=f"At {at} {cause}",
-            started_at=now,
-        )
-
-    def _finish(self, tx: Transaction, instance: GroupInstance, status: str, message: str) -> None:
-        activity = self._state.group_activities.get(instance.activity_id)
-        if activity is not None and activity.ended_at is None:
-            tx.put(msgspec.structs.replace(activity, status=status, message=message, ended_at=self._clock.now()))
 
     def _tell(self, instance: GroupInstance, problem: str) -> None:
         """Show in the activity why it does not go on."""

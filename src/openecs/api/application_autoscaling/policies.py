@@ -116,7 +116,6 @@ class ScalingPolicies:
                     "TargetTrackingScalingPolicyConfiguration is required for the type TargetTrackingScaling."
                 )
             tracking = checked_tracking(tracking)
-            self._check_label(target, tracking)
             self._check_resolution(target, tracking)
         policy = old or self._new(call, target, request.policy_name)
         if tracking is None:
@@ -152,28 +151,6 @@ class ScalingPolicies:
             raise validation(
                 f"The service does not publish {name} every 20 seconds. Enable that with its monitoring configuration "
                 "before you create a scaling policy on the high-resolution metric."
-            )
-
-    def _check_label(self, target: ScalableTarget, tracking: aas.TargetTrackingScalingPolicyConfiguration) -> None:
-        """A resource label names a target group of the service and its load balancer."""
-        metric = tracking.predefined_metric_specification
-        if metric is None or metric.resource_label is None:
-            return
-        label = tracking_alarms.resource_label(metric.resource_label)
-        service = self._state.services.get(target.service_arn)
-        used = {
-            arn.rpartition(":")[2]: arn
-            for deployment in (service.deployments if service is not None else ())
-            for balancer in deployment.load_balancers
-            if (arn := balancer.target_group_arn)
-        }
-        owner = None
-        if label is not None and label.target_group in used:
-            owner = self._state.balancer_usage.load_balancer(used[label.target_group])
-        if label is None or owner is None or owner.partition(":loadbalancer/")[2] != label.load_balancer:
-            raise validation(
-                f"The resource label {metric.resource_label} does not name a load balancer and a target group "
-                f"of the service, in the form app/NAME/ID/targetgroup/NAME/ID."
             )
 
     def _view(self, call: Call, resource: str, policy: ScalingPolicy) -> aas.ScalingPolicy:

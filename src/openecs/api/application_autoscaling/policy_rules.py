@@ -90,16 +90,16 @@ def checked_tracking(
 
 def _check_predefined(metric: aas.PredefinedMetricSpecification) -> None:
     kind = metric.predefined_metric_type
-    if kind not in PREDEFINED:
-        raise validation(f"The predefined metric type {kind} is not supported for ECS services.")
-    if (kind == "ALBRequestCountPerTarget") != (metric.resource_label is not None):
-        raise validation("ResourceLabel must be specified for ALBRequestCountPerTarget, and only for it.")
     if kind == "ALBRequestCountPerTarget":
         # A policy without data would never act, and nobody would notice.
         raise validation(
             "OpenECS does not publish RequestCountPerTarget yet. Use ECSServiceAverageCPUUtilization, "
             "ECSServiceAverageMemoryUtilization or a CustomizedMetricSpecification."
         )
+    if kind not in PREDEFINED:
+        raise validation(f"The predefined metric type {kind} is not supported for ECS services.")
+    if metric.resource_label is not None:
+        raise validation("ResourceLabel can be specified for ALBRequestCountPerTarget only.")
 
 
 def _check_custom(metric: aas.CustomizedMetricSpecification) -> None:

@@ -6,7 +6,8 @@ import msgspec
 
 from openecs.api.autoscaling.lookup import group_named, instance_named, page, validation
 from openecs.api.autoscaling.views import activity_view, details
-from openecs.model.auto_scaling_group import GroupActivity, GroupInstance
+from openecs.control.group_records import retire
+from openecs.model.auto_scaling_group import GroupInstance
 from openecs.shapes import autoscaling
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
@@ -105,21 +106,8 @@ class GroupInstances:
                             "shouldDecrementDesiredCapacity flag to false or lower group's min size."
                         )
                     tx.put(msgspec.structs.replace(group, desired=group.desired - 1))
-                activity = GroupActivity(
-                    id=call.ids.uuid(),
-                    group_arn=group.arn,
-                    group_name=group.name,
-                    region=group.region,
-                    description=f"Terminating EC2 instance: {one.id}",
-                    cause=f"instance {one.id} was taken out of service in response to a user request.",
-                    started_at=call.now,
-                )
-                tx.put(activity)
-                tx.put(
-                    msgspec.structs.replace(
-                        one, state="Terminating", terminating_since=call.now, activity_id=activity.id
-                    )
-                )
+                cause = f"instance {one.id} was taken out of service in response to a user request."
+                activity = retire(self._state, tx, group, one, cause, ids=call.ids, now=call.now)
                 activities.append(activity_view(activity))
         if request.instance_id:
             return autoscaling.ActivityType(activity=activities[0])
