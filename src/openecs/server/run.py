@@ -24,7 +24,6 @@ from openecs.acs.telemetry import TCS_PATH, TelemetryGateway
 from openecs.clock import Clock, SystemClock
 from openecs.config import RunningServer, ServerConfig, write_private
 from openecs.control import connect_documents, network_documents
-from openecs.control.alarm_parts import AlarmParts
 from openecs.control.balancer_documents import BalancerDocuments, attach
 from openecs.control.balancer_reports import BalancerReports
 from openecs.control.balancers import BalancerController
@@ -39,7 +38,6 @@ from openecs.control.hosts import HostReports
 from openecs.control.launch import Launcher
 from openecs.control.loop import Timing
 from openecs.control.managed_scaling import ManagedScaling
-from openecs.control.metric_filters import MetricFilterWorker
 from openecs.control.provisioner import ProgramProvisioner
 from openecs.control.provisioning import Provisioning
 from openecs.control.reaper import Reaper
@@ -49,18 +47,12 @@ from openecs.control.returned_instances import ReturnedInstances
 from openecs.control.scaling import ScalingController
 from openecs.control.scaling_schedules import ScalingSchedules
 from openecs.control.services import ServiceController
-from openecs.control.subscription_delivery import Delivery
-from openecs.control.subscriptions import Subscriptions
 from openecs.control.targets import TargetController
 from openecs.control.task_credentials import TaskCredentials
-from openecs.control.usage import UsageMetrics
 from openecs.events.authorization import CONNECTION_SECRETS
 from openecs.iam import policy
 from openecs.iam.keyring import CERTIFICATE_KEYS, KeyRing
 from openecs.ids import RandomIds
-from openecs.logs.insights.runner import Runner
-from openecs.logs.store import LogStore
-from openecs.metrics.store import MetricStore
 from openecs.server.agent_keys import AgentKeys
 from openecs.server.api import api_services
 from openecs.server.eventbridge import EventParts
@@ -68,6 +60,7 @@ from openecs.server.evidence import EvidenceTaker
 from openecs.server.first_clusters import FirstClusters
 from openecs.server.keys import Keys, derived_secret, master_key, write_credentials
 from openecs.server.listen import Listener, bind
+from openecs.server.observing import ObservingParts
 from openecs.server.privacy import make_private
 from openecs.server.reset import Reset
 from openecs.server.routes import Routes
@@ -90,8 +83,6 @@ from openecs.wire.verifier import Verifier
 #: journal's thread does next to nothing with it but is what every write waits for; with Python's
 #: own 5 ms a busy event loop would hold up each commit by several times that.
 SWITCH_INTERVAL = 0.0005
-#: Seconds between two looks for log events that are past their group's retention.
-EXPIRY_INTERVAL = 300.0
 
 
 class JournalFailedError(Exception):
@@ -146,9 +137,7 @@ class _Parts:
         self.state = State(self.journal)
         _load(self.state)
         self.historian = Historian(self.state, clock)
-        self.logs = LogStore(None if config.ephemeral else layout.state / "logs", clock, engine_url=config.log_engine)
-        self.log_queries = Runner(self.logs, clock)
-        self.metrics = MetricStore(None if config.ephemeral else layout.state / "metrics", clock)
+        seen = self.observing = ObservingParts(config, self.state, clock, self.ids)
         ring = KeyRing(key)
         kept_in = layout.kept_keys_file if config.ephemeral else None
         self.keys = Keys(self.state, ring, config.account_id, kept_in=kept_in)
@@ -196,9 +185,8 @@ class _Parts:
             board=self.board,
         )
         self.agents.forget_connections()
-        self.usage = UsageMetrics(self.state, clock, self.metrics.add)
         self.telemetry = TelemetryGateway(
-            self.state, authenticate=self._authenticate, clock=clock, usage=self.usage.take
+            self.state, authenticate=self._authenticate, clock=clock, usage=seen.usage.take
         )
         self.services = ServiceController(
             self.state,
@@ -218,12 +206,9 @@ class _Parts:
             MachineKeys(lambda session: self.keys.machine(session, clock.now()), self.keys.revoke_machine),
             config.endpoint,
         )
-        self.alarms = AlarmParts(self.state, self.metrics, clock, self.ids, dict(config.alarm_topics))
-        self.metric_filters = MetricFilterWorker(self.state, self.logs, clock, self.metrics.add, config.account_id)
-        self.subscriptions = Subscriptions(self.state, self.logs, clock, Delivery(self.logs, config.account_id))
-        self.scaling = ScalingController(self.state, clock, self.ids, self.alarms.data.values)
+        self.scaling = ScalingController(self.state, clock, self.ids, seen.alarms.data.values)
         self.scaling_schedules = ScalingSchedules(self.state, clock, self.ids)
-        self.managed_scaling = ManagedScaling(self.state, clock, self.metrics.add)
+        self.managed_scaling = ManagedScaling(self.state, clock, seen.metrics.add)
         self.provisioning = Provisioning(self.state, self.launcher, clock, self.ids)
         self.reaper = Reaper(self.state, clock)
         self.returned_instances = ReturnedInstances(self.state)
@@ -238,9 +223,9 @@ class _Parts:
             launcher=self.launcher,
             reset=Reset(
                 self.state,
-                logs=self.logs,
-                log_queries=self.log_queries,
-                metrics=self.metrics,
+                logs=seen.logs,
+                log_queries=seen.log_queries,
+                metrics=seen.metrics,
                 launcher=self.launcher,
                 clusters=self.first_clusters,
                 networks=networks,
@@ -258,8 +243,8 @@ class _Parts:
         )
         self.events = EventParts(
             self.state,
-            logs=self.logs,
-            add_metrics=self.metrics.add,
+            logs=seen.logs,
+            add_metrics=seen.metrics.add,
             ring=KeyRing(key, context=CONNECTION_SECRETS),
             clock=clock,
             ids=self.ids,
@@ -267,15 +252,15 @@ class _Parts:
         )
         services = api_services(
             state=self.state,
-            log_store=self.logs,
-            log_queries=self.log_queries,
-            metric_store=self.metrics,
+            log_store=seen.logs,
+            log_queries=seen.log_queries,
+            metric_store=seen.metrics,
             pagination=Pagination(derived_secret(key, "pagination")),
             launcher=self.launcher,
             networks=networks,
             certificate_keys=certificate_keys,
             event_parts=self.events,
-            alarm_changes=self.alarms.changes,
+            alarm_changes=seen.alarms.changes,
             provisioned=config.provisioner is not None,
         )
         self.inside = InsideCaller(
@@ -319,8 +304,7 @@ class _Parts:
                 failed.set_exception(JournalFailedError(f"the journal can no longer write: {error}"))
 
         self.journal.start(self.state.store.journal_reached, journal_failed)
-        await self.logs.open()
-        await self.metrics.open()
+        await self.observing.open()
         now = self.clock.now()
         root, agent = self.keys.root(now), self.keys.local_agent(now)
         self.first_clusters.ensure(now=now)
@@ -347,25 +331,15 @@ class _Parts:
         )
         for loop in (self._service_loop, self._provisioning_loop, *(part.loop(timing) for part in others)):
             group.create_task(loop.run())
-        for loop in self.alarms.loops(timing):
-            group.create_task(loop.run())
+        self.observing.run(group, timing)
         self.events.run(group, timing)
         group.create_task(_wait(failed))
-        group.create_task(self.logs.wait_failed())
-        group.create_task(self.usage.run())
-        group.create_task(self.log_queries.run())
-        group.create_task(self.metrics.wait_failed())
-        group.create_task(self.metrics.maintain())
-        group.create_task(self.metric_filters.run())
-        group.create_task(self.subscriptions.run())
         group.create_task(self.credentials.run())
-        group.create_task(self._expire_logs())
         group.create_task(self.historian.prune())
 
     async def close(self) -> None:
         """Write what is queued and let go of the files."""
-        await self.logs.close()
-        await self.metrics.close()
+        await self.observing.close()
         self.journal.close()
 
     def _wake_services(self) -> None:
@@ -378,13 +352,6 @@ class _Parts:
     def _authenticate(self, scope: Scope) -> Principal:
         """Who signed a websocket's handshake."""
         return self.gateway.authenticate(scope)
-
-    async def _expire_logs(self) -> None:
-        while True:
-            await self.logs.expire(self.clock.now())
-            await self.logs.seal(self.clock.now())
-            await self.logs.move(self.clock.now())
-            await asyncio.sleep(EXPIRY_INTERVAL)
 
 
 async def _wait(future: asyncio.Future[None]) -> None:
