@@ -106,6 +106,10 @@ def test_a_deployment_is_forced_while_another_is_rolled_back(fake: Installation,
     percents = {"minimumHealthyPercent": 0, "maximumPercent": 100}
     ecs.create_service(serviceName=name, taskDefinition=name, desiredCount=1, deploymentConfiguration=percents)
     stable(ecs, name)
+    # Only a completed deployment can be gone back to; stable says that the tasks run.
+    wait_for(
+        lambda: described(ecs, name)["deployments"][0]["rolloutState"] == "COMPLETED", what="the first is completed"
+    )
     breaker = {"enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 1}}
     register(ecs, name, image="missing/image")
     failing = ecs.update_service(
