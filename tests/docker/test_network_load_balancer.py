@@ -12,6 +12,7 @@ import pytest
 from balanced_front import endpoint_of
 from deployed_service import DeployedService, deployed
 from docker_world import World
+from measured import measured
 from steady_load import SteadyLoad
 from test_service_behind_balancer import revision
 from waiting import wait_for
@@ -171,8 +172,14 @@ def shifted(world: World, network: Network) -> Iterator[tuple[DeployedService, s
         yield service, listener, groups, entry
 
 
+def flows_of(world: World, network: Network) -> float:
+    """New flows of TCP as CloudWatch has them."""
+    name = network.balancer.partition("loadbalancer/")[2]
+    return measured(world, "AWS/NetworkELB", "NewFlowCount_TCP", LoadBalancer=name)
+
+
 def test_connections_are_shifted_by_weights_and_none_fails(
-    network: Network, shifted: tuple[DeployedService, str, list[str], dict[str, Any]]
+    world: World, network: Network, shifted: tuple[DeployedService, str, list[str], dict[str, Any]]
 ) -> None:
     service, listener, groups, entry = shifted
     service.create(
@@ -187,6 +194,7 @@ def test_connections_are_shifted_by_weights_and_none_fails(
     with SteadyLoad(endpoint_of(network.elb, listener), keeping=0, connecting=3) as load:
         wait_for(lambda: load.answers["v1"] > 50, seconds=20, what="answers of the first revision")
         service.ends(service.update(taskDefinition=revision(service, "v2")), "SUCCESSFUL")
+        wait_for(lambda: flows_of(world, network) > 50, seconds=90, what="flows to be counted")
         before = load.answers.copy()
         wait_for(lambda: (load.answers - before)["v2"] > 50, seconds=20, what="answers of the second revision")
         assert set(load.answers - before) == {"v2"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 from balanced_front import Front, fronted, listening
 from deployed_service import DeployedService, deployed
 from docker_world import World
+from measured import measured
 from steady_load import SteadyLoad
 from waiting import wait_for
 
@@ -37,6 +40,38 @@ def web(world: World, front: Front) -> Iterator[DeployedService]:
         yield service
 
 
+class Counted(NamedTuple):
+    """A listener and a target group of their own before the task, which got so many requests."""
+
+    group: str
+    good: int
+    missing: int
+
+
+@pytest.fixture(scope="module")
+def counted(front: Front, web: DeployedService) -> Iterator[Counted]:
+    (task,) = web.tasks()
+    address = task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"]
+    with listening(front.elb, front.balancer, front.vpc, "ip", 18089) as (group, endpoint):
+        front.elb.register_targets(TargetGroupArn=group, Targets=[{"Id": address, "Port": 80}])
+        patience = {"Delay": 1, "MaxAttempts": 30}
+        front.elb.get_waiter("target_in_service").wait(TargetGroupArn=group, WaiterConfig=patience)
+        host, _, port = endpoint.rpartition(":")
+        # From here on there are no other requests to this target group.
+        good = sum(ask(host, int(port), "/") == 200 for _ in range(40))
+        missing = sum(ask(host, int(port), "/nothing") == 404 for _ in range(3))
+        assert (good, missing) == (40, 3)
+        yield Counted(group, good, missing)
+
+
+def ask(host: str, port: int, path: str) -> int:
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 def revision(service: DeployedService, says: str) -> str:
     container = service.world.container(
         script=SERVE.format(says), portMappings=[{"containerPort": 80}], cpu=64, memory=64
@@ -45,6 +80,7 @@ def revision(service: DeployedService, says: str) -> str:
     return service.world.register(container, family=service.name, **fargate)
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_rolling_deployment_of_one_task_fails_no_request(web: DeployedService, front: Front) -> None:
     with SteadyLoad(front.endpoint) as load:
         wait_for(lambda: load.answers["first"] > 50, seconds=20, what="answers of the first revision")
@@ -114,3 +150,67 @@ def test_tasks_on_dynamic_ports_are_targets_of_their_instance(world: World, fron
             web.nothing_stray()
             wait_for(lambda: load.answers["second"] > 20, seconds=20, what="answers of the second revision")
         assert load.failures == []
+
+
+def test_what_came_through_is_in_cloudwatch(world: World, front: Front, counted: Counted) -> None:
+    group = {"TargetGroup": counted.group.rpartition(":")[2], "LoadBalancer": name_of(front)}
+
+    def number(name: str, statistic: str = "Sum") -> float:
+        return measured(world, "AWS/ApplicationELB", name, statistic, **group)
+
+    asked = counted.good + counted.missing
+    wait_for(lambda: number("RequestCount") == asked, seconds=90, what="the requests to be counted")
+    assert (number("HTTPCode_Target_2XX_Count"), number("HTTPCode_Target_4XX_Count")) == (40, 3)
+    # The only target had all of them.
+    assert number("RequestCountPerTarget") == asked
+    assert number("TargetResponseTime", "SampleCount") == asked
+    assert 0 < number("TargetResponseTime", "Minimum") <= number("TargetResponseTime", "p90") < 1
+    own = {"TargetGroup": front.target_group.rpartition(":")[2], "LoadBalancer": name_of(front)}
+    wait_for(
+        lambda: measured(world, "AWS/ApplicationELB", "HealthyHostCount", "Maximum", **own) >= 1,
+        seconds=70,
+        what="a healthy target at some minute",
+    )
+    whole = {"LoadBalancer": name_of(front)}
+    assert measured(world, "AWS/ApplicationELB", "RequestCount", **whole) >= asked
+    assert measured(world, "AWS/ApplicationELB", "ProcessedBytes", **whole) > 100 * asked
+    assert measured(world, "AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", **whole) == 0
+
+
+def test_requests_for_each_target_can_be_tracked(world: World, front: Front, web: DeployedService) -> None:
+    scaling = world.installation.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "ecs",
+        "ResourceId": f"service/default/{web.name}",
+        "ScalableDimension": "ecs:service:DesiredCount",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=4)
+    label = f"{name_of(front)}/{front.target_group.rpartition(':')[2]}"
+
+    def policy(label: str) -> None:
+        metric = {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": label}
+        scaling.put_scaling_policy(
+            **target,
+            PolicyName="requests",
+            PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration={"TargetValue": 5.0, "PredefinedMetricSpecification": metric},
+        )
+
+    with pytest.raises(scaling.exceptions.ValidationException, match="does not name a load balancer"):
+        policy(label.replace("targetgroup/", "targetgroup/other"))
+    policy(label)
+    (found,) = scaling.describe_scaling_policies(**target)["ScalingPolicies"]
+    cloudwatch = world.installation.client("cloudwatch")
+    names = [alarm["AlarmName"] for alarm in found["Alarms"]]
+    alarms = cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
+    for alarm in alarms:
+        dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+        # What the alarms look at is what is published.
+        assert measured(world, alarm["Namespace"], alarm["MetricName"], alarm["Statistic"], **dimensions) > 0
+    assert len(alarms) == 2
+    scaling.deregister_scalable_target(**target)
+
+
+def name_of(front: Front) -> str:
+    """What metrics call the load balancer."""
+    return front.balancer.partition("loadbalancer/")[2]

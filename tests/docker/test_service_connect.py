@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from connected_pair import Pair, connected_pair
 from docker_world import World
+from measured import measured
 from waiting import wait_for
 
 
@@ -36,3 +37,23 @@ def test_a_rolling_deployment_of_the_server_fails_no_request(pair: Pair) -> None
     pair.answered("second")
     found = pair.answers()
     assert set(found) == {"timeout=504", "slow", "first", "second"}, found
+
+
+def test_calls_are_in_cloudwatch_from_both_ends(world: World, pair: Pair) -> None:
+    calling = {"ServiceName": pair.client.name, "ClusterName": "default"}
+    serving = {"ServiceName": pair.server.name, "ClusterName": "default"}
+
+    def agree() -> bool:
+        requests = measured(world, "AWS/ECS", "RequestCount", DiscoveryName="web", **serving)
+        good = measured(world, "AWS/ECS", "HTTPCode_Target_2XX_Count", TargetDiscoveryName="web", **calling)
+        # One of them had no answer in time, so no target gave one.
+        return requests > 10 and good == requests - 1
+
+    wait_for(agree, seconds=90, what="the calls to be counted")
+    assert measured(world, "AWS/ECS", "HTTPCode_Target_5XX_Count", TargetDiscoveryName="web", **calling) == 0
+    assert measured(world, "AWS/ECS", "TargetResponseTime", "SampleCount", TargetDiscoveryName="web") > 10
+    assert 0 < measured(world, "AWS/ECS", "TargetResponseTime", "p90", TargetDiscoveryName="web", **calling) < 1
+    assert measured(world, "AWS/ECS", "TargetProcessedBytes", TargetDiscoveryName="raw", **calling) > 100
+    # TCP has connections, not requests.
+    assert measured(world, "AWS/ECS", "NewConnectionCount", DiscoveryName="raw", **serving) > 0
+    assert measured(world, "AWS/ECS", "RequestCount", DiscoveryName="raw", **serving) == 0

@@ -16,6 +16,7 @@ import structlog
 from openecs.acs import telemetry_messages as t
 from openecs.acs.handshake import Authenticate, Receive, Scope, Send, greet, refuse
 from openecs.acs.session import HEARTBEAT_AFTER
+from openecs.acs.traffic_messages import PublishTrafficRequest
 from openecs.clock import Clock
 from openecs.errors import AWSError
 from openecs.model import task_state
@@ -39,14 +40,25 @@ _WORST_FIRST: tuple[ecs.InstanceHealthCheckState, ...] = ("IMPAIRED", "INSUFFICI
 
 Usage = Callable[[str, t.PublishMetricsRequest], None]
 """(node id, message): takes what tasks of a node used."""
+Traffic = Callable[[str, PublishTrafficRequest], None]
+"""(node id, message): takes what came through a node's load balancers."""
 
 
 class TelemetryGateway:
     """Takes what agents publish.  Call it as an ASGI application."""
 
-    def __init__(self, state: State, *, authenticate: Authenticate, clock: Clock, usage: Usage | None = None) -> None:
+    def __init__(
+        self,
+        state: State,
+        *,
+        authenticate: Authenticate,
+        clock: Clock,
+        usage: Usage | None = None,
+        traffic: Traffic | None = None,
+    ) -> None:
         self._state = state
         self._usage = usage
+        self._traffic = traffic
         self._clock = clock
         self._authenticate = authenticate
         #: Who listens on an open websocket → the id of the key that opened it.
@@ -122,6 +134,8 @@ class TelemetryGateway:
             self._instance_health(node_id, message)
         elif isinstance(message, t.PublishMetricsRequest) and self._usage is not None:
             self._usage(node_id, message)
+        elif isinstance(message, PublishTrafficRequest) and self._traffic is not None:
+            self._traffic(node_id, message)
         return t.encode(t.ACKNOWLEDGEMENTS[type(message).__name__], message="")
 
     def _tasks_health(self, node_id: str, message: t.PublishHealthRequest) -> None:

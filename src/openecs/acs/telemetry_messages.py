@@ -10,6 +10,9 @@ from typing import Any
 
 import msgspec
 
+from openecs.acs.structure import Structure
+from openecs.acs.traffic_messages import PublishTrafficRequest
+
 
 class Telemetry(msgspec.Struct, frozen=True, rename="camel"):
     """Base of every message and its parts."""
@@ -118,14 +121,16 @@ class PublishMetricsRequest(Telemetry, frozen=True):
     timestamp: float | None = None
 
 
-FROM_AGENT: dict[str, type[Telemetry]] = {
-    kind.__name__: kind for kind in (PublishHealthRequest, PublishInstanceStatusRequest, PublishMetricsRequest)
+FROM_AGENT: dict[str, type[Telemetry | Structure]] = {
+    kind.__name__: kind
+    for kind in (PublishHealthRequest, PublishInstanceStatusRequest, PublishMetricsRequest, PublishTrafficRequest)
 }
 #: The acknowledgement that resets the agent's inactivity timer.
 ACKNOWLEDGEMENTS = {
     "PublishHealthRequest": "AckPublishHealth",
     "PublishInstanceStatusRequest": "AckPublishInstanceStatus",
     "PublishMetricsRequest": "AckPublishMetric",
+    "PublishTrafficRequest": "AckPublishTraffic",
 }
 
 
@@ -137,7 +142,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def decode(frame: str | bytes) -> Telemetry | None:
+def decode(frame: str | bytes) -> Telemetry | Structure | None:
     """The message of a frame, ``None`` for a type that is not known.
 
     Raises ``msgspec.DecodeError`` for what is no message.

@@ -189,7 +189,17 @@ async def _run(
         )
         host = HostChannel(documents, reports)
         sessions = AgentSessions(
-            config, info, api, membership, reporter, runtime, clock, ids, host=host, measures=not fake
+            config,
+            info,
+            api,
+            membership,
+            reporter,
+            runtime,
+            clock,
+            ids,
+            host=host,
+            measures=not fake,
+            traffic=edge.traffic,
         )
         engine = TaskEngine(parts, on_health=sessions.health_changed)
         endpoint.serve_tasks(engine, membership)

@@ -16,6 +16,7 @@ from openecs.acs.link import AcsLink, Dial, HostSink, NotRegisteredError
 from openecs.acs.task_payload import RoleCredentials, TaskPayload
 from openecs.agent.config import AgentConfig
 from openecs.agent.control_plane import ControlPlane
+from openecs.agent.edge.meter import TrafficMeter
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.membership import Membership
 from openecs.agent.metrics.sampler import Sampler
@@ -52,10 +53,15 @@ class AgentSessions:
         open_socket: Dial | None = None,
         host: HostSink | None = None,
         measures: bool = False,
+        traffic: TrafficMeter | None = None,
     ) -> None:
-        """``measures``: whether containers here are processes of this host's kernel."""
+        """``measures``: whether containers here are processes of this host's kernel.
+
+        ``traffic``: what comes through its load balancers.
+        """
         self._host = host
         self._measures = measures
+        self._traffic = traffic
         self._config = config
         self._info = info
         self._api = api
@@ -91,6 +97,7 @@ class AgentSessions:
             jitter=self._jitter,
             open_socket=self._open_socket,
             sampler=sampler,
+            traffic=self._traffic,
         )
         self._telemetry = telemetry
         link = AcsLink(

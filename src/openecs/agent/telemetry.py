@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from openecs.acs.link import Dial, InactiveInstanceError, NotRegisteredError, dial
+from openecs.agent.edge.meter import TrafficMeter
 from openecs.agent.engine.worker import TaskWorker
 from openecs.agent.metrics.sampler import Batch, Sampler
 from openecs.clock import Clock
@@ -52,7 +53,9 @@ class Telemetry:
         jitter: random.Random | None = None,
         open_socket: Dial | None = None,
         sampler: Sampler | None = None,
+        traffic: TrafficMeter | None = None,
     ) -> None:
+        self._traffic = traffic
         self._sampler = sampler
         self._dial: Dial = open_socket or dial
         self._cluster = cluster
@@ -107,6 +110,8 @@ class Telemetry:
                     group.create_task(self._publish_status(socket, url))
                     if self._sampler is not None:
                         group.create_task(self._publish_metrics(socket, url, self._sampler))
+                    if self._traffic is not None:
+                        group.create_task(self._publish_traffic(socket, url, self._traffic))
             except* (ConnectionClosed, TimeoutError) as ended:
                 _log.info("TCS connection ended", reason=str(ended.exceptions[0]))
 
@@ -170,6 +175,17 @@ class Telemetry:
                     sampler.batches.popleft()
             await sampler.ready.wait()
 
+    async def _publish_traffic(self, socket: ClientConnection, url: str, traffic: TrafficMeter) -> None:
+        """The same for what came through load balancers."""
+        while True:
+            traffic.ready.clear()
+            while traffic.messages:
+                message = traffic.messages[0]
+                await self._send(socket, url, "PublishTrafficRequest", message)
+                if traffic.messages and traffic.messages[0] is message:
+                    traffic.messages.popleft()
+            await traffic.ready.wait()
+
     def _metric_message(self, batch: Batch, part: list[dict[str, Any]], cores: int) -> dict[str, Any]:
         return {
             "metadata": {
@@ -202,7 +218,9 @@ class Telemetry:
             for index, batch in enumerate(batches)
         ]
 
-    async def _send(self, socket: ClientConnection, url: str, kind: str, message: dict[str, Any]) -> None:
+    async def _send(
+        self, socket: ClientConnection, url: str, kind: str, message: dict[str, Any] | msgspec.Struct
+    ) -> None:
         body = msgspec.json.encode({"type": kind, "message": message})
         head = "".join(f"{name}: {value}\r\n" for name, value in self._sign(url, body).items())
         await socket.send(f"{head}\r\n{body.decode()}")

@@ -12,6 +12,7 @@ from openecs.control.loop import Timing
 from openecs.control.metric_filters import MetricFilterWorker
 from openecs.control.subscription_delivery import Delivery
 from openecs.control.subscriptions import Subscriptions
+from openecs.control.traffic import TrafficMetrics
 from openecs.control.usage import UsageMetrics
 from openecs.ids import Ids
 from openecs.logs.insights.runner import Runner
@@ -33,6 +34,7 @@ class ObservingParts:
         self.log_queries = Runner(self.logs, clock)
         self.metrics = MetricStore(folder and folder / "metrics", clock)
         self.usage = UsageMetrics(state, clock, self.metrics.add)
+        self.traffic = TrafficMetrics(state, clock, self.metrics.add)
         self.alarms = AlarmParts(state, self.metrics, clock, ids, dict(config.alarm_topics))
         self._metric_filters = MetricFilterWorker(state, self.logs, clock, self.metrics.add, config.account_id)
         self._subscriptions = Subscriptions(state, self.logs, clock, Delivery(self.logs, config.account_id))

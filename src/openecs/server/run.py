@@ -186,7 +186,11 @@ class _Parts:
         )
         self.agents.forget_connections()
         self.telemetry = TelemetryGateway(
-            self.state, authenticate=self._authenticate, clock=clock, usage=seen.usage.take
+            self.state,
+            authenticate=self._authenticate,
+            clock=clock,
+            usage=seen.usage.take,
+            traffic=seen.traffic.take,
         )
         self.services = ServiceController(
             self.state,

@@ -24,7 +24,9 @@ from openecs.acs.host_documents import (
     TargetsReport,
 )
 from openecs.agent.edge.endpoints import Endpoints
+from openecs.agent.edge.envoy_admin import EnvoyAdmin
 from openecs.agent.edge.memory import HealthMemory
+from openecs.agent.edge.meter import TrafficMeter
 from openecs.agent.edge.proxy import ProxyError, Served, Serving
 from openecs.agent.edge.routing import Target
 from openecs.agent.edge.runtime import Edge, EdgeParts
@@ -138,6 +140,7 @@ class Host:
                 memory=HealthMemory(self.folder / "health.json"),
                 sockets=NamespaceSockets(),
                 clock=SystemClock(),
+                meter=TrafficMeter(EnvoyAdmin(self.folder / "none.sock"), SystemClock()),
                 random=lambda: 0.0,
             )
         )

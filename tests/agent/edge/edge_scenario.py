@@ -24,6 +24,7 @@ from openecs.agent.edge.endpoints import Endpoints
 from openecs.agent.edge.envoy import Envoy
 from openecs.agent.edge.envoy_proxy import EnvoyProxy
 from openecs.agent.edge.memory import HealthMemory
+from openecs.agent.edge.meter import TrafficMeter
 from openecs.agent.edge.namespaces import Namespaces
 from openecs.agent.edge.rendering import Renderer
 from openecs.agent.edge.runtime import Edge, EdgeParts
@@ -77,6 +78,7 @@ class Machine:
                 memory=HealthMemory(self.folder / "health.json"),
                 sockets=sockets,
                 clock=SystemClock(),
+                meter=TrafficMeter(self.envoy.admin, SystemClock()),
                 random=lambda: 0.5,
             )
         )

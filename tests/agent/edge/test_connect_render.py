@@ -11,9 +11,7 @@ from openecs.acs.task_payload import ConnectAlias, ConnectIngress, ConnectPayloa
 from openecs.agent.edge import connect_render
 from openecs.agent.edge.connect_logs import ProxyLog, access_logs
 from openecs.agent.edge.connect_render import ConnectPart
-from openecs.agent.edge.connect_stats import endpoint_counters
 from openecs.agent.edge.connect_tasks import redirects
-from openecs.agent.edge.edge_stats import counters
 
 XDS = Path("/run/xds")
 HTTP = ConnectAlias("web", "127.255.0.1", 8080, "ns-1/web", "http")
@@ -146,7 +144,7 @@ def test_access_logs_tell_of_calls_and_of_what_comes_in() -> None:
     payload = ConnectPayload((HTTP, TCP), ingress, "{}", "JSON", access_log_queries=True)
     found = connect_render.render((ConnectPart("arn:a", Path("/run/netns/a"), payload, "/log"),), {}, XDS)
     forms = {
-        name.partition("@")[0]: manager(one)["access_log"][0]["typed_config"]["log_format"]["json_format"]
+        name.partition("@")[0]: manager(one)["access_log"][-1]["typed_config"]["log_format"]["json_format"]
         for name, one in found.listeners.items()
     }
     assert {name: form.get("path") for name, form in forms.items()} == {
@@ -184,16 +182,3 @@ def test_every_resource_says_whose_it_is_and_two_tasks_share_none() -> None:
     assert connect_render.owner("targetgroup/x@zone") == ""
     alone = connect_render.render((first,), {}, XDS)
     assert len(found.names()) == 2 * len(alone.names())
-
-
-def test_counters_of_an_endpoint_are_the_sum_over_tasks() -> None:
-    stats = [
-        {"name": f"cluster.connect/ns-1/web{task}.{figure}", "value": value}
-        for task in ("@a", "/alternate@b")
-        for figure, value in (("upstream_rq_completed", 3), ("upstream_rq_2xx", 2), ("upstream_rq_5xx", 1))
-    ]
-    stats.append({"name": "cluster.web/1.upstream_rq_completed", "value": 9})
-    found = endpoint_counters(counters(stats, {}, {}))
-    assert set(found) == {"ns-1/web"}
-    assert found["ns-1/web"].request_count == 6
-    assert found["ns-1/web"].targets_answered == {2: 4, 5: 2}

@@ -19,6 +19,7 @@ from openecs.agent.edge import connect_routes
 from openecs.agent.edge.connect_logs import ProxyLog, access_logs
 from openecs.agent.edge.envoy_bootstrap import file_source
 from openecs.agent.edge.envoy_clusters import CONNECT_TIMEOUT
+from openecs.agent.edge.envoy_counters import count_failures, time_answers
 from openecs.agent.edge.envoy_resources import UNLIMITED, Resource, Resources, file_name
 
 _TYPE = "type.googleapis.com/envoy.extensions"
@@ -94,7 +95,8 @@ def _outgoing(part: ConnectPart, documents: Mapping[str, ConnectDocument], xds: 
         else:
             idle = TCP_IDLE if document.idle_timeout is None else document.idle_timeout
             proxy = _tcp(plain, connect_routes.destination((plain, other), document), idle)
-        proxy["access_log"] = access_logs(_log(part), f"{alias.name}:{alias.port}", http=http)
+        proxy["access_log"] = [count_failures()] if http else []
+        proxy["access_log"] += access_logs(_log(part), f"{alias.name}:{alias.port}", http=http)
         # Each address is a listener of its own: one endpoint may be called by two names.
         listener = f"connect/{alias.address}:{alias.port}/{alias.endpoint}@{task}"
         listeners[listener] = _listener(listener, _bind(alias.address, alias.port, namespace), proxy)
@@ -158,6 +160,7 @@ def _manager(name: str, idle: int) -> Resource:
                 "typed_config": {
                     "@type": f"{_TYPE}.filters.http.router.v3.Router",
                     "suppress_envoy_headers": True,
+                    "upstream_log": [time_answers()],
                 },
             }
         ],

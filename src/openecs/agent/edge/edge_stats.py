@@ -1,182 +1,160 @@
-"""What this host's load balancers have done, in the terms of AWS's metrics.
+"""The counters of this host's Envoy: of listeners, of target groups, of calls through Service Connect.
 
-Numbers are Envoy's and count from its start, or from when a listener or target group came: who
-publishes them takes differences, and takes a number that became smaller for a new beginning.
-Nothing is published here.
+Numbers are Envoy's and count from its start, or from when a listener or cluster came.  What has
+become of them in a time is for ``traffic`` to say; nothing is published here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from openecs.acs.host_documents import TargetView
 from openecs.agent.edge.envoy_admin import EnvoyAdmin
 from openecs.agent.edge.envoy_clusters import UDP_SUFFIX
-from openecs.agent.edge.envoy_counters import FAILED
+from openecs.agent.edge.envoy_counters import ANSWERED, CODE, FAILED
 
-_QUERY = (
-    "/stats?format=json&filter=^openecs\\.failed\\.|^(http\\.app/|tcp\\.net/|cluster\\.)"
-    ".*(cx_active|cx_total|bytes_total|_rq_[1-5]xx|rq_completed|none_healthy|upstream_rq_time)$"
+_FIGURES = (
+    "cx_active",
+    "cx_total",
+    "bytes_total",
+    "_rq_[1-5]xx",
+    "rq_completed",
+    "none_healthy",
+    "cx_connect_fail",
+    "rq_direct_response",
 )
+_QUERY = (
+    "/stats?format=json&histogram_buckets=detailed&filter=^openecs\\."
+    f"|^(http\\.app/|tcp\\.net/|cluster\\.).*({'|'.join(_FIGURES)})$"
+    "|^(listener\\.(app|net)/|cluster\\.).*\\.ssl\\.connection_error$"
+)
+_SSL = ".ssl.connection_error"
 
 
 @dataclass
-class BalancerCounters:
-    """One load balancer; ``answered`` are codes by their first digit."""
+class ListenerCounters:
+    """One way into a load balancer; ``answered`` are codes by their first digit, whoever gave them."""
 
-    active_connections: int = 0
-    new_connections: int = 0
+    active: int = 0
+    connections: int = 0
     processed_bytes: int = 0
-    request_count: int = 0
-    #: By the load balancer itself: ``HTTPCode_ELB_3XX`` and so on.
+    tls_errors: int = 0
+    #: Answers without a target: fixed responses and redirections.
+    direct: int = 0
     answered: dict[int, int] = field(default_factory=dict)
-    #: By targets: ``HTTPCode_Target_2XX`` and so on.
-    targets_answered: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
-class GroupCounters:
-    """One target group, or its part in a zone."""
+class ClusterCounters:
+    """A target group, its part in a zone, or what one task calls of an endpoint."""
 
-    request_count: int = 0
-    active_connections: int = 0
-    new_connections: int = 0
+    requests: int = 0
+    #: Requests and connections for which there was no target.
+    unserved: int = 0
+    active: int = 0
+    connections: int = 0
     processed_bytes: int = 0
-    connection_errors: int = 0
-    targets_answered: dict[int, int] = field(default_factory=dict)
-    #: Percentile (``50``, ``99.9``) → seconds; empty until Envoy has merged its threads' figures.
-    response_time: dict[float, float] = field(default_factory=dict)
-    healthy_hosts: int = 0
-    unhealthy_hosts: int = 0
+    #: Connections, and TLS sessions, that did not come about.
+    connect_errors: int = 0
+    tls_errors: int = 0
+    #: By the first digit; those that Envoy gave in a target's place too.
+    answered: dict[int, int] = field(default_factory=dict)
+    #: Answers in a target's place, by code.
+    failed: dict[int, int] = field(default_factory=dict)
+    #: Microseconds until a target began to answer → how often; bins less than a tenth of their value wide.
+    times: dict[float, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class EdgeCounters:
-    """Keys are the last parts of ARNs, as in CloudWatch's dimensions."""
+class EdgeCounters(NamedTuple):
+    """All of them, by Envoy's names."""
 
-    #: ``app/web/50dc6c495c0c9188``
-    balancers: Mapping[str, BalancerCounters]
-    #: ``targetgroup/web/73e2d6bc24d8a067``, and a zone; the zone is empty where zones are crossed.
-    groups: Mapping[tuple[str, str], GroupCounters]
-
-
-class EdgeStats:
-    """Reads the counters of one Envoy."""
-
-    def __init__(self, admin: EnvoyAdmin) -> None:
-        self._admin = admin
-
-    async def read(
-        self, owners: Mapping[str, str], views: Mapping[str, Iterable[TargetView]] | None = None
-    ) -> EdgeCounters:
-        """The numbers of now.  Raises ``AdminError``.
-
-        ``owners`` goes from a target group's key to its load balancer's, ``views`` from a target
-        group's to its targets as this host sees them.
-        """
-        page = await self._admin.json(_QUERY)
-        return counters(page["stats"], owners, views or {})
+    #: ``app/web/50dc6c495c0c9188/f2f7dc8efc522ab2@all``
+    listeners: Mapping[str, ListenerCounters]
+    #: ``web/73e2d6bc24d8a067``, ``web/73e2d6bc24d8a067@us-east-1a``, ``connect/ns-1/api@…``
+    clusters: Mapping[str, ClusterCounters]
 
 
-def counters(
-    stats: Iterable[Mapping[str, Any]], owners: Mapping[str, str], views: Mapping[str, Iterable[TargetView]]
-) -> EdgeCounters:
-    """Envoy's numbers in AWS's terms.  Pure."""
-    balancers: dict[str, BalancerCounters] = {}
-    groups: dict[tuple[str, str], GroupCounters] = {}
-    failed: dict[tuple[str, str], int] = {}
+async def read_counters(admin: EnvoyAdmin) -> EdgeCounters:
+    """The numbers of now.  Raises ``AdminError``."""
+    page = await admin.json(_QUERY)
+    return counters(page["stats"])
+
+
+def counters(stats: Iterable[Mapping[str, Any]]) -> EdgeCounters:
+    """What Envoy's page says, sorted by whose it is.  Pure."""
+    listeners: dict[str, ListenerCounters] = {}
+    clusters: dict[str, ClusterCounters] = {}
     for stat in stats:
         name, value = stat.get("name"), stat.get("value")
         if name is None:
-            for found in stat.get("histograms", {}).get("computed_quantiles", ()):
-                _response_time(groups, stat["histograms"]["supported_quantiles"], found)
+            for found in stat.get("histograms", {}).get("details", ()):
+                _times(clusters, found)
         elif not isinstance(value, int):
             continue
         elif name.startswith(FAILED):
-            key = _group_key(name.removeprefix(FAILED))
-            failed[key] = failed.get(key, 0) + value
+            cluster, _, code = name.removeprefix(FAILED).rpartition(CODE)
+            if code.isdecimal():
+                _cluster(clusters, cluster).failed[int(code)] = value
         elif name.startswith("cluster."):
-            _count_group(groups, name, value)
-        else:
-            _count_balancer(balancers, name, value)
-    for key, number in failed.items():
-        group = groups.setdefault(key, GroupCounters())
-        group.connection_errors += number
-        group.targets_answered[5] = max(group.targets_answered.get(5, 0) - number, 0)
-    for (name, _), group in groups.items():
-        balancer = balancers.get(owners.get(name, ""))
-        if balancer is not None:
-            balancer.request_count += group.request_count
-            balancer.active_connections += group.active_connections
-            balancer.new_connections += group.new_connections
-            for digit, number in group.targets_answered.items():
-                balancer.targets_answered[digit] = balancer.targets_answered.get(digit, 0) + number
-    for balancer in balancers.values():
-        for digit, number in balancer.targets_answered.items():
-            balancer.answered[digit] = max(balancer.answered.get(digit, 0) - number, 0)
-    for name, seen in views.items():
-        _count_hosts(groups.setdefault((name, ""), GroupCounters()), seen)
-    return EdgeCounters(balancers, groups)
+            _count_cluster(clusters, name.removeprefix("cluster."), value)
+        elif not name.startswith("openecs."):
+            _count_listener(listeners, name.partition(".")[2], value)
+    return EdgeCounters(listeners, clusters)
 
 
-def _count_balancer(balancers: dict[str, BalancerCounters], name: str, value: int) -> None:
-    path, _, figure = name.partition(".")[2].rpartition(".")
-    found = balancers.setdefault(path.rpartition("/")[0], BalancerCounters())
+def _count_listener(listeners: dict[str, ListenerCounters], name: str, value: int) -> None:
+    if name.endswith(_SSL):
+        listeners.setdefault(name.removesuffix(_SSL), ListenerCounters()).tls_errors = value
+        return
+    path, _, figure = name.rpartition(".")
+    found = listeners.setdefault(path, ListenerCounters())
     match figure:
         case "downstream_cx_active":
-            found.active_connections += value
+            found.active = value
         case "downstream_cx_total":
-            found.new_connections += value
+            found.connections = value
         case "downstream_cx_rx_bytes_total" | "downstream_cx_tx_bytes_total":
             found.processed_bytes += value
+        case "rq_direct_response":
+            found.direct = value
         case _ if figure.startswith("downstream_rq_") and figure.endswith("xx"):
-            found.answered[int(figure[-3])] = found.answered.get(int(figure[-3]), 0) + value
+            found.answered[int(figure[-3])] = value
 
 
-def _count_group(groups: dict[tuple[str, str], GroupCounters], name: str, value: int) -> None:
-    cluster, _, figure = name.removeprefix("cluster.").rpartition(".")
+def _count_cluster(clusters: dict[str, ClusterCounters], name: str, value: int) -> None:
+    if name.endswith(_SSL):
+        _cluster(clusters, name.removesuffix(_SSL)).tls_errors = value
+        return
+    cluster, _, figure = name.rpartition(".")
     if "." in cluster or cluster.endswith(UDP_SUFFIX):
         # A finer division of what is counted already, or what leads datagrams to the load balancer itself.
         return
-    found = groups.setdefault(_group_key(cluster), GroupCounters())
+    found = _cluster(clusters, cluster)
     match figure:
         case "upstream_rq_completed":
-            found.request_count += value
+            found.requests = value
         case "upstream_cx_none_healthy":
-            # No target was chosen, so AWS does not count the request.
-            found.request_count -= value
+            found.unserved = value
         case "upstream_cx_active":
-            found.active_connections += value
+            found.active = value
         case "upstream_cx_total":
-            found.new_connections += value
+            found.connections = value
+        case "upstream_cx_connect_fail":
+            found.connect_errors = value
         case "upstream_cx_rx_bytes_total" | "upstream_cx_tx_bytes_total":
             found.processed_bytes += value
         case _ if figure.startswith("upstream_rq_") and figure.endswith("xx"):
-            found.targets_answered[int(figure[-3])] = value
+            found.answered[int(figure[-3])] = value
 
 
-def _response_time(
-    groups: dict[tuple[str, str], GroupCounters], quantiles: list[float], found: Mapping[str, Any]
-) -> None:
-    cluster, _, figure = found["name"].removeprefix("cluster.").rpartition(".")
-    if figure != "upstream_rq_time" or "." in cluster:
-        return
-    group = groups.setdefault(_group_key(cluster), GroupCounters())
-    group.response_time = {
-        quantile: values["cumulative"] / 1000
-        for quantile, values in zip(quantiles, found["values"], strict=True)
-        if values.get("cumulative") is not None
-    }
+def _times(clusters: dict[str, ClusterCounters], found: Mapping[str, Any]) -> None:
+    name = found["name"]
+    if name.startswith(ANSWERED):
+        _cluster(clusters, name.removeprefix(ANSWERED)).times = {
+            one["lower_bound"] + one["width"] / 2: one["count"] for one in found["totals"]
+        }
 
 
-def _count_hosts(group: GroupCounters, seen: Iterable[TargetView]) -> None:
-    states = [view.state for view in seen]
-    group.healthy_hosts = states.count("healthy") + states.count("unavailable")
-    group.unhealthy_hosts = states.count("unhealthy")
-
-
-def _group_key(cluster: str) -> tuple[str, str]:
-    name, _, zone = cluster.partition("@")
-    return f"targetgroup/{name}", zone
+def _cluster(clusters: dict[str, ClusterCounters], name: str) -> ClusterCounters:
+    return clusters.setdefault(name, ClusterCounters())

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from openecs.acs.host_documents import TargetGroupDocument
 from openecs.agent.edge.envoy_actions import REWRITE_FILTER, REWRITE_KIND
+from openecs.agent.edge.envoy_counters import time_answers
 from openecs.agent.edge.envoy_match import SOURCE_KEY
 from openecs.agent.edge.envoy_resources import Resource
 from openecs.agent.edge.envoy_scripts import (
@@ -50,6 +51,7 @@ def http_filters(groups: Iterable[TargetGroupDocument], *, by_source: bool, rewr
                 "@type": f"{_TYPE}.filters.http.router.v3.Router",
                 "suppress_envoy_headers": True,
                 "dynamic_stats": True,
+                "upstream_log": [time_answers()],
             },
         }
     )

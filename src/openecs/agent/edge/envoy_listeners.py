@@ -104,7 +104,8 @@ def http_listener(
     chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}
     if secure:
         chain["transport_socket"] = _tls(listener, xds, ["h2", "http/1.1"] if http2 else ["http/1.1"])
-    return {**_addresses(name, binds), "filter_chains": [chain]}
+    # Named, so that its counters are found: failed TLS handshakes are counted nowhere else.
+    return {**_addresses(name, binds), "stat_prefix": name, "filter_chains": [chain]}
 
 
 def tcp_listener(
@@ -136,7 +137,7 @@ def tcp_listener(
     chain: dict[str, Any] = {"filters": [{"name": "tcp", "typed_config": proxy}]}
     if listener.protocol == "TLS":
         chain["transport_socket"] = _tls(listener, xds, _ALPN.get((*listener.alpn_policy, "None")[0], []))
-    return {**_addresses(name, binds), "filter_chains": [chain]}
+    return {**_addresses(name, binds), "stat_prefix": name, "filter_chains": [chain]}
 
 
 def udp_listener(name: str, binds: Sequence[Bind], cluster: str) -> Resource:

@@ -29,6 +29,7 @@ from openecs.agent.edge.connections import Connections, served
 from openecs.agent.edge.draining import Draining, Leaving
 from openecs.agent.edge.endpoints import Endpoints, wishes
 from openecs.agent.edge.memory import HealthMemory
+from openecs.agent.edge.meter import TrafficMeter
 from openecs.agent.edge.namespaces import Namespaces
 from openecs.agent.edge.prober import Aim, Prober
 from openecs.agent.edge.proxy import Part, Proxy, ProxyError, Served, Serving
@@ -57,6 +58,7 @@ class EdgeParts(NamedTuple):
     memory: HealthMemory
     sockets: NamespaceSockets
     clock: Clock
+    meter: TrafficMeter
     #: Numbers from 0 to 1.
     random: Callable[[], float]
     #: This host; documents name the interfaces of all hosts.  Empty: they name this host's only.
@@ -73,6 +75,8 @@ class Edge:
 
     def __init__(self, parts: EdgeParts) -> None:
         self._parts = parts
+        #: What comes through here.
+        self.traffic: TrafficMeter | None = parts.meter
         self._wake = asyncio.Event()
         self._drains = asyncio.Event()
         self._draining = Draining()
@@ -100,13 +104,16 @@ class Edge:
         self._prober.remember(parts.memory.read())
         try:
             self._used = await parts.proxy.adopt()
-            if self._used:
+            if not self._used:
+                parts.meter.begin()
+            else:
                 self._held = frozenset(parts.endpoints.remembered.values())
         except ProxyError as error:
             _log.warning("what an earlier agent left running is not taken over", reason=str(error))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(parts.proxy.supervise())
+                tasks.create_task(parts.meter.run())
                 tasks.create_task(self._watch_draining())
                 while True:
                     self._wake.clear()
@@ -160,6 +167,7 @@ class Edge:
             return True
         self._begun = True
         results = await self._serve(serving)
+        parts.meter.see(serving, views)
         if results is not None:
             self._connections.confirm({part.arn for part in serving.parts})
             self._held = frozenset(port for part in serving.parts for port in part.ports.values())

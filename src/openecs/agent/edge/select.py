@@ -24,6 +24,7 @@ from openecs.agent.edge.endpoints import Endpoints
 from openecs.agent.edge.envoy import Envoy
 from openecs.agent.edge.envoy_proxy import EnvoyProxy
 from openecs.agent.edge.memory import HealthMemory
+from openecs.agent.edge.meter import TrafficMeter
 from openecs.agent.edge.namespaces import Namespaces
 from openecs.agent.edge.rendering import Renderer
 from openecs.agent.edge.runtime import Edge, EdgeParts
@@ -47,6 +48,11 @@ class HostEdge(Protocol):
         """Why this host runs no load balancers; empty when it does."""
         ...
 
+    @property
+    def traffic(self) -> TrafficMeter | None:
+        """What comes through it; ``None`` where nothing can."""
+        ...
+
     async def run(self) -> None:
         """Until cancelled."""
         ...
@@ -54,6 +60,8 @@ class HostEdge(Protocol):
 
 class NoEdge:
     """For hosts that cannot run load balancers: says so of each that is meant for them."""
+
+    traffic = None
 
     def __init__(self, problem: str, documents: HostDocuments, reports: HostReports) -> None:
         self.problem = problem
@@ -115,6 +123,7 @@ def open_edge(
             memory=HealthMemory(folder / "health.json"),
             sockets=sockets,
             clock=clock,
+            meter=TrafficMeter(program.admin, clock),
             random=random.random,
             node_id=node_id,
             connect=connect,

@@ -9,9 +9,11 @@ from openecs.api.application_autoscaling.policy_rules import checked_step, check
 from openecs.control.scaling_records import forget_policy_alarms
 from openecs.errors import AWSError
 from openecs.model.alarm import alarm_arn
+from openecs.model.balancer_arns import full_name
 from openecs.model.scaling import DIMENSION, NAMESPACE, ScalableTarget, ScalingPolicy
 from openecs.planning.scaling import tracking_alarms
 from openecs.shapes import application_autoscaling as aas
+from openecs.shapes import ecs
 from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
@@ -117,6 +119,7 @@ class ScalingPolicies:
                 )
             tracking = checked_tracking(tracking)
             self._check_resolution(target, tracking)
+            self._check_label(target, tracking)
         policy = old or self._new(call, target, request.policy_name)
         if tracking is None:
             return msgspec.structs.replace(policy, step=step)
@@ -151,6 +154,27 @@ class ScalingPolicies:
             raise validation(
                 f"The service does not publish {name} every 20 seconds. Enable that with its monitoring configuration "
                 "before you create a scaling policy on the high-resolution metric."
+            )
+
+    def _check_label(self, target: ScalableTarget, tracking: aas.TargetTrackingScalingPolicyConfiguration) -> None:
+        """A resource label names a target group of the service and its load balancer."""
+        metric = tracking.predefined_metric_specification
+        if metric is None or metric.resource_label is None:
+            return
+        label = tracking_alarms.resource_label(metric.resource_label)
+        service = self._state.services.get(target.service_arn)
+        used = {
+            arn
+            for deployment in (service.deployments if service is not None else ())
+            for balancer in deployment.load_balancers
+            for arn in _target_groups(balancer)
+        }
+        named = {arn for arn in used if label is not None and arn.endswith(f":{label.target_group}")}
+        owners = {full_name(self._state.balancer_usage.load_balancer(arn) or "") for arn in named}
+        if label is None or label.load_balancer not in owners:
+            raise validation(
+                f"The resource label {metric.resource_label} does not name a load balancer and a target group "
+                "of the service, in the form app/NAME/ID/targetgroup/NAME/ID."
             )
 
     def _view(self, call: Call, resource: str, policy: ScalingPolicy) -> aas.ScalingPolicy:
@@ -190,3 +214,10 @@ def _made(call: Call, policy: ScalingPolicy) -> tuple[aas.Alarm, ...]:
         for name in (policy.high_alarm, policy.low_alarm)
         if name
     )
+
+
+def _target_groups(balancer: ecs.LoadBalancer) -> tuple[str, ...]:
+    """The target groups of a service's load balancer; two where traffic shifts between them."""
+    advanced = balancer.advanced_configuration
+    found = (balancer.target_group_arn, advanced.alternate_target_group_arn if advanced is not None else None)
+    return tuple(arn for arn in found if arn)

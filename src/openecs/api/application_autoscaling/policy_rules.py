@@ -9,7 +9,7 @@ from itertools import pairwise
 import msgspec
 
 from openecs.api.application_autoscaling.lookup import validation
-from openecs.planning.scaling.tracking_alarms import PREDEFINED
+from openecs.planning.scaling.tracking_alarms import PREDEFINED, REQUESTS
 from openecs.shapes import application_autoscaling as aas
 
 MAX_STEPS = 20
@@ -90,16 +90,10 @@ def checked_tracking(
 
 def _check_predefined(metric: aas.PredefinedMetricSpecification) -> None:
     kind = metric.predefined_metric_type
-    if kind == "ALBRequestCountPerTarget":
-        # A policy without data would never act, and nobody would notice.
-        raise validation(
-            "OpenECS does not publish RequestCountPerTarget yet. Use ECSServiceAverageCPUUtilization, "
-            "ECSServiceAverageMemoryUtilization or a CustomizedMetricSpecification."
-        )
     if kind not in PREDEFINED:
         raise validation(f"The predefined metric type {kind} is not supported for ECS services.")
-    if metric.resource_label is not None:
-        raise validation("ResourceLabel can be specified for ALBRequestCountPerTarget only.")
+    if (kind == REQUESTS) != (metric.resource_label is not None):
+        raise validation(f"ResourceLabel must be specified for {REQUESTS}, and only for it.")
 
 
 def _check_custom(metric: aas.CustomizedMetricSpecification) -> None:

@@ -7,7 +7,7 @@ clearly below it for fifteen; a policy that removes no capacity has the first on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -26,8 +26,24 @@ _UTILIZATION: dict[str, tuple[str, int]] = {
     "ECSServiceAverageCPUUtilizationHighResolution": ("CPUUtilization", 20),
     "ECSServiceAverageMemoryUtilizationHighResolution": ("MemoryUtilization", 20),
 }
-#: The predefined metrics that are published here.
-PREDEFINED = frozenset(_UTILIZATION)
+#: Predefined metrics of ECS services.
+REQUESTS = "ALBRequestCountPerTarget"
+PREDEFINED = frozenset((*_UTILIZATION, REQUESTS))
+
+
+class ResourceLabel(NamedTuple):
+    """The load balancer and the target group whose requests are counted, as CloudWatch's dimensions name them."""
+
+    load_balancer: str
+    target_group: str
+
+
+def resource_label(text: str) -> ResourceLabel | None:
+    """The parts of ``app/NAME/ID/targetgroup/NAME/ID``; ``None`` for anything else."""
+    parts = text.split("/")
+    if len(parts) != 6 or parts[0] != "app" or parts[3] != "targetgroup" or not all(parts):
+        return None
+    return ResourceLabel("/".join(parts[:3]), "/".join(parts[3:]))
 
 
 def alarm_name(target: ScalableTarget, which: Literal["High", "Low"], unique: str) -> str:
@@ -98,6 +114,21 @@ def _metric(
         )
     if predefined is None:
         raise ValueError("a target tracking policy without a metric")
+    if predefined.predefined_metric_type == REQUESTS:
+        label = resource_label(predefined.resource_label or "")
+        if label is None:
+            raise ValueError("a policy on requests without a resource label")
+        return replace(
+            common,
+            namespace="AWS/ApplicationELB",
+            metric_name="RequestCountPerTarget",
+            dimensions=(
+                cloudwatch.Dimension(name="LoadBalancer", value=label.load_balancer),
+                cloudwatch.Dimension(name="TargetGroup", value=label.target_group),
+            ),
+            statistic="Sum",
+            period=60,
+        )
     name, period = _UTILIZATION[predefined.predefined_metric_type]
     _, cluster, service = target.resource_id.split("/")
     return replace(
