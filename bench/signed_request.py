@@ -10,6 +10,8 @@ import time
 import uuid
 from typing import Any, NamedTuple
 
+import cbor2
+
 from openecs.wire.sigv4 import Credentials, sign
 
 _TARGET = "AmazonEC2ContainerServiceV20141113."
@@ -33,16 +35,26 @@ def ecs_request(endpoint: Endpoint, operation: str, parameters: dict[str, Any]) 
     return json_request(endpoint, "ecs", _TARGET + operation, parameters)
 
 
-def json_request(endpoint: Endpoint, service: str, target: str, parameters: dict[str, Any]) -> bytes:
-    """One call of a service that speaks AWS JSON 1.1; ``target`` is the value of ``X-Amz-Target``."""
+def json_request(
+    endpoint: Endpoint, service: str, target: str, parameters: dict[str, Any], *, version: str = "1.1"
+) -> bytes:
+    """One call of a service that speaks AWS JSON; ``target`` is the value of ``X-Amz-Target``."""
     headers = {
-        "Content-Type": "application/x-amz-json-1.1",
+        "Content-Type": f"application/x-amz-json-{version}",
         "X-Amz-Target": target,
         # Of each call its own, as SDKs do: no two requests have the same signature.
         "amz-sdk-invocation-id": str(uuid.uuid4()),
         "amz-sdk-request": "attempt=1",
     }
     return _bytes(endpoint, service, headers, json.dumps(parameters).encode())
+
+
+def cbor_request(endpoint: Endpoint, service: str, target: str, parameters: dict[str, Any]) -> bytes:
+    """One call of smithy-rpc-v2-cbor; ``target`` is ``Service.Operation``."""
+    headers = {"Content-Type": "application/cbor", "Smithy-Protocol": "rpc-v2-cbor", "Accept": "application/cbor"}
+    name, _, operation = target.partition(".")
+    path = f"/service/{name}/operation/{operation}"
+    return _bytes(endpoint, service, headers, cbor2.dumps(parameters), path)
 
 
 def form_request(endpoint: Endpoint, service: str, form: str) -> bytes:
@@ -57,11 +69,11 @@ def forged(request: bytes) -> bytes:
     return head + marker + first + rest[1:]
 
 
-def _bytes(endpoint: Endpoint, service: str, headers: dict[str, str], body: bytes) -> bytes:
+def _bytes(endpoint: Endpoint, service: str, headers: dict[str, str], body: bytes, path: str = "/") -> bytes:
     added = sign(
         endpoint.credentials,
         method="POST",
-        url=endpoint.url + "/",
+        url=endpoint.url + path,
         headers=headers,
         body=body,
         region=endpoint.region,
@@ -77,4 +89,4 @@ def _bytes(endpoint: Endpoint, service: str, headers: dict[str, str], body: byte
         "Content-Length": str(len(body)),
     }
     lines = [f"{name}: {value}" for name, value in sent.items()]
-    return "\r\n".join(["POST / HTTP/1.1", *lines, "", ""]).encode() + body
+    return "\r\n".join([f"POST {path} HTTP/1.1", *lines, "", ""]).encode() + body

@@ -74,6 +74,11 @@ class Layout:
         return self.agent / "credentials.json"
 
     @property
+    def metrics_token_file(self) -> Path:
+        """The token with which ``/metrics`` is read; readable by the owner only."""
+        return self.state / "metrics-token"
+
+    @property
     def server_file(self) -> Path:
         """Written by the server when it answers."""
         return self.run / "server.json"
@@ -133,6 +138,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     provisioner: str | None = None
     #: URL of a VictoriaLogs that takes over log events which are no longer new; None: there is none.
     log_engine: str | None = None
+    #: URL of what takes Prometheus' remote writes of all metrics; None: there is none.
+    metrics_remote_write: str | None = None
     #: ARNs of SNS topics, and the URLs to which alarms post what they would publish there.
     alarm_topics: tuple[tuple[str, str], ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from openecs.agent.metrics.counters import Counters, KernelSource, number_after, traffic
+from openecs.agent.metrics.exposition import AgentExposition
 from openecs.agent.metrics.sampler import KEPT, Sampler, next_cut
 from openecs.clock import ManualClock
+from openecs.errors import OperatorError
 
 #: As the kernel writes it, but for the width of its columns.
 TABLE = """Inter-|   Receive                            |  Transmit
@@ -214,3 +218,51 @@ def test_what_the_kernel_does_not_count_is_not_told(tmp_path: Path) -> None:
     source = KernelSource(7, 7, proc=tmp_path / "proc", cgroups=tmp_path / "cgroup")
     assert source.read()[2:4] == (None, None)
     source.close()
+
+
+async def test_a_page_for_prometheus() -> None:
+    host = Host("awsvpc", containers=2)
+    await host.samples(2)
+    families = {family.name: family for family in AgentExposition(host.sampler).families()}
+    first, second = families["openecs_container_cpu_seconds_total"].samples
+    assert first.labels == {"cluster": "default", "family": "web", "task": "arn:task", "container": "c0"}
+    assert (second.labels["container"], second.value) == ("c1", pytest.approx((1_700_000_001 + 2.5) / 2))
+    assert families["openecs_container_memory_bytes"].samples[0].value == 100 << 20
+    # Both share one network.
+    (received,) = families["openecs_container_network_receive_bytes_total"].samples
+    assert received.labels["container"] == "c0"
+    assert families["process_cpu_seconds_total"].samples[0].value > 0
+
+
+async def test_the_page_is_served_on_the_loopback_only() -> None:
+    port = free_port()
+    exposition = AgentExposition(None)
+
+    async def ask(request: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(exposition.run(port))
+        while True:
+            try:
+                page = await ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+                break
+            except ConnectionRefusedError:
+                await asyncio.sleep(0)
+        assert page.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4")
+        assert b'openecs_build_info{version="' in page
+        assert (await ask(b"GET / HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+        assert (await ask(b"POST /metrics HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+        with pytest.raises(OperatorError, match="Choose another --metrics-port"):
+            await AgentExposition(None).run(port)
+        running.cancel()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -13,7 +13,9 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from botocore.config import Config
@@ -64,6 +66,15 @@ def service_of(world: World, name: str) -> dict[str, Any]:
     return found
 
 
+def metrics_page(world: World) -> list[str]:
+    """The lines of the control plane's page for Prometheus."""
+    installation = world.installation
+    token = Path(json.loads(installation.openecs("status", "--json"))["metrics_token_file"]).read_text().strip()
+    request = Request(f"{installation.endpoint}/metrics", headers={"Authorization": f"Bearer {token}"})
+    with urlopen(request, timeout=10) as reply:
+        return str(reply.read().decode()).splitlines()
+
+
 def test_a_service_that_burns_is_scaled_out_by_what_was_measured(own: World, name: str) -> None:
     scaling, cloudwatch = own.installation.client("application-autoscaling"), own.installation.client("cloudwatch")
     own.ecs.create_service(
@@ -97,6 +108,9 @@ def test_a_service_that_burns_is_scaled_out_by_what_was_measured(own: World, nam
         Statistics=["Average", "Maximum"],
         Unit="Percent",
     )["Datapoints"]
+    # Prometheus sees it too.
+    units = [float(line.split()[-1]) for line in metrics_page(own) if line.startswith("openecs_container_cpu_units{")]
+    assert max(units) > 64
     # One core at most is 800 % of what the task has reserved; other tests share the cores.
     assert len(points) >= 3
     assert all(50 < point["Average"] <= point["Maximum"] < 900 for point in points), points

@@ -220,7 +220,7 @@ def test_values_of_json_messages() -> None:
         (r"%\B%", "unsupported escape"),
         ("%a**%", "repeats a repetition"),
         ("%[%", "not valid"),
-        ("%a*b*c*d*e%", "too many repetitions"),
+        ("%a{1001}%", "not valid"),
         ("{" + "(" * 70 + "$.a=1" + ")" * 70 + "}", "fewer parentheses"),
     ],
 )
@@ -241,7 +241,7 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
         return
     for message in (*THREE, TRAIL, APACHE[0], ""):
         found = pattern.matches(message)
-        assert not (found and pattern.needle is not None and pattern.needle not in message.encode())
+        assert not found or all(any(text in message for text in group) for group in pattern.needles)
 
 
 @given(st.text("{}[]()$.=!<>&|*%\"' abAND019NOTEXISTS,?-\\", max_size=40))

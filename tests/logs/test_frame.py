@@ -21,7 +21,7 @@ class Containing:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.needle = text.encode()
+        self.needles = ((text,),)
 
     def matches(self, message: str) -> bool:
         return self.text in message
@@ -30,7 +30,7 @@ class Containing:
 class Every:
     """Every message whose length is even: nothing to look for in the bytes."""
 
-    needle = None
+    needles = ()
 
     def matches(self, message: str) -> bool:
         return len(message) % 2 == 0

@@ -111,7 +111,7 @@ def test_a_page_is_at_most_one_mebibyte_but_never_empty():
 class Even:
     """Messages of even sequence numbers."""
 
-    needle = None
+    needles = ()
 
     def matches(self, message: str) -> bool:
         return int(message.partition(".")[2]) % 2 == 0
@@ -120,7 +120,7 @@ class Even:
 class Nothing:
     """No message, and no block that would have to be looked into."""
 
-    needle = b"nowhere"
+    needles = (("nowhere",),)
 
     def matches(self, message: str) -> bool:
         raise AssertionError(f"{message} does not contain the needle")

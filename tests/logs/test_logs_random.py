@@ -20,7 +20,7 @@ class Ending:
     """Messages with a digit at the end."""
 
     def __init__(self, digit: int) -> None:
-        self.needle = f"={digit}".encode()
+        self.needles = ((f"={digit}",),)
         self._end = f"={digit}"
 
     def matches(self, message: str) -> bool:

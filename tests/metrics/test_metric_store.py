@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -247,3 +248,15 @@ def test_nothing_is_lost_or_counted_twice_whatever_happens(
         await store.close()
 
     asyncio.run(run())
+
+
+async def test_a_store_that_cannot_be_opened_lets_go_of_what_it_had(tmp_path: Path, clock: ManualClock) -> None:
+    (tmp_path / "chunks.sqlite").write_bytes(b"this is no database, whatever its name says" * 100)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    store = MetricStore(tmp_path, clock)
+    with pytest.raises(sqlite3.DatabaseError):
+        await store.open()
+    await store.close()
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+    # One that was never opened has nothing to close.
+    await MetricStore(tmp_path, clock).close()

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openecs.errors import AWSError
+from openecs.shapes import cloudwatch as cloudwatch_shapes
 from openecs.shapes import servicediscovery as shapes
 from openecs.wire.cbor_codec import CborCodec
 from openecs.wire.cbor_reader import CborError, read_cbor
-from openecs.wire.generated import servicediscovery
+from openecs.wire.generated import cloudwatch, servicediscovery
 
 OPERATIONS = servicediscovery.SERVICE.operations
 CODEC = CborCodec("servicediscovery", servicediscovery.SERVICE.message_member)
@@ -100,6 +101,16 @@ def test_timestamps_are_tagged() -> None:
     body = CODEC.encode(OPERATIONS["GetNamespace"], shapes.GetNamespaceResponse(namespace=namespace), "the-id")
     when = dt.datetime.fromtimestamp(1_700_000_000.5, dt.UTC)
     assert cbor2.loads(body) == {"Namespace": {"Id": "ns-1", "CreateDate": when}}
+
+
+@given(st.lists(st.integers(0, 2**40) | st.floats(0, 2.0**40), max_size=70))
+def test_lists_of_timestamps_are_tagged_one_by_one(moments: list[float]) -> None:
+    result = cloudwatch_shapes.MetricDataResult(id="m", timestamps=tuple(moments), values=(1.0,))
+    output = cloudwatch_shapes.GetMetricDataOutput(metric_data_results=(result,), messages=())
+    body = CborCodec("monitoring").encode(cloudwatch.SERVICE.operations["GetMetricData"], output, "the-id")
+    assert read_cbor(body)["MetricDataResults"] == [{"Id": "m", "Timestamps": moments, "Values": [1.0]}]
+    # Not numbers alone: each has its tag.
+    assert body.count(b"\xc1\xfb") >= len(moments)
 
 
 def test_an_operation_without_output_has_no_body() -> None:

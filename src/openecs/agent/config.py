@@ -69,6 +69,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     edge_address: str = "127.0.0.1"
     #: File like ``/etc/hosts`` that gets the names of load balancers.
     hosts_file: str | None = None
+    #: Port of the loopback address at which Prometheus reads ``/metrics``; ``None`` for none.
+    metrics_port: int | None = None
     #: PEM file of the authority that signed the control plane's certificate.
     ca_file: str | None = None
 

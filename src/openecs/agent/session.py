@@ -19,6 +19,7 @@ from openecs.agent.control_plane import ControlPlane
 from openecs.agent.edge.meter import TrafficMeter
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.membership import Membership
+from openecs.agent.metrics.exposition import AgentExposition
 from openecs.agent.metrics.sampler import Sampler
 from openecs.agent.reporting import Reporter
 from openecs.agent.runtime.protocol import EngineInfo, EngineUnavailable, Runtime
@@ -114,6 +115,8 @@ class AgentSessions:
             group.create_task(telemetry.run())
             if sampler is not None:
                 group.create_task(sampler.run())
+            if self._config.metrics_port is not None:
+                group.create_task(AgentExposition(sampler).run(self._config.metrics_port))
             while True:
                 try:
                     await link.run()

@@ -74,6 +74,11 @@ def _gpu_ids(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 @edge_address_option
 @hosts_file_option
 @overlay_option
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(1, 65535),
+    help="Port of 127.0.0.1 at which Prometheus reads /metrics of this agent [default: none].",
+)
 @evidence_option
 @log_level_option
 def agent(
@@ -146,6 +151,7 @@ def run(plan: AgentPlan, endpoint: str, keys: AgentCredentials) -> None:
         edge_address=plan.edge_address or "127.0.0.1",
         hosts_file=plan.hosts_file,
         overlay=plan.overlay,
+        metrics_port=plan.metrics_port,
     )
     if plan.reserved_port is not None:
         ports = (*config.reserved_ports, plan.reserved_port)

@@ -74,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     provisioner: str | None = None
     #: VictoriaLogs that takes over log events.
     log_engine: str | None = None
+    #: URL to which all metrics are sent on.
+    metrics_remote_write: str | None = None
     #: ARNs of SNS topics and the URLs that stand for them: ``ARN=URL``.
     alarm_topic: tuple[str, ...] = ()
     #: Chosen at the first ``up`` and kept.

@@ -42,6 +42,8 @@ class AgentPlan(msgspec.Struct, frozen=True, kw_only=True):
     edge_address: str | None = None
     hosts_file: str | None = None
     overlay: Literal["vxlan", "direct"] = "vxlan"
+    #: Port of the loopback address at which Prometheus reads the agent's ``/metrics``.
+    metrics_port: int | None = None
     #: Where the agent keeps its own state.
     data_dir: Path
     region: str

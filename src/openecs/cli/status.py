@@ -73,6 +73,7 @@ def as_data(
             "agent": _pid(running.agent),
         },
         "restarts": {"server": running.server_crashes, "agent": running.agent_crashes},
+        "metrics_token_file": str(installation.layout().metrics_token_file),
         "problem": problem,
         "control_plane": report,
     }
@@ -88,6 +89,8 @@ def lines(
         ("Data", f"{installation.home}{' (ephemeral: nothing is kept)' if running.ephemeral else ''}"),
         ("Processes", f"supervisor {_shown(running.supervisor)}, server {_shown(running.server)}, agent {agent}"),
     ]
+    token = installation.layout().metrics_token_file
+    found.append(("Metrics", f"{running.endpoint}/metrics, with the bearer token in {token}"))
     if running.server_crashes or running.agent_crashes:
         found.append(("Restarts", f"server {running.server_crashes}, agent {running.agent_crashes}"))
     if report:

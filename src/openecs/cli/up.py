@@ -58,6 +58,19 @@ def _log_engine(_: click.Context, __: click.Parameter, value: str | None) -> str
     return value
 
 
+def _remote_write(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Where metrics are sent on to; the empty text for nowhere."""
+    if value:
+        # Imported here: the other commands start faster without it.
+        from openecs.metrics.remote_write import endpoint_of
+
+        try:
+            endpoint_of(value)
+        except OperatorError as error:
+            raise click.BadParameter(str(error)) from None
+    return value
+
+
 @click.command()
 @click.option("--detach", "-d", is_flag=True, help="Return when everything runs, instead of staying in the foreground.")
 @click.option(
@@ -119,6 +132,12 @@ def _log_engine(_: click.Context, __: click.Parameter, value: str | None) -> str
     metavar="URL",
     callback=_log_engine,
     help="VictoriaLogs that takes over log events which are no longer new; '' for none (docs/logs.md).",
+)
+@click.option(
+    "--metrics-remote-write",
+    metavar="URL",
+    callback=_remote_write,
+    help="Prometheus, VictoriaMetrics or the like that all metrics are sent on to; '' for none (docs/metrics.md).",
 )
 @click.option(
     "--alarm-topic",
@@ -206,6 +225,7 @@ def make_plan(installation: Installation, settings: Settings, *, ephemeral: bool
         retries_safe=settings.retries_safe,
         provisioner=settings.provisioner or None,
         log_engine=settings.log_engine or None,
+        metrics_remote_write=settings.metrics_remote_write or None,
         alarm_topics=tuple((arn, url) for arn, _, url in (topic.partition("=") for topic in settings.alarm_topic)),
         log_level=log_level,
     )

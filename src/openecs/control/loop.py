@@ -189,6 +189,11 @@ class Loop:
     def __repr__(self) -> str:
         return f"<Loop {self.name}: {len(self._queue)} queued, {len(self._failures)} failing>"
 
+    @property
+    def queued(self) -> int:
+        """Keys that wait for their turn now."""
+        return len(self._queue)
+
     def enqueue(self, key: str) -> None:
         """Have ``key`` reconciled soon; also ends its back-off."""
         rest = self._rests.get(key)

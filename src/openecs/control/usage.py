@@ -32,6 +32,8 @@ PATIENCE = 5.0
 OLDEST, AHEAD = 3 * 3600.0, 120.0
 #: Seconds for which it is remembered which tasks were told of.
 REMEMBERED = 15 * MINUTE
+#: Seconds for which a task's newest message is taken for what the task uses.
+KEPT_NEWEST = 90.0
 
 
 class UsageMetrics:
@@ -50,6 +52,8 @@ class UsageMetrics:
         self._sleep = sleep
         #: Beginning of a minute → task → what it used.
         self._minutes: dict[float, dict[str, TaskUse]] = {}
+        #: Task → when its newest message was cut, and what that said.
+        self.newest: dict[str, tuple[float, TaskUse]] = {}
         #: Of the newest minutes that were published: the tasks that were told of.
         self._told: dict[float, frozenset[str]] = {}
 
@@ -77,6 +81,7 @@ class UsageMetrics:
             for container in said.container_metrics:
                 add(use, container, units)
                 add(just_now, container, units)
+            self.newest[task.arn] = at, just_now
             fine.extend(fine_metrics(self._state, task, just_now, at - 20.0))
         if fine:
             self._publish(fine)
@@ -99,6 +104,8 @@ class UsageMetrics:
             self._told[minute] = self._told.get(minute, frozenset()) | frozenset(uses)
         for minute in [minute for minute in self._told if minute < last - REMEMBERED]:
             del self._told[minute]
+        for arn in [arn for arn, (at, _) in self.newest.items() if at < now - KEPT_NEWEST]:
+            del self.newest[arn]
         # Counts are those of now: there is no telling what they were before.
         self._publish(cluster_counts(self._state, last))
 

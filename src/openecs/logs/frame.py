@@ -15,7 +15,7 @@ on bytes, no files.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, compress, count, repeat
 from operator import sub
 from typing import NamedTuple
@@ -25,7 +25,8 @@ import cramjam
 import msgspec
 
 from openecs.logs.event import Event
-from openecs.logs.matching import Matcher
+from openecs.logs.matching import Matcher, Needles
+from openecs.logs.regexes import literal
 
 #: Body length, checksum; then what the checksum covers besides the body.
 PREFIX = struct.Struct("<II")
@@ -121,18 +122,18 @@ def decode(data: bytes, stream_id: int, matcher: Matcher | None = None) -> list[
 
     Raises ``DamagedFrameError`` when the bytes are not what was written.
     """
-    needle = None if matcher is None else matcher.needle
     events: list[Event] = []
     end = 0
     for frame in scan(data, verify=True):
         end = frame.offset + frame.length
         body = _body(data, frame)
-        if needle is not None and needle not in body:
+        needles = [] if matcher is None else _present(matcher.needles, body)
+        if not all(needles):
             continue
         timestamps, messages, ingestion_times = _columns(body, frame)
         rows = zip(timestamps, repeat(stream_id), count(frame.first_sequence), messages, ingestion_times)
         if matcher is not None:
-            rows = compress(rows, _matching(messages, matcher))  # type: ignore[assignment]
+            rows = compress(rows, _matching(messages, needles, matcher))  # type: ignore[assignment]
         events.extend(map(Event._make, rows))
     if end != len(data):
         raise DamagedFrameError(f"the frame at {end} of {len(data)} bytes is not whole or its checksum differs")
@@ -241,10 +242,23 @@ def _columns(body: bytes | bytearray, frame: Frame) -> tuple[Sequence[int], list
     return list(accumulate(differences)), messages, runs
 
 
-def _matching(messages: list[str], matcher: Matcher) -> list[bool]:
-    """Which of the messages match; the needle is looked for first because that costs next to nothing."""
+def _present(needles: Needles, body: bytes | bytearray) -> list[list[str]]:
+    """The texts of each group that occur in a frame at all."""
+    there = {text for text in {*chain.from_iterable(needles)} if literal(text).search(body)}
+    return [[text for text in group if text in there] for group in needles]
+
+
+def _matching(messages: list[str], needles: list[list[str]], matcher: Matcher) -> list[bool]:
+    """Which of the messages match; needles are looked for first because that costs next to nothing."""
+    places: Iterable[int] = range(len(messages))
+    for group in needles:
+        if len(group) == 1:
+            (text,) = group
+            places = [place for place in places if text in messages[place]]
+        else:
+            places = [place for place in places if any(text in messages[place] for text in group)]
     matches = matcher.matches
-    if matcher.needle is None:
-        return [matches(message) for message in messages]
-    text = matcher.needle.decode()
-    return [text in message and matches(message) for message in messages]
+    found = [False] * len(messages)
+    for place in places:
+        found[place] = matches(messages[place])
+    return found

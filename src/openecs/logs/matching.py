@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from typing import Protocol
 
+#: Groups of texts, of each of which a message must contain at least one.
+Needles = tuple[tuple[str, ...], ...]
+
 
 class Matcher(Protocol):
     """Decides about messages; called from several threads at once, so it keeps no state."""
 
     @property
-    def needle(self) -> bytes | None:
-        """Bytes (UTF-8) that every matching message contains, or ``None`` when there are none.
+    def needles(self) -> Needles:
+        """What every matching message contains: one text of each group; no groups when nothing is known.
 
-        A block of events without them is skipped before its messages are decoded; the longer
-        and rarer they are, the faster is the scan.  Messages lie on disk as their UTF-8 bytes.
+        A block of events that lacks a whole group is skipped before its messages are decoded; the
+        longer and rarer the texts, the faster is the scan.  Messages lie on disk as their UTF-8 bytes.
         """
         ...
 
     def matches(self, message: str) -> bool:
-        """Whether the whole message matches; exact, also without regard to ``needle``."""
+        """Whether the whole message matches; exact, also without regard to ``needles``."""
         ...

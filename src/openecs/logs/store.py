@@ -16,14 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
-
 from openecs.clock import Clock
 from openecs.errors import OperatorError
 from openecs.logs import catalogue as changes
-from openecs.logs import frame as frames
 from openecs.logs.catalogue import Catalogue, Statement
-from openecs.logs.engine import EngineError, Home, LogEngine, move
 from openecs.logs.event import Range
 from openecs.logs.files import DiskFiles, Files, MemoryFiles
 from openecs.logs.frame import DamagedFrameError
@@ -31,18 +27,14 @@ from openecs.logs.matching import Matcher
 from openecs.logs.reader import SCAN_BYTES, Page, Reader, SegmentGoneError
 from openecs.logs.records import LogGroup, LogStream
 from openecs.logs.recovery import recover
-from openecs.logs.sealing import seal_segment, worth_sealing
-from openecs.logs.segment import LOOSE_BYTES, MOVED, SEGMENT_BYTES, Segment, empty_segment
+from openecs.logs.segment import LOOSE_BYTES, MOVED, SEGMENT_BYTES, empty_segment
+from openecs.logs.upkeep import Upkeep
 from openecs.logs.victoria_logs import VictoriaLogs
-from openecs.logs.writer import Append, Change, Discard, Finish, Outcome, Remove, Rest, Seal, Tail, Work, Writer
+from openecs.logs.writer import Append, Change, Outcome, Remove, Seal, Tail, Work, Writer
 
-#: A stream that got nothing for so long is noted in the catalogue, so that a start need not read it, and sealed.
-QUIET_MILLISECONDS = 10 * 60 * 1000
 READ_THREADS = 2
 #: How often a read is begun anew because a file went away under it; more than once is rare.
 READ_ATTEMPTS = 10
-
-log = structlog.get_logger("openecs.logs")
 
 
 class StoreFailedError(Exception):
@@ -86,10 +78,9 @@ class LogStore:
         self._tickets = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._last_change: asyncio.Future[None] | None = None
-        self._removing: set[tuple[int, int]] = set()
-        #: Segments that could not be sealed; they are good as they are.
-        self._unsealable: set[tuple[int, int]] = set()
         self._listeners: list[Callable[[StoredBatch], None]] = []
+        #: Log events since the process started, and the characters of their messages.
+        self.taken_events = self.taken_bytes = 0
 
     def __repr__(self) -> str:
         groups = sum(map(len, self._groups.values()))
@@ -103,13 +94,13 @@ class LogStore:
         self._failure: asyncio.Future[None] = self._loop.create_future()
         writer = await asyncio.to_thread(self._load)
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="logs-reader")
-        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="logs-sealer")
+        self._upkeep = Upkeep(self._streams, self._files, self._engine, self._submit)
         self._writer = writer
         self._writer.start()
 
     async def close(self) -> None:
         """Make everything durable and let go of the files."""
-        await asyncio.to_thread(self._sealer.shutdown)
+        await asyncio.to_thread(self._upkeep.close)
         await asyncio.to_thread(self._writer.stop)
         await asyncio.to_thread(self._readers.shutdown)
         self._release.close()
@@ -228,6 +219,8 @@ class LogStore:
         ticket, future = self._ticket()
         first_sequence = stream.next_sequence
         stream.next_sequence += len(timestamps)
+        self.taken_events += len(timestamps)
+        self.taken_bytes += sum(map(len, messages))
         self._writer.submit(Append(ticket, stream.id, first_sequence, self._now(), timestamps, messages))
         await asyncio.shield(future)
 
@@ -276,17 +269,7 @@ class LogStore:
         ``now`` in seconds since the epoch.  To be called every few minutes.
         """
         self._check()
-        milliseconds = int(now * 1000)
-        self._submit(Rest(0, milliseconds - QUIET_MILLISECONDS))
-        pending = []
-        for stream in self._streams.values():
-            cutoff = stream.group.cutoff(milliseconds)
-            for segment in stream.segments.values() if cutoff else ():
-                if segment.max_timestamp < cutoff and (stream.id, segment.number) not in self._removing:
-                    self._removing.add((stream.id, segment.number))
-                    pending.append(self._submit(Remove(0, stream.id, segment.number, cutoff)))
-        if pending:
-            await asyncio.gather(*map(asyncio.shield, pending))
+        await self._upkeep.expire(int(now * 1000))
 
     async def seal(self, now: float) -> None:
         """Compress what lies in small batches: the complete segments and those of quiet streams.
@@ -295,16 +278,7 @@ class LogStore:
         cannot be sealed (a full disk) stays as it is.
         """
         self._check()
-        quiet_since = int(now * 1000) - QUIET_MILLISECONDS
-        for stream in list(self._streams.values()):
-            for segment in list(stream.segments.values()):
-                growing = segment.number == stream.tail_number
-                if not worth_sealing(segment) or (growing and segment.last_ingestion > quiet_since):
-                    continue
-                if growing:
-                    await asyncio.shield(self._submit(Finish(0, stream.id, segment.number)))
-                if (stream.id, segment.number) not in self._unsealable:
-                    await self._seal(stream, segment.number)
+        await self._upkeep.seal(int(now * 1000))
 
     async def move(self, now: float) -> None:
         """Give the complete segments in which nothing is young to the log engine, if there is one.
@@ -313,50 +287,7 @@ class LogStore:
         the engine refuses or garbles something, the segment stays here.
         """
         self._check()
-        engine = self._engine
-        if engine is None:
-            return
-        quiet_since = int(now * 1000) - QUIET_MILLISECONDS
-        for stream in list(self._streams.values()):
-            for segment in list(stream.segments.values()):
-                if segment.sealed == MOVED or segment.last_ingestion > quiet_since:
-                    continue
-                if segment.number == stream.tail_number:
-                    await asyncio.shield(self._submit(Finish(0, stream.id, segment.number)))
-                home = Home(stream.group.region, stream.group.name, stream.name)
-                try:
-                    moved = await self._loop.run_in_executor(self._sealer, self._move, engine, segment, home)
-                except FileNotFoundError:
-                    continue  # deleted meanwhile
-                except (OSError, DamagedFrameError, EngineError) as error:
-                    log.warning("log events stay on this machine", segment=segment.name, error=str(error))
-                    continue
-                await asyncio.shield(self._submit(Seal(0, moved)))
-                await asyncio.shield(self._submit(Discard(0, segment.name)))
-
-    def _move(self, engine: LogEngine, segment: Segment, home: Home) -> Segment:
-        data = self._files.read(segment.name, 0, segment.size)
-        events = frames.decode(data, segment.stream_id)
-        if len(events) != segment.event_count:
-            raise DamagedFrameError(f"{segment.name} holds {len(events)} events, not {segment.event_count}")
-        return move(engine, segment, home, events)
-
-    async def _seal(self, stream: LogStream, number: int) -> None:
-        first = stream.segments.get(number)
-        if first is None:
-            return  # expired meanwhile
-        try:
-            packed: Segment = await self._loop.run_in_executor(self._sealer, seal_segment, self._files, first)
-        except FileNotFoundError:
-            return  # deleted meanwhile
-        except (OSError, DamagedFrameError) as error:
-            log.warning("a segment of log events stays uncompressed", segment=first.name, error=str(error))
-            self._unsealable.add((stream.id, number))
-            await asyncio.shield(self._submit(Discard(0, first._replace(sealed=1).name)))
-            return
-        await asyncio.shield(self._submit(Seal(0, packed)))
-        # Only now does nobody begin to read the first file any more; whoever reads it still begins anew.
-        await asyncio.shield(self._submit(Discard(0, first.name)))
+        await self._upkeep.move(int(now * 1000))
 
     async def wipe(self) -> None:
         """Forget every group of every region."""
@@ -407,7 +338,6 @@ class LogStore:
                         for listener in tuple(self._listeners):
                             listener(batch)
             elif isinstance(work, Remove):
-                self._removing.discard((work.stream_id, work.number))
                 stream = self._streams.get(work.stream_id)
                 if done and stream is not None:
                     stream.removed(work.number)

@@ -13,17 +13,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
 from openecs.clock import Clock
-from openecs.metrics.block import Block, join, regroup
+from openecs.metrics.block import Block
 from openecs.metrics.chunks import Chunks, StoredSeries
 from openecs.metrics.metric import Datum, MetricKey
-from openecs.metrics.retention import TIERS, Tier, readable_since
-from openecs.metrics.row_cache import RowCache
+from openecs.metrics.reading import Reading
+from openecs.metrics.retention import TIERS, readable_since
 from openecs.metrics.sample_log import NewSeries, SampleLog, Samples
 from openecs.metrics.series import Metric, Series, Tail
 from openecs.metrics.statistics import Statistic, parse_statistic, values_of
@@ -61,7 +62,11 @@ class MetricStore:
         self._added = 0
         self._written = 0
         self._listeners: list[Callable[[Iterable[Datum]], None]] = []
-        self._cache = RowCache()
+        #: What ``close`` lets go of, the last first.
+        self._files = ExitStack()
+        self._opened = False
+        #: Samples since the process started.
+        self.taken = 0
 
     def __repr__(self) -> str:
         return f"MetricStore({self._path}, metrics={len(self._metrics)}, in_tails={self._in_tails})"
@@ -73,23 +78,28 @@ class MetricStore:
         loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[None] = loop.create_future()
         self._lock = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics-writer")
+        self._files.callback(self._failure.cancel)
         self._log = SampleLog(self._path / "samples") if self._path is not None else None
+        if self._log is not None:
+            self._files.callback(self._log.close)
         file = self._path / "chunks.sqlite" if self._path is not None else None
         self._writer = Chunks(file)
-        self._reader = self._writer if file is None else Chunks(file)
+        self._files.callback(self._writer.close)
+        self._reader = self._writer
+        if file is not None:
+            self._reader = Chunks(file)
+            self._files.callback(self._reader.close)
+        self._reading = Reading(self._reader)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics-writer")
+        self._files.callback(self._thread.shutdown)
         await self._run(self._load)
+        self._opened = True
 
     async def close(self) -> None:
-        """Make everything durable and let go of the files."""
-        if not self._failure.done():
-            await self.durable()
-        self._thread.shutdown()
-        self._reader.close()
-        self._writer.close()
-        if self._log is not None:
-            self._log.close()
-        self._failure.cancel()
+        """Make everything durable and let go of the files, as far as ``open`` got."""
+        with self._files:
+            if self._opened and not self._failure.done():
+                await self.durable()
 
     async def wait_failed(self) -> None:
         """Never returns; raises ``StoreFailedError`` when the store can no longer write."""
@@ -186,7 +196,9 @@ class MetricStore:
                 pending.sets.append((series.id, one))
             dirty.add(series)
         self._added += 1
-        self._in_tails += len(ids) + len(pending.sets) - before
+        new = len(ids) + len(pending.sets) - before
+        self._in_tails += new
+        self.taken += new
 
     def listen(self, listener: Callable[[Iterable[Datum]], None]) -> None:
         """Call ``listener`` with everything that is added; it takes a note and returns."""
@@ -332,49 +344,11 @@ class MetricStore:
         self, key: MetricKey, start: float, end: float, period: int, unit: str | None = None, *, distributions: bool
     ) -> Block:
         """The rows of ``period`` seconds from ``start``; see ``statistics``."""
-        anchor = int(start)
         metric = self._metrics.get(key)
         if metric is None:
             return Block()
         since = max(start, readable_since(period, self._clock.now()))
-        tiers = [tier for tier in TIERS if period % tier.step == 0]
-        blocks: list[Block] = []
-        steps = set()
-        for series in metric.series.values():
-            if unit is None or series.new.unit == unit:
-                for step, block in self._blocks(series, tiers, since, end, distributions=distributions):
-                    part = block.between(since, end)
-                    if len(part):
-                        blocks.append(part)
-                        steps.add(step)
-        if steps <= {period} and anchor % period == 0:
-            return join(blocks)
-        return regroup(blocks, period, anchor, distributions=distributions)
-
-    def _blocks(
-        self, series: Series, tiers: list[Tier], start: float, end: float, *, distributions: bool
-    ) -> Iterable[tuple[int, Block]]:
-        """Everything that there is of a series around a time, as blocks and their steps."""
-        resolution = series.new.resolution
-        found: list[tuple[int, Block]] = []
-        sealed = series.sealed
-        if start <= series.stored_until or sealed is not None:
-            with self._reader.reading() as mark:
-                self._cache.at(mark.version)
-                for tier in tiers:
-                    if tier.step >= resolution:
-                        stored = self._cache.read(
-                            self._reader, series.id, tier, start, end, distributions=distributions
-                        )
-                        found += [(tier.step, block) for block in stored]
-                if sealed is not None and mark.generation >= sealed.generation:
-                    sealed = None  # the chunks have it already
-        if any(tier.step == resolution for tier in tiers):
-            if sealed is not None:
-                found.append((resolution, sealed.tail.rows(start)))
-            if series.tail:
-                found.append((resolution, series.tail.rows(start)))
-        return found
+        return self._reading.rows(metric, since, end, period, int(start), unit, distributions=distributions)
 
     # Beside the event loop
 

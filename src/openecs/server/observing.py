@@ -8,7 +8,7 @@ from pathlib import Path
 from openecs.clock import Clock
 from openecs.config import ServerConfig
 from openecs.control.alarm_parts import AlarmParts
-from openecs.control.loop import Timing
+from openecs.control.loop import Loop, Timing
 from openecs.control.metric_filters import MetricFilterWorker
 from openecs.control.subscription_delivery import Delivery
 from openecs.control.subscriptions import Subscriptions
@@ -17,6 +17,7 @@ from openecs.control.usage import UsageMetrics
 from openecs.ids import Ids
 from openecs.logs.insights.runner import Runner
 from openecs.logs.store import LogStore
+from openecs.metrics.remote_write import RemoteWrite, endpoint_of
 from openecs.metrics.store import MetricStore
 from openecs.state.state import State
 
@@ -36,6 +37,9 @@ class ObservingParts:
         self.usage = UsageMetrics(state, clock, self.metrics.add)
         self.traffic = TrafficMetrics(state, clock, self.metrics.add)
         self.alarms = AlarmParts(state, self.metrics, clock, ids, dict(config.alarm_topics))
+        self.loops: tuple[Loop, ...] = ()
+        url = config.metrics_remote_write
+        self.remote_write = RemoteWrite(self.metrics, endpoint_of(url), clock) if url is not None else None
         self._metric_filters = MetricFilterWorker(state, self.logs, clock, self.metrics.add, config.account_id)
         self._subscriptions = Subscriptions(state, self.logs, clock, Delivery(self.logs, config.account_id))
 
@@ -46,12 +50,15 @@ class ObservingParts:
 
     def run(self, group: asyncio.TaskGroup, timing: Timing) -> None:
         """Start everything that works beside the listener."""
-        for loop in self.alarms.loops(timing):
+        self.loops = self.alarms.loops(timing)
+        for loop in self.loops:
             group.create_task(loop.run())
         group.create_task(self.logs.wait_failed())
         group.create_task(self.metrics.wait_failed())
         group.create_task(self.metrics.maintain())
         group.create_task(self.usage.run())
+        if self.remote_write is not None:
+            group.create_task(self.remote_write.run())
         group.create_task(self.log_queries.run())
         group.create_task(self._metric_filters.run())
         group.create_task(self._subscriptions.run())

@@ -57,6 +57,8 @@ from openecs.server.agent_keys import AgentKeys
 from openecs.server.api import api_services
 from openecs.server.eventbridge import EventParts
 from openecs.server.evidence import EvidenceTaker
+from openecs.server.exposition import PATH as METRICS_PATH
+from openecs.server.exposition import Exposition, token_of
 from openecs.server.first_clusters import FirstClusters
 from openecs.server.keys import Keys, derived_secret, master_key, write_credentials
 from openecs.server.listen import Listener, bind
@@ -72,6 +74,7 @@ from openecs.state.journal.protocol import Journal
 from openecs.state.journal.sqlite import SqliteJournal
 from openecs.state.state import State
 from openecs.wire.call import Principal
+from openecs.wire.call_counts import CallCounts
 from openecs.wire.gateway import Gateway
 from openecs.wire.http_reply import Scope
 from openecs.wire.inside import InsideCaller
@@ -276,6 +279,10 @@ class _Parts:
             endpoint=config.endpoint,
         )
         self.events.connect(self.inside)
+        calls = CallCounts()
+        self.exposition = Exposition(
+            self.state, clock, calls, seen, self.ids, token_of(config.layout.metrics_token_file)
+        )
         self.gateway = Gateway(
             services=services,
             verifier=verifier,
@@ -286,6 +293,7 @@ class _Parts:
             authorize=lambda who, service, operation: policy.allowed(who.kind, service, operation),
             routes=routes.applications()
             | {
+                METRICS_PATH: self.exposition,
                 ACS_PATH: self.agents,
                 TCS_PATH: self.telemetry,
                 evidence.PATH: paths.application(
@@ -296,6 +304,7 @@ class _Parts:
                 ),
             },
             public_url=public_url,
+            counts=calls,
         )
 
     async def open(self, group: asyncio.TaskGroup) -> None:
@@ -333,9 +342,11 @@ class _Parts:
             self.targets,
             self.returned_instances,
         )
-        for loop in (self._service_loop, self._provisioning_loop, *(part.loop(timing) for part in others)):
+        loops = (self._service_loop, self._provisioning_loop, *(part.loop(timing) for part in others))
+        for loop in loops:
             group.create_task(loop.run())
         self.observing.run(group, timing)
+        self.exposition.loops = [*loops, *self.observing.loops]
         self.events.run(group, timing)
         group.create_task(_wait(failed))
         group.create_task(self.credentials.run())

@@ -8,6 +8,7 @@ the same way for HTTP and websockets.  The gateway knows no operation and holds 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from openecs.model.history import Actor
 from openecs.wire import event_stream, query_errors
 from openecs.wire.auth_errors import JSON_DIALECT
 from openecs.wire.call import Call, Principal, acting
+from openecs.wire.call_counts import CallCounts
 from openecs.wire.content_encoding import plain_body
 from openecs.wire.detect import Directory, RefusedError
 from openecs.wire.event_stream import EventStream, encoded
@@ -70,6 +72,7 @@ class Gateway:
         routes: Mapping[str, ASGIApp],
         body_limit: int = BODY_LIMIT,
         public_url: PublicUrl | None = None,
+        counts: CallCounts | None = None,
     ) -> None:
         for name, service in services.items():
             if name != service.model.name:
@@ -84,6 +87,7 @@ class Gateway:
         self._routes = sorted(routes.items(), key=lambda item: -len(item[0]))
         self._body_limit = body_limit
         self._public_url = public_url or PublicUrl()
+        self._counts = counts or CallCounts()
         self._json = JsonCodec()
         self._log = structlog.get_logger("openecs.wire").bind()
 
@@ -129,23 +133,31 @@ class Gateway:
             await self._greet(send, method, request_id)
             return
         encoder: ErrorEncoder = self._json
-        name = ""
+        began = ended = perf_counter()
+        name = service = ""
+        code = "Cancelled"
         try:
             plain = plain_body(headers, body, self._body_limit)
             route = self._directory.find(method, _raw_path(scope), _query(scope), headers, plain)
-            encoder, name = route.codec, route.operation.name
+            encoder, name, service = route.codec, route.operation.name, route.model.name
             answer = await self._answer(route, scope, headers, body, plain, request_id)
         except RefusedError as refusal:
+            code = refusal.error.code
             await self._refuse(send, refusal.error, refusal.encoder, request_id)
         except AWSError as error:
+            code = error.code
             await self._refuse(send, error, encoder, request_id, name, model=route.model if name else None)
         except Retryable as cause:
+            code = "ServiceUnavailable"
             self._log.warning("not ready", operation=name, request_id=request_id, reason=str(cause))
             await self._refuse(send, encoder.dialect.unavailable(), encoder, request_id, name)
         except Exception:  # noqa: BLE001 -- a bug: the caller learns the request id only, the log the rest
+            code = "InternalFailure"
             self._log.exception("internal error", operation=name, request_id=request_id)
             await self._refuse(send, _internal(route.model if name else None, request_id), encoder, request_id, name)
         else:
+            # A stream goes on for as long as its client likes: it is answered when it begins.
+            code, ended = "OK", perf_counter()
             self._log.debug("call", operation=name, request_id=request_id, status=200)
             codec = route.codec
             if isinstance(answer, EventStream):
@@ -162,6 +174,8 @@ class Gateway:
                 request_id=request_id,
                 more=codec.reply_headers,
             )
+        finally:
+            self._counts.add(service, name, code, (ended if code == "OK" else perf_counter()) - began)
 
     async def _answer(
         self, route: Route, scope: Scope, headers: dict[bytes, bytes], body: bytes, plain: bytes, request_id: str

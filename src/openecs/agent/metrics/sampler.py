@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,6 +111,27 @@ class Sampler:
             watched = self._watched[key]
             if watched is not None:
                 self._add(key, watched)
+
+    def latest(self) -> Iterator[tuple[dict[str, str], Counters, bool]]:
+        """Every container's labels and counters, and whether the traffic in them is its own.
+
+        The containers of a task that share a network have it counted with the first of them.
+        """
+        for worker in self._workers():
+            networks = 0
+            for container in worker.state.containers:
+                watched = self._watched.get((container.container_id or "", container.started_at))
+                if watched is None:
+                    continue
+                labels = {
+                    "cluster": worker.cluster.rpartition("/")[2],
+                    "family": worker.payload.family,
+                    "task": worker.payload.arn.rpartition("/")[2],
+                    "container": container.name,
+                }
+                mode = worker.payload.network_mode
+                yield labels, watched.last, mode != "host" and not (mode == "awsvpc" and networks)
+                networks += 1
 
     def cut(self, at: float) -> None:
         """Make a message of the samples since the last one."""

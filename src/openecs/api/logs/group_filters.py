@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
-from openecs.api.logs.errors import invalid_parameter
+from openecs.api.logs.errors import INVALID_TOKEN, invalid_parameter
 from openecs.errors import AWSError
 from openecs.logs.patterns.pattern import expressions
+from openecs.model.log_filter import MetricFilter, SubscriptionFilter
+from openecs.shapes import logs as shapes
 from openecs.state.state import State
+from openecs.wire.pagination import Pagination
 
 #: Metric and subscription filters of one group that may have regular expressions in their patterns.
 MOST_WITH_EXPRESSIONS = 5
+PAGE_SIZE = 50
 RESOURCE_LIMIT = "Resource limit exceeded."
+
+Filter = TypeVar("Filter", MetricFilter, SubscriptionFilter)
 
 
 class GroupFilters:
@@ -50,6 +57,40 @@ class GroupFilters:
             with self._state.transaction() as tx:
                 for record in records:
                     tx.delete(record)
+
+
+def filters_page(
+    pagination: Pagination,
+    found: Iterable[Filter],
+    request: shapes.DescribeMetricFiltersRequest | shapes.DescribeSubscriptionFiltersRequest,
+    scope: str,
+) -> tuple[Sequence[Filter], str | None]:
+    """One page of those of the filters that have the prefix, by name, and the token of the next; ``scope`` is what
+    was asked for besides.
+    """
+    prefix = request.filter_name_prefix or ""
+    return pagination.paginate(
+        sorted((one for one in found if one.name.startswith(prefix)), key=_order),
+        max_results=request.limit,
+        next_token=request.next_token,
+        default=PAGE_SIZE,
+        limit=PAGE_SIZE,
+        scope=f"{scope}:{prefix}",
+        key=_order,
+        member="limit",
+        invalid_token=INVALID_TOKEN,
+    )
+
+
+def _order(item: MetricFilter | SubscriptionFilter) -> tuple[str, str]:
+    return item.name, item.group
+
+
+def existing(known: Filter | None, kind: str) -> Filter:
+    """The filter; raises the ``AWSError`` of one that is not there."""
+    if known is None:
+        raise AWSError("ResourceNotFoundException", f"The specified {kind} filter does not exist.")
+    return known
 
 
 def refuse_transformed(*, transformed: bool | None, criteria: str | None) -> None:

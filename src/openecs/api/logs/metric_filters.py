@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 
 from openecs.api.logs.answering import handlers
-from openecs.api.logs.errors import INVALID_TOKEN, invalid_parameter
+from openecs.api.logs.errors import invalid_parameter
 from openecs.api.logs.filter_pattern import pattern_of
-from openecs.api.logs.group_filters import RESOURCE_LIMIT, GroupFilters, check_system_fields, refuse_transformed
+from openecs.api.logs.group_filters import (
+    RESOURCE_LIMIT,
+    GroupFilters,
+    check_system_fields,
+    existing,
+    filters_page,
+    refuse_transformed,
+)
 from openecs.api.logs.lookup import find_group
 from openecs.errors import AWSError
 from openecs.logs.patterns.column_pattern import ColumnPattern
@@ -22,7 +29,6 @@ from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
-PAGE_SIZE = 50
 MOST_FILTERS = 100
 MOST_DIMENSIONS = 3
 SYSTEM_DIMENSIONS = ("@aws.account", "@aws.region")
@@ -87,35 +93,19 @@ class MetricFilters:
         else:
             group = find_group(self._store, call, request.log_group_name)
             found = list(self._state.metric_filters.by("group", (call.region, group.name)))
-        prefix = request.filter_name_prefix or ""
         metric = (request.metric_namespace, request.metric_name)
-        found = [
-            f
-            for f in found
-            if f.name.startswith(prefix)
-            and metric in ((None, None), (f.transformation.metric_namespace, f.transformation.metric_name))
-        ]
-        page, token = self._pagination.paginate(
-            sorted(found, key=_order),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=PAGE_SIZE,
-            limit=PAGE_SIZE,
-            scope=f"DescribeMetricFilters:{call.region}:{request.log_group_name}:{prefix}:{metric}",
-            key=_order,
-            member="limit",
-            invalid_token=INVALID_TOKEN,
-        )
+        if metric != (None, None):
+            found = [f for f in found if metric == (f.transformation.metric_namespace, f.transformation.metric_name)]
+        scope = f"DescribeMetricFilters:{call.region}:{request.log_group_name}:{metric}"
+        page, token = filters_page(self._pagination, found, request, scope)
         return shapes.DescribeMetricFiltersResponse(metric_filters=tuple(map(_describe, page)), next_token=token)
 
     def delete(self, call: Call, request: shapes.DeleteMetricFilterRequest) -> None:
         """Delete a filter; what it has published stays."""
         group = find_group(self._store, call, request.log_group_name)
-        known = self._state.metric_filters.get(filter_key(call.region, group.name, request.filter_name))
-        if known is None:
-            raise AWSError("ResourceNotFoundException", "The specified metric filter does not exist.")
+        key = filter_key(call.region, group.name, request.filter_name)
         with self._state.transaction() as tx:
-            tx.delete(known)
+            tx.delete(existing(self._state.metric_filters.get(key), "metric"))
 
     def test(self, _call: Call, request: shapes.TestMetricFilterRequest) -> shapes.TestMetricFilterResponse:
         """Which of the messages a pattern matches, and the columns that it names."""
@@ -176,10 +166,6 @@ def _is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def _order(item: MetricFilter) -> tuple[str, str]:
-    return item.name, item.group
 
 
 def _describe(item: MetricFilter) -> shapes.MetricFilter:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from openecs import arn as arns
 from openecs.api.logs.answering import handlers
-from openecs.api.logs.errors import INVALID_TOKEN, group_not_found, invalid_parameter
+from openecs.api.logs.errors import group_not_found, invalid_parameter
 from openecs.api.logs.filter_pattern import pattern_of
-from openecs.api.logs.group_filters import RESOURCE_LIMIT, GroupFilters, refuse_transformed
+from openecs.api.logs.group_filters import RESOURCE_LIMIT, GroupFilters, existing, filters_page, refuse_transformed
 from openecs.api.logs.lookup import find_group
 from openecs.errors import AWSError
 from openecs.logs.records import LogGroup
@@ -21,7 +21,6 @@ from openecs.state.state import State
 from openecs.wire.call import Call, Handlers
 from openecs.wire.pagination import Pagination
 
-PAGE_SIZE = 50
 MOST_FILTERS = 2
 
 
@@ -80,19 +79,9 @@ class SubscriptionFilters:
     ) -> shapes.DescribeSubscriptionFiltersResponse:
         """The filters of a group, by name."""
         group = find_group(self._store, call, request.log_group_name)
-        prefix = request.filter_name_prefix or ""
         found = self._state.subscription_filters.by("group", (call.region, group.name))
-        page, token = self._pagination.paginate(
-            sorted((f for f in found if f.name.startswith(prefix)), key=_name),
-            max_results=request.limit,
-            next_token=request.next_token,
-            default=PAGE_SIZE,
-            limit=PAGE_SIZE,
-            scope=f"DescribeSubscriptionFilters:{call.region}:{group.id}:{prefix}",
-            key=_name,
-            member="limit",
-            invalid_token=INVALID_TOKEN,
-        )
+        scope = f"DescribeSubscriptionFilters:{call.region}:{group.id}"
+        page, token = filters_page(self._pagination, found, request, scope)
         return shapes.DescribeSubscriptionFiltersResponse(
             subscription_filters=tuple(map(_describe, page)), next_token=token
         )
@@ -100,9 +89,8 @@ class SubscriptionFilters:
     def delete(self, call: Call, request: shapes.DeleteSubscriptionFilterRequest) -> None:
         """Delete a filter; what it has not delivered yet stays undelivered."""
         group = find_group(self._store, call, request.log_group_name)
-        known = self._state.subscription_filters.get(filter_key(call.region, group.name, request.filter_name))
-        if known is None:
-            raise AWSError("ResourceNotFoundException", "The specified subscription filter does not exist.")
+        key = filter_key(call.region, group.name, request.filter_name)
+        known = existing(self._state.subscription_filters.get(key), "subscription")
         progress = self._state.subscription_progress.get(known.key)
         with self._state.transaction() as tx:
             tx.delete(known)
@@ -139,10 +127,6 @@ class SubscriptionFilters:
             targets = (target_of(f.destination) for f in self._state.subscription_filters.by("group", here))
             waiting += [(t.region, t.group) for t in targets if t is not None and not isinstance(t, HttpTarget)]
         return False
-
-
-def _name(item: SubscriptionFilter) -> str:
-    return item.name
 
 
 def _describe(item: SubscriptionFilter) -> shapes.SubscriptionFilter:

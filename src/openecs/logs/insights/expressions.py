@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from openecs.logs.insights.aggregates import Expression
 from openecs.logs.insights.functions import FUNCTIONS, ceil_to, floor_to, period
 from openecs.logs.insights.lexer import MalformedQueryError, Token
-from openecs.logs.insights.regexes import compiled
 from openecs.logs.insights.row import Row
 from openecs.logs.insights.values import Value, equal, number, order, text, truth
+from openecs.logs.regexes import compiled
 
 _COMPARE: dict[str, Callable[[tuple[int, object], tuple[int, object]], bool]] = {
     "<": operator.lt,

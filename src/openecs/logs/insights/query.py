@@ -10,9 +10,9 @@ from openecs.logs.insights.aggregates import NAMES, Aggregate, Expression, maker
 from openecs.logs.insights.commands import Command, Sink
 from openecs.logs.insights.expressions import Column, Tokens, call_arguments, column, condition, field_name
 from openecs.logs.insights.lexer import MalformedQueryError, tokens
-from openecs.logs.insights.regexes import compiled, glob
 from openecs.logs.insights.row import Row
 from openecs.logs.insights.values import number, text
+from openecs.logs.regexes import compiled, glob
 
 #: Results without a ``limit``, and the most that one may ask for.
 DEFAULT_LIMIT = MAX_LIMIT = 10_000

@@ -6,14 +6,13 @@ Blanks separate the columns of a message; what stands in double quotes or square
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import partial
 
+from openecs.logs.matching import Needles
 from openecs.logs.patterns.comparison import comparison
+from openecs.logs.patterns.condition import Condition, condition
 from openecs.logs.patterns.errors import PatternError
-from openecs.logs.patterns.json_pattern import DEEPEST
 from openecs.logs.patterns.lexer import Tokens
-
-Condition = Callable[[str], bool]
 
 ELLIPSIS = "..."
 _COLUMN = re.compile(r'\\?"((?:[^"\\]|\\[^"])*)\\?"(?=\s|$)|\[([^\]]*)\](?=\s|$)|(\S+)')
@@ -41,9 +40,9 @@ class ColumnPattern:
             raise PatternError("Two columns of the filter pattern have the same name.")
 
     @property
-    def needle(self) -> bytes | None:
-        """Conditions are on columns: there is none."""
-        return None
+    def needles(self) -> Needles:
+        """The texts that columns must have."""
+        return tuple(group for _, wanted in self._conditions for group in wanted.needles)
 
     def matches(self, message: str) -> bool:
         """Whether the message has these columns and they meet the conditions."""
@@ -69,13 +68,13 @@ class ColumnPattern:
         return place >= 0 and (self._gap is not None or (place < len(self._names) and not self._names[place]))
 
     def _placed(self, message: str) -> tuple[list[int], list[str]] | None:
-        values = [match[match.lastindex or 0] for match in _COLUMN.finditer(message)]
+        values = [quoted or bracketed or bare for quoted, bracketed, bare in _COLUMN.findall(message)]
         missing = len(values) - len(self._names)
         if missing < 0 or (missing and self._gap is None):
             return None
-        for place, condition in self._conditions:
+        for place, wanted in self._conditions:
             behind_gap = self._gap is not None and place >= self._gap
-            if not condition(values[place + missing if behind_gap else place]):
+            if not wanted.test(values[place + missing if behind_gap else place]):
                 return None
         return list(range(1, len(values) + 1)), values
 
@@ -102,7 +101,7 @@ class ColumnPattern:
         if tokens.next.kind == "word" and not _is_condition(tokens):
             names.add(tokens.take().text)
         else:
-            self._conditions.append((len(self._names), _any_of(tokens, names, DEEPEST)))
+            self._conditions.append((len(self._names), condition(tokens, partial(_single, names=names))))
         if len(names) != 1 or not _NAME.fullmatch(min(names)):
             raise PatternError("Every column of the filter pattern needs one name of letters, digits and _.")
         self._names.append(min(names))
@@ -112,28 +111,7 @@ def _is_condition(tokens: Tokens) -> bool:
     return tokens.peek(1).kind == "sign" and tokens.peek(1).text != ","
 
 
-def _any_of(tokens: Tokens, names: set[str], depth: int) -> Condition:
-    parts = [_all_of(tokens, names, depth)]
-    while tokens.take_sign("||"):
-        parts.append(_all_of(tokens, names, depth))
-    return parts[0] if len(parts) == 1 else lambda value: any(part(value) for part in parts)
-
-
-def _all_of(tokens: Tokens, names: set[str], depth: int) -> Condition:
-    parts = [_single(tokens, names, depth)]
-    while tokens.take_sign("&&"):
-        parts.append(_single(tokens, names, depth))
-    return parts[0] if len(parts) == 1 else lambda value: all(part(value) for part in parts)
-
-
-def _single(tokens: Tokens, names: set[str], depth: int) -> Condition:
-    if tokens.take_sign("("):
-        if depth == 0:
-            raise tokens.unexpected("fewer parentheses")
-        inner = _any_of(tokens, names, depth - 1)
-        if not tokens.take_sign(")"):
-            raise tokens.unexpected("a closing parenthesis")
-        return inner
+def _single(tokens: Tokens, names: set[str]) -> Condition:
     if tokens.next.kind != "word":
         raise tokens.unexpected("the name of a column")
     names.add(tokens.take().text)

@@ -9,13 +9,12 @@ import operator
 import re
 from collections.abc import Callable
 
+from openecs.logs.patterns.condition import Condition
 from openecs.logs.patterns.errors import PatternError
-from openecs.logs.patterns.expressions import compile_expression
+from openecs.logs.patterns.expressions import expression_needles, expression_test
 from openecs.logs.patterns.lexer import Tokens
 
-Test = Callable[[object], bool]
-
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _ORDERS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
@@ -32,14 +31,14 @@ def number(text: str) -> float | None:
 
 def number_of(value: object) -> float | None:
     """The number that a value is; booleans are none."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
+    if isinstance(value, str):
+        return number(value.strip())
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:
             return None
-    return number(value.strip()) if isinstance(value, str) else None
+    return None
 
 
 def text_of(value: object) -> str | None:
@@ -51,8 +50,11 @@ def text_of(value: object) -> str | None:
     return str(value) if isinstance(value, int | float) else None
 
 
-def comparison(sign: str, tokens: Tokens) -> Test:
-    """The test that ``sign`` and the value behind it stand for; takes the value's token."""
+def comparison(sign: str, tokens: Tokens) -> Condition:
+    """The condition that ``sign`` and the value behind it are; takes the value's token.
+
+    Its needles are what the text of a value contains.
+    """
     token = tokens.next
     if sign not in SIGNS or token.kind not in ("quoted", "expression", "word"):
         raise tokens.unexpected("a value")
@@ -61,14 +63,15 @@ def comparison(sign: str, tokens: Tokens) -> Test:
     if sign in _ORDERS:
         if amount is None:
             raise PatternError(f"The operator {sign} in the filter pattern needs a number, not {token.text}.")
-        return _ordered(_ORDERS[sign], amount)
+        return Condition(_ordered(_ORDERS[sign], amount))
     same = sign == "="
     if token.kind == "expression":
-        search = compile_expression(token.text).search
-        return _textual(lambda text: search(text) is not None, same=same)
+        test = _textual(expression_test(token.text), same=same)
+        return Condition(test, expression_needles(token.text) if same else ())
     if amount is not None:
-        return _equal_number(amount, token.text, same=same)
-    return _textual(wildcard(token.text), same=same)
+        return Condition(_equal_number(amount, token.text, same=same))
+    core = token.text.strip("*")
+    return Condition(_textual(wildcard(token.text), same=same), ((core,),) if same and core else ())
 
 
 def wildcard(text: str) -> Callable[[str], bool]:
@@ -86,7 +89,7 @@ def wildcard(text: str) -> Callable[[str], bool]:
     return lambda value: value == core
 
 
-def _ordered(compare: Callable[[float, float], bool], amount: float) -> Test:
+def _ordered(compare: Callable[[float, float], bool], amount: float) -> Callable[[object], bool]:
     def test(value: object) -> bool:
         found = number_of(value)
         return found is not None and compare(found, amount)
@@ -94,17 +97,18 @@ def _ordered(compare: Callable[[float, float], bool], amount: float) -> Test:
     return test
 
 
-def _equal_number(amount: float, written: str, *, same: bool) -> Test:
+def _equal_number(amount: float, written: str, *, same: bool) -> Callable[[object], bool]:
     def test(value: object) -> bool:
-        found, text = number_of(value), text_of(value)
-        if text is None:
-            return False
-        return (found == amount if found is not None else text == written) is same
+        found = number_of(value)
+        if found is not None:
+            return (found == amount) is same
+        text = text_of(value)
+        return text is not None and (text == written) is same
 
     return test
 
 
-def _textual(test: Callable[[str], bool], *, same: bool) -> Test:
+def _textual(test: Callable[[str], bool], *, same: bool) -> Callable[[object], bool]:
     def applied(value: object) -> bool:
         text = text_of(value)
         return text is not None and test(text) is same

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from openecs.logs.patterns.errors import PatternError
 
@@ -15,6 +15,7 @@ _STEP = re.compile(
 #: How many wildcards one selector may have.
 MOST_WILDCARDS = 3
 _EVERY = object()
+_NOTHING = object()
 
 
 class Selector:
@@ -33,7 +34,9 @@ class Selector:
                 raise PatternError(f"The property selector {text} in the filter pattern is not valid.")
             self._steps.append(_step(step))
             place = step.end()
-        if self._steps.count(_EVERY) > MOST_WILDCARDS:
+        wildcards = self._steps.count(_EVERY)
+        self._several = wildcards > 0
+        if wildcards > MOST_WILDCARDS:
             raise PatternError(f"The property selector {text} has more than {MOST_WILDCARDS} wildcards.")
 
     def __repr__(self) -> str:
@@ -44,9 +47,13 @@ class Selector:
         """The names of properties that a message must have for the selector to find anything."""
         return [step for step in self._steps if isinstance(step, str)]
 
-    def find(self, document: object) -> Iterator[object]:
+    def find(self, document: object) -> Iterable[object]:
         """The values; none when the document has no such property, several only with wildcards."""
-        return _walk(document, self._steps, 0)
+        if self._several:
+            return _walk(document, self._steps, 0)
+        for step in self._steps:
+            document = _inside(document, step)
+        return () if document is _NOTHING else (document,)
 
 
 def _step(match: re.Match[str]) -> object:
@@ -65,12 +72,14 @@ def _walk(value: object, steps: list[object], place: int) -> Iterator[object]:
             for each in inner:
                 yield from _walk(each, steps, number + 1)
             return
-        if isinstance(step, int):
-            if not isinstance(value, list) or step >= len(value):
-                return
-            value = value[step]
-        else:
-            if not isinstance(value, dict) or step not in value:
-                return
-            value = value[step]
-    yield value
+        value = _inside(value, step)
+    if value is not _NOTHING:
+        yield value
+
+
+def _inside(value: object, step: object) -> object:
+    if isinstance(value, dict):
+        return value.get(step, _NOTHING)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return _NOTHING

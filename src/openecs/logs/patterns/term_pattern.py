@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from openecs.logs.matching import Needles
+from openecs.logs.patterns.condition import Condition, one_of
 from openecs.logs.patterns.errors import PatternError
-from openecs.logs.patterns.expressions import compile_expression
+from openecs.logs.patterns.expressions import expression_needles, expression_test
 
 _TERM = re.compile(r'\s*([?-]?)\s*(?:"((?:[^"\\]|\\.)*)"|%((?:[^%\\]|\\.)*)%|([^\s"%]+))', re.DOTALL)
 _WORD = re.compile(r"[\w\u0080-\U0010ffff]+")
@@ -22,8 +24,8 @@ class TermPattern:
     def __init__(self, text: str) -> None:
         """Raises ``PatternError``."""
         required: list[str] = []
-        optional: list[Callable[[str], bool]] = []
-        tests: list[Callable[[str], bool]] = []
+        optional: list[Condition] = []
+        more: list[Condition] = []
         place, end = 0, len(text.rstrip())
         while place < end:
             match = _TERM.match(text, place)
@@ -33,24 +35,28 @@ class TermPattern:
                 )
             place = match.end()
             sign, literal = match[1], _literal(match)
-            test = _contains(literal) if literal is not None else _found(match[3])
+            term = _contains(literal) if literal is not None else _found(match[3])
             if sign == "?":
-                optional.append(test)
+                optional.append(term)
             elif sign == "-":
-                tests.append(_not(test))
+                more.append(Condition(_not(term.test)))
             elif literal is not None:
                 required.append(literal)
             else:
-                tests.append(test)
-        # Terms with a question mark mean something only among themselves.
-        self._optional = optional if not (required or tests) else []
-        self._tests = tests
+                more.append(term)
         self._required = sorted(set(required), key=len, reverse=True)
+        self._tests = [term.test for term in more]
+        self._needles: Needles = tuple((term,) for term in self._required)
+        self._needles += tuple(group for term in more for group in term.needles)
+        # Terms with a question mark mean something only among themselves.
+        self._optional = [term.test for term in optional] if not (required or more) else []
+        if self._optional:
+            self._needles = one_of([term.needles for term in optional])
 
     @property
-    def needle(self) -> bytes | None:
-        """The longest term that must occur."""
-        return self._required[0].encode() or None if self._required else None
+    def needles(self) -> Needles:
+        """The terms, and plain parts of expressions."""
+        return self._needles
 
     def matches(self, message: str) -> bool:
         """Whether the message has the terms."""
@@ -81,13 +87,12 @@ def _literal(match: re.Match[str]) -> str | None:
     return word
 
 
-def _contains(text: str) -> Callable[[str], bool]:
-    return lambda message: text in message
+def _contains(text: str) -> Condition:
+    return Condition(lambda message: text in message, ((text,),))
 
 
-def _found(expression: str) -> Callable[[str], bool]:
-    search = compile_expression(expression).search
-    return lambda message: search(message) is not None
+def _found(expression: str) -> Condition:
+    return Condition(expression_test(expression), expression_needles(expression))
 
 
 def _not(test: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -7,6 +7,7 @@ process.  It has no look-around and no references, like CloudWatch's own.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -21,6 +22,15 @@ def compiled(pattern: str) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         raise ValueError(f"the regular expression cannot be read: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def literal(text: str) -> Any:
+    """The expression for ``search`` in bytes that finds a text's UTF-8, many times faster than ``in`` does."""
+    options = re2.Options()
+    options.literal = True
+    options.encoding = re2.Options.Encoding.LATIN1
+    return re2.compile(text.encode(), options)
 
 
 def glob(pattern: str) -> Any:
