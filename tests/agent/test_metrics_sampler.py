@@ -12,6 +12,7 @@ import pytest
 
 from openecs.agent.metrics.counters import Counters, KernelSource, number_after, traffic
 from openecs.agent.metrics.exposition import AgentExposition
+from openecs.agent.metrics.host import HostSampler, read_host
 from openecs.agent.metrics.sampler import KEPT, Sampler, next_cut
 from openecs.clock import ManualClock
 from openecs.errors import OperatorError
@@ -266,3 +267,53 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+def host_files(root: Path, stat: str, free: int, received: int) -> tuple[Path, Path]:
+    table = TABLE + f"  real: {received} 1 0 0 0 0 0 0 5 1 0 0 0 0 0 0\n"
+    files = {
+        "stat": f"cpu  {stat} 0 0\ncpu0 1\n",
+        "meminfo": f"MemTotal: 4096000 kB\nMemFree: 1 kB\nMemAvailable: {free} kB\n",
+    }
+    write(root / "proc", {**files, "net/dev": table})
+    (root / "net/real/device").mkdir(parents=True, exist_ok=True)
+    return root / "proc", root / "net"
+
+
+def test_a_host_as_a_whole(tmp_path: Path) -> None:
+    proc, devices = host_files(tmp_path, "100 20 30 5000 50 6 7 8", 1024000, 300)
+    found = read_host(tmp_path, proc=proc, devices=devices)
+    # Neither idle nor waiting for a disk; a hundredth of a second each.
+    assert found.cpu == pytest.approx((100 + 20 + 30 + 6 + 7 + 8) / os.sysconf("SC_CLK_TCK"))
+    assert (found.memory, found.memory_limit) == (3000.0, 4000.0)
+    # Devices of hardware only.
+    assert found.traffic == 305
+    assert 0 < found.filesystem <= 100
+
+
+def test_a_host_without_hardware_counts_all_devices_but_the_loopback(tmp_path: Path) -> None:
+    proc, _ = host_files(tmp_path, "1 1 1 1 1 1 1 1", 1024, 300)
+    assert read_host(tmp_path, proc=proc, devices=tmp_path / "none").traffic == 1010 + 205 + 305
+
+
+def test_this_host_can_be_sampled(tmp_path: Path) -> None:
+    sampler = HostSampler(tmp_path, cores=1)
+    assert sampler.told() is None
+    sampler.sample(10.0)
+    sampler.sample(12.5)
+    told = sampler.told()
+    assert told is not None
+    assert (told["cpuStatsSet"]["sampleCount"], told["memoryStatsSet"]["sampleCount"]) == (1, 2)
+    assert told["memoryStatsSet"]["max"] < told["memoryLimit"]
+    assert sampler.told() is None
+
+
+async def test_a_host_without_tasks_is_told_of(tmp_path: Path) -> None:
+    host = Host(containers=0)
+    sampler = Sampler(host, list, host.clock, cores=1, host=HostSampler(tmp_path, cores=1))  # type: ignore[arg-type]
+    await sampler.sample()
+    sampler.cut(20.0)
+    (batch,) = sampler.batches
+    assert batch.tasks == []
+    assert batch.host is not None
+    assert batch.host["memoryLimit"] > 0

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import msgspec
 import pytest
 from control_kit import CLUSTER, PREFIX, REGION, World, new_service
 
 from openecs.acs.telemetry_messages import PublishMetricsRequest, decode
+from openecs.clock import SystemClock
+from openecs.control.performance_events import PerformanceEvent
+from openecs.control.performance_log import PerformanceLog, group_name
 from openecs.control.usage import UsageMetrics
 from openecs.control.virtual_time import VirtualTime
+from openecs.logs.event import Range
+from openecs.logs.store import LogStore
 from openecs.metrics.metric import Datum
 from openecs.model.resources import Resources
 from openecs.model.task import Task, TaskContainer
@@ -27,7 +35,8 @@ class Used:
     def __init__(self, world: World, time: VirtualTime) -> None:
         self.world = world
         self.published: list[Datum] = []
-        self.usage = UsageMetrics(world.state, time, self.published.extend)
+        self.logged: list[PerformanceEvent] = []
+        self.usage = UsageMetrics(world.state, time, self.published.extend, self.logged.extend)
         self.instance = world.add_node("n1")
         world.put(new_service(world, 2))
         self.service = world.service()
@@ -63,13 +72,35 @@ class Used:
             "storageStatsSet": {"readSizeBytes": stats(7.0), "writeSizeBytes": stats(3.0)},
             "restartStatsSet": {"restartCount": 2},
         }
-        message = {
-            "type": "PublishMetricsRequest",
-            "message": {
+        self.take(
+            {
                 "metadata": {"cluster": "default", "openecsCores": cores},
                 "timestamp": at,
                 "taskMetrics": [{"taskArn": task.arn, "containerMetrics": [container]} for task in tasks],
             },
+            node,
+        )
+
+    def host(self, at: float, cpu: tuple[float, ...]) -> None:
+        self.take(
+            {
+                "metadata": {"openecsCores": 4},
+                "timestamp": at,
+                "openecsHost": {
+                    "memoryLimit": 2000.0,
+                    "cpuStatsSet": stats(*cpu),
+                    "memoryStatsSet": stats(500.0),
+                    "networkStatsSet": stats(70.0),
+                    "filesystemStatsSet": stats(33.0),
+                },
+            },
+            "n1",
+        )
+
+    def take(self, members: dict[str, object], node: str) -> None:
+        message = {
+            "type": "PublishMetricsRequest",
+            "message": members,
         }
         decoded = decode(msgspec.json.encode(message))
         assert isinstance(decoded, PublishMetricsRequest)
@@ -81,7 +112,7 @@ class Used:
 
     def value(self, name: str, **dims: str) -> float:
         (datum,) = self.metrics(name, **dims)
-        return datum.values[0]
+        return datum.values[0] if datum.values else datum.sum
 
 
 @pytest.fixture
@@ -114,6 +145,46 @@ def test_a_cluster_s_utilisation_is_of_its_container_instances(used: Used) -> No
     assert used.value("CPUReservation", ClusterName="default") == pytest.approx(25.0)
     assert used.value("MemoryReservation", ClusterName="default") == pytest.approx(40.0)
     assert used.metrics("GPUReservation", ClusterName="default") == []
+
+
+def test_least_and_most_of_a_cluster(used: Used) -> None:
+    used.say(MINUTE + 20, used.task("1"), cpu=(5.0, 15.0))
+    used.usage.publish(MINUTE + 66)
+    (found,) = used.metrics("CPUUtilization", ClusterName="default")
+    assert (found.minimum, found.sum, found.maximum) == (pytest.approx(5.0), pytest.approx(10.0), pytest.approx(15.0))
+
+
+def test_what_hosts_use_is_of_their_container_instances(used: Used) -> None:
+    task = used.task("1")
+    used.host(MINUTE + 20, (10.0, 30.0))
+    used.host(MINUTE + 40, (20.0,))
+    used.usage.publish(MINUTE + 66)
+    assert used.metrics("instance_cpu_utilization", ClusterName="default") == []
+    set_insights(used, "enabled")
+    used.host(MINUTE + 80, (10.0, 30.0))
+    used.host(MINUTE + 100, (20.0,))
+    used.usage.publish(MINUTE + 126)
+    short = used.instance.arn.rpartition("/")[2]
+    for dims in ({}, {"ContainerInstanceId": short, "InstanceId": used.instance.ec2_instance_id or short}):
+        names = {"ClusterName": "default", **dims}
+        for name, value in (
+            ("instance_cpu_utilization", 20.0),
+            ("instance_cpu_reserved_capacity", 100 * task.reservation.cpu / 4096),
+            ("instance_memory_utilization", 25.0),
+            ("instance_memory_reserved_capacity", 100 * task.reservation.memory / 2000),
+            ("instance_network_total_bytes", 70.0),
+            ("instance_filesystem_utilization", 33.0),
+            ("instance_number_of_running_tasks", 1.0),
+        ):
+            assert used.value(name, **names) == pytest.approx(value), name
+    for name, value in (
+        ("instance_cpu_limit", 4096.0),
+        ("instance_cpu_usage_total", 819.2),
+        ("instance_memory_limit", 2000.0 * 2**20),
+        ("instance_memory_working_set", 500.0 * 2**20),
+    ):
+        assert used.value(name, ClusterName="default") == pytest.approx(value), name
+    assert used.metrics("instance_cpu_limit", ClusterName="default")[0].timestamp == MINUTE + 60
 
 
 def test_a_minute_is_published_once_and_only_when_it_has_ended(used: Used) -> None:
@@ -210,3 +281,70 @@ def test_enhanced_observability_goes_down_to_containers(used: Used) -> None:
     assert used.value("ContainerNetworkRxBytes", **container) == 100.0
     assert used.value("RestartCount", **container) == 2.0
     assert used.metrics("UnHealthyContainerHealthStatus", **container) == []
+
+
+def test_performance_log_events(used: Used) -> None:
+    used.say(MINUTE + 20, used.task("1"), cpu=(10.0,))
+    used.usage.publish(MINUTE + 66)
+    assert used.logged == []
+    set_insights(used, "enabled")
+    used.say(MINUTE + 80, used.task("2"), cpu=(10.0,))
+    used.usage.publish(MINUTE + 126)
+    short = used.instance.arn.rpartition("/")[2]
+    found = {event.members["Type"]: event for event in used.logged}
+    assert {name: event.stream for name, event in found.items()} == {
+        "Container": f"AgentTelemetry-{short}",
+        "Task": f"AgentTelemetry-{short}",
+        "Cluster": "ClusterTelemetry-default",
+        "Service": "ServiceTelemetry-default",
+    }
+    common = {
+        "Version": "0",
+        "TaskId": "2",
+        "TaskDefinitionFamily": "web",
+        "TaskDefinitionRevision": "1",
+        "ContainerInstanceId": short,
+        "ServiceName": "web",
+        "ClusterName": "default",
+        "Timestamp": int(MINUTE + 60) * 1000,
+    }
+    measured = {
+        "CpuUtilized": pytest.approx(409.6),
+        "MemoryUtilized": 50,
+        "StorageReadBytes": 7,
+        "StorageWriteBytes": 3,
+        "NetworkRxBytes": 100,
+        "NetworkTxBytes": 10,
+    }
+    container = found["Container"].members
+    assert container.items() >= {**common, "ContainerName": "web", "Image": "web", "CpuReserved": 512.0}.items()
+    assert {name: container[name] for name in measured} == measured
+    task = found["Task"].members
+    assert task.items() >= {**common, "KnownStatus": "RUNNING", "LaunchType": "EC2", "MemoryReserved": 200}.items()
+    assert {name: task[name] for name in measured} == measured
+    assert "StartedAt" not in task
+    assert (
+        found["Service"].members.items() >= {"ServiceName": "web", "DesiredTaskCount": 2, "RunningTaskCount": 2}.items()
+    )
+    assert found["Cluster"].members["ServiceCount"] == 1
+
+
+async def test_performance_log_events_are_kept_a_day(used: Used, tmp_path: Path) -> None:
+    store = LogStore(tmp_path, SystemClock())
+    await store.open()
+    log = PerformanceLog(store)
+    now = int(SystemClock().now() * 1000)
+    late, early = ({"Timestamp": at, "Type": "Task"} for at in (now, now - 60_000))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(log.run())
+        log.put(PerformanceEvent(REGION, "c", "AgentTelemetry-1", members) for members in (late, early))
+        while not (group := store.groups(REGION).get(group_name("c"))) or not group.streams:
+            await asyncio.sleep(0.01)
+        stream = group.streams["AgentTelemetry-1"]
+        while len(events := (await store.read([stream], Range(), 10)).events) < 2:
+            await asyncio.sleep(0.01)
+        running.cancel()
+    assert [event.timestamp for event in events] == [now - 60_000, now]
+    assert msgspec.json.decode(events[0].message) == early
+    assert (group.name, group.retention_days) == ("/aws/ecs/containerinsights/c/performance", 1)
+    await store.close()

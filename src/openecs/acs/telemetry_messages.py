@@ -107,6 +107,16 @@ class TaskMetric(Telemetry, frozen=True):
     container_metrics: tuple[ContainerMetric, ...] = ()
 
 
+class HostMetric(Telemetry, frozen=True):
+    """The host as a whole: CPU in per cent, memory in MiB, bytes a second, per cent of the disk."""
+
+    memory_limit: float = 0.0
+    cpu_stats_set: StatsSet | None = None
+    memory_stats_set: StatsSet | None = None
+    network_stats_set: StatsSet | None = None
+    filesystem_stats_set: StatsSet | None = None
+
+
 class MetricsMetadata(Telemetry, frozen=True):
     """About a message; the cores are our own agent's addition."""
 
@@ -119,6 +129,8 @@ class PublishMetricsRequest(Telemetry, frozen=True):
     metadata: MetricsMetadata = MetricsMetadata()
     task_metrics: tuple[TaskMetric, ...] = ()
     timestamp: float | None = None
+    #: Our own agent's addition.
+    openecs_host: HostMetric | None = None
 
 
 FROM_AGENT: dict[str, type[Telemetry | Structure]] = {

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlencode
 
 import structlog
@@ -20,6 +21,7 @@ from openecs.agent.edge.meter import TrafficMeter
 from openecs.agent.engine.engine import TaskEngine
 from openecs.agent.membership import Membership
 from openecs.agent.metrics.exposition import AgentExposition
+from openecs.agent.metrics.host import HostSampler
 from openecs.agent.metrics.sampler import Sampler
 from openecs.agent.reporting import Reporter
 from openecs.agent.runtime.protocol import EngineInfo, EngineUnavailable, Runtime
@@ -84,7 +86,9 @@ class AgentSessions:
         """Serve until cancelled."""
         sampler = None
         if self._measures:
-            sampler = Sampler(self._runtime, lambda: engine.workers, self._clock, cores=os.cpu_count() or 1)
+            cores = os.cpu_count() or 1
+            host = HostSampler(Path(self._config.data_dir), cores=cores)
+            sampler = Sampler(self._runtime, lambda: engine.workers, self._clock, cores=cores, host=host)
         telemetry = Telemetry(
             cluster=self._membership.cluster,
             container_instance=lambda: self._membership.container_instance,

@@ -165,12 +165,13 @@ class Telemetry:
             while sampler.batches:
                 batch = sampler.batches[0]
                 # What was sent is taken off at once, so that no connection's end makes it come twice.
-                while batch.tasks:
+                while batch.tasks or batch.host:
                     part = batch.tasks[:BATCH]
                     await self._send(
                         socket, url, "PublishMetricsRequest", self._metric_message(batch, part, sampler.cores)
                     )
                     del batch.tasks[: len(part)]
+                    batch.host = None
                 if sampler.batches and sampler.batches[0] is batch:
                     sampler.batches.popleft()
             await sampler.ready.wait()
@@ -187,12 +188,14 @@ class Telemetry:
             await traffic.ready.wait()
 
     def _metric_message(self, batch: Batch, part: list[dict[str, Any]], cores: int) -> dict[str, Any]:
-        return {
+        # Not in the official agent's message.
+        extension = {} if batch.host is None else {"openecsHost": batch.host}
+        return extension | {
             "metadata": {
                 "cluster": self._cluster,
                 "containerInstance": self._container_instance(),
                 "messageId": self._ids.uuid(),
-                "idle": False,
+                "idle": not batch.tasks,
                 "fin": len(part) == len(batch.tasks),
                 # Not in the official agent's message: what 100 % of the host's CPU is.
                 "openecsCores": cores,

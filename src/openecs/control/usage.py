@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from openecs.acs.telemetry_messages import ContainerMetric, PublishMetricsRequest, StatsSet
 from openecs.clock import Clock
+from openecs.control.performance_events import PerformanceEvent, cluster_events, task_events
+from openecs.control.usage_instances import HostUse, add_host, instance_metrics
 from openecs.control.usage_metrics import (
     TaskUse,
     Used,
@@ -44,14 +46,18 @@ class UsageMetrics:
         state: State,
         clock: Clock,
         publish: Callable[[Iterable[Datum]], None],
+        perform: Callable[[Iterable[PerformanceEvent]], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._state = state
         self._clock = clock
         self._publish = publish
+        self._perform = perform
         self._sleep = sleep
         #: Beginning of a minute → task → what it used.
         self._minutes: dict[float, dict[str, TaskUse]] = {}
+        #: The same for hosts, by node.
+        self._hosts: dict[float, dict[str, HostUse]] = {}
         #: Task → when its newest message was cut, and what that said.
         self.newest: dict[str, tuple[float, TaskUse]] = {}
         #: Of the newest minutes that were published: the tasks that were told of.
@@ -70,6 +76,9 @@ class UsageMetrics:
         minute = (at - 1.0) // MINUTE * MINUTE
         uses = self._minutes.setdefault(minute, {})
         told = self._told.get(minute, frozenset())
+        if message.openecs_host is not None:
+            hosts = self._hosts.setdefault(minute, {})
+            add_host(hosts.setdefault(node_id, HostUse(units)), message.openecs_host)
         fine: list[Datum] = []
         for said in message.task_metrics:
             task = self._state.tasks.get(said.task_arn)
@@ -101,13 +110,17 @@ class UsageMetrics:
             uses = self._minutes.pop(minute)
             found = [(task, use) for arn, use in uses.items() if (task := self._state.tasks.get(arn)) is not None]
             self._publish(self._data(found, minute))
+            self._perform(task_events(self._state, found, minute))
             self._told[minute] = self._told.get(minute, frozenset()) | frozenset(uses)
+        for minute in sorted(minute for minute in self._hosts if minute <= last):
+            self._publish(instance_metrics(self._state, self._hosts.pop(minute), minute))
         for minute in [minute for minute in self._told if minute < last - REMEMBERED]:
             del self._told[minute]
         for arn in [arn for arn, (at, _) in self.newest.items() if at < now - KEPT_NEWEST]:
             del self.newest[arn]
         # Counts are those of now: there is no telling what they were before.
         self._publish(cluster_counts(self._state, last))
+        self._perform(cluster_events(self._state, last))
 
     def _data(self, found: list[tuple[Task, TaskUse]], minute: float) -> Iterable[Datum]:
         used: dict[str, Used] = {}

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from openecs.metrics.metric import Datum, MetricKey, dimensions, single
 from openecs.model.cluster import Cluster
+from openecs.model.service import Service
 from openecs.model.task import Task
 from openecs.state.state import State
 
@@ -161,7 +162,16 @@ def cluster_utilisation(state: State, used: Mapping[str, Used], at: float) -> It
             ("MemoryUtilization", total.figures.get("memory"), capacity[1]),
         ):
             if figure is not None and whole:
-                yield single(_of_cluster(cluster, ECS, name), at, 100.0 * figure.mean / whole, "Percent")
+                scale = 100.0 / whole
+                yield Datum(
+                    _of_cluster(cluster, ECS, name),
+                    at,
+                    sample_count=1.0,
+                    sum=figure.mean * scale,
+                    minimum=figure.low * scale,
+                    maximum=figure.high * scale,
+                    unit="Percent",
+                )
 
 
 def cluster_counts(state: State, at: float) -> Iterator[Datum]:
@@ -205,27 +215,37 @@ def _reservations(state: State, cluster: Cluster, capacity: tuple[int, int, int]
 
 def _counts(state: State, cluster: Cluster, at: float) -> Iterator[Datum]:
     """Container Insights' counts of a cluster and its services."""
-    services = [one for one in state.services.by("cluster", cluster.arn) if one.status != "INACTIVE"]
-    instances = [one for one in state.container_instances.by("cluster", cluster.arn) if one.status != "INACTIVE"]
-    for name, value in (
-        ("TaskCount", state.usage.cluster(cluster.arn).running),
-        ("ServiceCount", len(services)),
-        ("ContainerInstanceCount", len(instances)),
-    ):
+    for name, value in cluster_counts_of(state, cluster).items():
         yield single(_of_cluster(cluster, INSIGHTS, name), at, float(value), "Count")
-    for service in services:
-        tasks = [one for one in state.tasks.by("service", service.arn) if one.desired_status == "RUNNING"]
-        sets = sum(one.task_set is not None for one in service.deployments)
-        living = [one for one in service.deployments if one.status != "INACTIVE" and one.task_set is None]
-        dims = dimensions({"ClusterName": cluster.name, "ServiceName": service.name})
-        for name, value in (
-            ("DesiredTaskCount", service.desired_count),
-            ("RunningTaskCount", sum(one.last_status == "RUNNING" for one in tasks)),
-            ("PendingTaskCount", sum(one.last_status in ("PROVISIONING", "PENDING", "ACTIVATING") for one in tasks)),
-            ("DeploymentCount", len(living)),
-            ("TaskSetCount", sets),
-        ):
-            yield single(MetricKey(cluster.region, INSIGHTS, name, dims), at, float(value), "Count")
+    for service in state.services.by("cluster", cluster.arn):
+        if service.status != "INACTIVE":
+            dims = dimensions({"ClusterName": cluster.name, "ServiceName": service.name})
+            for name, value in service_counts_of(state, service).items():
+                yield single(MetricKey(cluster.region, INSIGHTS, name, dims), at, float(value), "Count")
+
+
+def cluster_counts_of(state: State, cluster: Cluster) -> dict[str, int]:
+    """What a cluster has now, by the metrics' names."""
+    services = state.services.by("cluster", cluster.arn)
+    instances = state.container_instances.by("cluster", cluster.arn)
+    return {
+        "TaskCount": state.usage.cluster(cluster.arn).running,
+        "ServiceCount": sum(one.status != "INACTIVE" for one in services),
+        "ContainerInstanceCount": sum(one.status != "INACTIVE" for one in instances),
+    }
+
+
+def service_counts_of(state: State, service: Service) -> dict[str, int]:
+    """The same of a service."""
+    tasks = [one for one in state.tasks.by("service", service.arn) if one.desired_status == "RUNNING"]
+    living = [one for one in service.deployments if one.status != "INACTIVE" and one.task_set is None]
+    return {
+        "DesiredTaskCount": service.desired_count,
+        "RunningTaskCount": sum(one.last_status == "RUNNING" for one in tasks),
+        "PendingTaskCount": sum(one.last_status in ("PROVISIONING", "PENDING", "ACTIVATING") for one in tasks),
+        "DeploymentCount": len(living),
+        "TaskSetCount": sum(one.task_set is not None for one in service.deployments),
+    }
 
 
 def insights(state: State, task: Task, use: TaskUse, at: float) -> Iterator[Datum]:

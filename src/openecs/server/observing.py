@@ -10,6 +10,7 @@ from openecs.config import ServerConfig
 from openecs.control.alarm_parts import AlarmParts
 from openecs.control.loop import Loop, Timing
 from openecs.control.metric_filters import MetricFilterWorker
+from openecs.control.performance_log import PerformanceLog
 from openecs.control.subscription_delivery import Delivery
 from openecs.control.subscriptions import Subscriptions
 from openecs.control.traffic import TrafficMetrics
@@ -34,7 +35,8 @@ class ObservingParts:
         self.logs = LogStore(folder and folder / "logs", clock, engine_url=config.log_engine)
         self.log_queries = Runner(self.logs, clock)
         self.metrics = MetricStore(folder and folder / "metrics", clock)
-        self.usage = UsageMetrics(state, clock, self.metrics.add)
+        self.performance = PerformanceLog(self.logs)
+        self.usage = UsageMetrics(state, clock, self.metrics.add, self.performance.put)
         self.traffic = TrafficMetrics(state, clock, self.metrics.add)
         self.alarms = AlarmParts(state, self.metrics, clock, ids, dict(config.alarm_topics))
         self.loops: tuple[Loop, ...] = ()
@@ -57,6 +59,7 @@ class ObservingParts:
         group.create_task(self.metrics.wait_failed())
         group.create_task(self.metrics.maintain())
         group.create_task(self.usage.run())
+        group.create_task(self.performance.run())
         if self.remote_write is not None:
             group.create_task(self.remote_write.run())
         group.create_task(self.log_queries.run())

@@ -16,6 +16,7 @@ import structlog
 
 from openecs.agent.engine.worker import TaskWorker
 from openecs.agent.metrics.counters import Counters, KernelSource, Source
+from openecs.agent.metrics.host import HostSampler
 from openecs.agent.metrics.stats_set import StatsSet
 from openecs.agent.runtime.protocol import EngineError, EngineUnavailable, Runtime
 from openecs.clock import Clock
@@ -44,12 +45,14 @@ class _Watched:
     sent: StatsSet = field(default_factory=StatsSet)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
-    """What one period came to: ``at`` is its end, in seconds since the epoch."""
+    """What one period came to: ``at`` is its end, in seconds since the epoch.  Who sends it takes parts off."""
 
     at: float
     tasks: list[dict[str, Any]]
+    #: What the host as a whole used; ``None`` when that is not known.
+    host: dict[str, Any] | None = None
 
 
 class Sampler:
@@ -62,6 +65,7 @@ class Sampler:
         clock: Clock,
         *,
         cores: int,
+        host: HostSampler | None = None,
         open_source: OpenSource = KernelSource,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -69,6 +73,7 @@ class Sampler:
         self._workers = workers
         self._clock = clock
         self.cores = cores
+        self._host = host
         self._open = open_source
         self._sleep = sleep
         #: (container id, its newest start) → what is known of that run; ``None``: it cannot be read.
@@ -94,7 +99,9 @@ class Sampler:
                     watched.source.close()
 
     async def sample(self) -> None:
-        """Look once at everything that runs."""
+        """Look once at everything that runs, and at the host."""
+        if self._host is not None:
+            self._host.sample(self._clock.now())
         running = {
             (container.container_id or "", container.started_at): worker
             for worker in self._workers()
@@ -136,8 +143,9 @@ class Sampler:
     def cut(self, at: float) -> None:
         """Make a message of the samples since the last one."""
         tasks = [entry for worker in self._workers() if (entry := self._entry(worker)) is not None]
-        if tasks:
-            self.batches.append(Batch(at, tasks))
+        host = self._host.told() if self._host is not None else None
+        if tasks or host:
+            self.batches.append(Batch(at, tasks, host))
             self.ready.set()
 
     async def _begin(self, container_id: str, worker: TaskWorker) -> _Watched | None:
