@@ -9,6 +9,7 @@ from openecs.acs.task_payload import (
     ContainerPayload,
     Dependency,
     DockerConfig,
+    FirelensPayload,
     MountPoint,
     PortMapping,
     RestartPolicy,
@@ -75,6 +76,7 @@ def render_container(
         start_timeout=container.start_timeout,
         stop_timeout=container.stop_timeout,
         restart_policy=_restart_policy(container.restart_policy),
+        firelens_configuration=_firelens(container.firelens_configuration),
         logs_auth_strategy="ExecutionRole" if logs and logs.log_driver == "awslogs" else None,
     )
 
@@ -101,6 +103,12 @@ def _ports(container: ecs.ContainerDefinition, network_mode: str) -> tuple[PortM
         )
         for m in container.port_mappings or ()
     )
+
+
+def _firelens(configuration: ecs.FirelensConfiguration | None) -> FirelensPayload | None:
+    if configuration is None:
+        return None
+    return FirelensPayload(configuration.type, configuration.options or {})
 
 
 def _restart_policy(policy: ecs.ContainerRestartPolicy | None) -> RestartPolicy | None:

@@ -71,6 +71,13 @@ class RestartPolicy(Structure, frozen=True):
     restart_attempt_period: int | None = None
 
 
+class FirelensPayload(Structure, frozen=True):
+    """What makes a container the task's log router; ``type`` is ``fluentbit`` or ``fluentd``."""
+
+    type: str
+    options: dict[str, str] = {}
+
+
 class ContainerPayload(Structure, frozen=True):
     """One container of a task payload, overrides already merged in."""
 
@@ -100,6 +107,7 @@ class ContainerPayload(Structure, frozen=True):
     overrides: str = "{}"
     #: ``ExecutionRole`` makes the agent add the credentials endpoint to awslogs options.
     logs_auth_strategy: str | None = None
+    firelens_configuration: FirelensPayload | None = None
     #: An extension: the image as the task definition has it, when ``image`` is another because
     #: the deployment keeps to one digest.  Only what is shown goes by it.
     requested_image: str | None = None

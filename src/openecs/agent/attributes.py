@@ -13,6 +13,14 @@ from openecs.shapes import ecs
 
 _API_LEVELS = (*range(17, 26), 28, 29, 30, 32)
 _LOG_DRIVERS = ("json-file", "awslogs", "none", "syslog", "journald", "fluentd", "gelf", "local")
+#: For engines with the driver on which it rests.
+_FIRELENS = (
+    "com.amazonaws.ecs.capability.logging-driver.awsfirelens",
+    "ecs.capability.logging-driver.awsfirelens.log-driver-buffer-limit",
+    "ecs.capability.firelens.fluentbit",
+    "ecs.capability.firelens.fluentd",
+    "ecs.capability.firelens.options.config.file",
+)
 _ALWAYS = (
     "ecs.capability.container-ordering",
     "ecs.capability.full-sync",
@@ -48,6 +56,8 @@ def attributes(
     if not metadata:
         # The driver takes its keys from the credentials endpoint.
         offered.discard("awslogs")
+    if "fluentd" in offered:
+        names += _FIRELENS
     names += [f"com.amazonaws.ecs.capability.logging-driver.{driver}" for driver in _LOG_DRIVERS if driver in offered]
     if metadata:
         names += [

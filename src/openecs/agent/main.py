@@ -141,6 +141,7 @@ async def _run(
         parts = EngineParts(
             settings=EngineSettings(
                 node_id=node_id,
+                run_dir=Path(config.run_dir),
                 cluster=config.cluster,
                 region=config.region,
                 metadata_url=endpoint.url,

@@ -83,7 +83,6 @@ def test_the_table_says_something_of_every_field_and_of_nothing_else() -> None:
             body(container(resourceRequirements=[{"type": "GPU", "sharingStrategy": {"nvidiaMps": {"memory": 512}}}])),
             "containerDefinitions[0].resourceRequirements[0].sharingStrategy",
         ),
-        (body(container(firelensConfiguration={"type": "fluentd"})), "firelensConfiguration"),
         (body(container(credentialSpecs=["x"])), "credentialSpecs"),
         (
             body(container(), container(name="b", logConfiguration={"logDriver": "splunk"})),

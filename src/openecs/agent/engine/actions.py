@@ -13,8 +13,8 @@ import msgspec
 import structlog
 
 from openecs import arn as arns
-from openecs.acs.task_payload import TaskPayload
-from openecs.agent.engine import container_body, kernel_log, names, volumes
+from openecs.acs.task_payload import ContainerPayload, TaskPayload
+from openecs.agent.engine import container_body, firelens, kernel_log, log_router, names, volumes
 from openecs.agent.engine import facts as f
 from openecs.agent.engine.images import LocalImage, PullError
 from openecs.agent.engine.oom import OomWatch
@@ -40,7 +40,7 @@ class Actions:
         self._parts = parts
         self._cluster = cluster
         self._by_name = {c.name: c for c in payload.containers}
-        self.surroundings = Surroundings(payload, parts, self.labels(names.PAUSE))
+        self.surroundings = Surroundings(payload, parts, cluster, self.labels(names.PAUSE))
         #: What was fetched for each container; creating it must not pull again.
         self._fetched: dict[str, LocalImage] = {}
         #: What the engine's events said about memory.
@@ -155,7 +155,11 @@ class Actions:
                 container,
                 container_body.BodyInputs(
                     labels=self.labels(name),
-                    environment=self._environment(state.container(name)),
+                    environment={
+                        **self._environment(state.container(name)),
+                        **await self._router_address(state, container),
+                    },
+                    router=log_router.place_of(settings.run_dir, self._payload.arn),
                     image_env=image.env,
                     bindings=bindings if self._payload.network_mode == "bridge" else (),
                     network_mode=state.network_mode,
@@ -308,6 +312,18 @@ class Actions:
             if role is not None:
                 environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = f"/v2/credentials/{role.credentials_id}"
         return environment
+
+    async def _router_address(self, state: TaskState, container: ContainerPayload) -> Mapping[str, str]:
+        """Where a container that logs to the task's log router finds it over TCP."""
+        router = firelens.router(self._payload)
+        if router is None or firelens.options(container) is None:
+            return {}
+        mode, address = self._payload.network_mode, "127.0.0.1"
+        if mode == "bridge":
+            info = await self._parts.runtime.inspect(state.container(router.name).container_id or "")
+            address = next(iter(info.addresses.values()), "")
+        known = address and mode in ("awsvpc", "bridge")
+        return {"FLUENT_HOST": address, "FLUENT_PORT": str(firelens.PORT)} if known else {}
 
     def labels(self, name: str) -> dict[str, str]:
         """The labels of a container of this task."""

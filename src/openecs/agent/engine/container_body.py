@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from openecs import arn as arns
 from openecs.acs.task_payload import ContainerPayload, TaskPayload
 from openecs.agent import gpus
-from openecs.agent.engine import names
+from openecs.agent.engine import firelens, names
 from openecs.agent.engine.ports import parse_range
 from openecs.shapes import ecs
 
@@ -43,6 +44,8 @@ class BodyInputs(msgspec.Struct, frozen=True, kw_only=True):
     volumes: Mapping[str, str] = {}
     #: ``/v2/credentials/<id>`` of the execution role, for log drivers that sign for themselves.
     log_credentials: str | None = None
+    #: Where the files of the task's log router are, if it has one.
+    router: firelens.Place | None = None
     #: For containers whose definition names none; empty leaves the choice to the engine.
     name_servers: Sequence[str] = ()
 
@@ -72,6 +75,7 @@ def build(task: TaskPayload, container: ContainerPayload, inputs: BodyInputs) ->
             config.pop("ExposedPorts", None)
     config["Labels"] = {**(config.get("Labels") or {}), **inputs.labels}
     _awslogs(host, container, inputs)
+    _firelens(host, task, container, inputs)
     config["HostConfig"] = host
     return config
 
@@ -127,6 +131,19 @@ def _host_config(task: TaskPayload, container: ContainerPayload, inputs: BodyInp
     if inputs.cgroup_parent is not None:
         host["CgroupParent"] = inputs.cgroup_parent
     return host
+
+
+def _firelens(host: dict[str, Any], task: TaskPayload, container: ContainerPayload, inputs: BodyInputs) -> None:
+    """The router's files, and the engine's driver for who logs to it."""
+    place = inputs.router
+    if place is None:
+        return
+    if container.firelens_configuration is not None:
+        host["Binds"] = [*(host.get("Binds") or []), *firelens.binds(container.firelens_configuration, place)]
+    log = host.get("LogConfig")
+    if isinstance(log, dict) and log.get("Type") == firelens.DRIVER:
+        given = log.get("Config") or {}
+        host["LogConfig"] = firelens.log_config(container, given, arns.short(task.arn), place)
 
 
 def _awslogs(host: dict[str, Any], container: ContainerPayload, inputs: BodyInputs) -> None:

@@ -1,7 +1,8 @@
 """Which container of a task waits for which, at start and at stop.  Pure.
 
 Besides ``dependsOn``, ``links`` mean START and ``volumesFrom`` means that the other container
-must exist.  At stop the order is reversed for all but the latter.
+must exist; who logs to the task's log router waits for its START.  At stop the order is reversed
+for all but the existence.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from openecs.acs.task_payload import ContainerPayload, TaskPayload
+from openecs.agent.engine import firelens
 from openecs.agent.engine.task_state import ContainerState
 
 Verdict = Literal["ready", "wait"]
@@ -27,7 +29,9 @@ class Graph:
 
     def __init__(self, payload: TaskPayload) -> None:
         self.containers: dict[str, ContainerPayload] = {c.name: c for c in payload.containers}
-        self.edges: dict[str, tuple[Edge, ...]] = {c.name: _edges(c) for c in payload.containers}
+        found = firelens.router(payload)
+        router = found.name if found is not None else ""
+        self.edges: dict[str, tuple[Edge, ...]] = {c.name: _edges(c, router) for c in payload.containers}
         dependents: dict[str, list[str]] = {name: [] for name in self.containers}
         for name, edges in self.edges.items():
             for edge in edges:
@@ -103,10 +107,12 @@ class Graph:
         return text if state.exit_code is None else f"{text} - Exit: {state.exit_code}"
 
 
-def _edges(container: ContainerPayload) -> tuple[Edge, ...]:
+def _edges(container: ContainerPayload, router: str) -> tuple[Edge, ...]:
     edges = [Edge(d.container_name, d.condition.upper()) for d in container.depends_on]
     edges += [Edge(link.split(":", 1)[0], "START") for link in container.links]
     edges += [Edge(v.source_container, "CREATE") for v in container.volumes_from]
+    if router and firelens.options(container) is not None:
+        edges.append(Edge(router, "START"))
     return tuple(edges)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -23,6 +24,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The node's choices.  Times in seconds."""
 
     node_id: str
+    #: Folder of what lasts until the host starts again; its path is short.
+    run_dir: Path = Path("/run/openecs")
     #: Cluster name or ARN for tasks whose payload names none.
     cluster: str
     region: str

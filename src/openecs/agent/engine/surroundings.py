@@ -1,6 +1,7 @@
-"""What a task needs around its containers on this host: volumes, limits, network.  Made before them, removed after.
+"""What a task needs around its containers on this host: volumes, limits, log router, network.
 
-No decisions: each method does its part and answers with a fact; ``EngineUnavailable`` passes through.
+Made before them, removed after.  No decisions: each method does its part and answers with a fact;
+``EngineUnavailable`` passes through.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import structlog
 
 from openecs.acs.task_payload import TaskPayload
 from openecs.agent.engine import facts as f
-from openecs.agent.engine import names, volumes
+from openecs.agent.engine import firelens, log_router, names, volumes
 from openecs.agent.engine.limits import LimitsError
 from openecs.agent.engine.settings import EngineParts
 from openecs.agent.engine.task_state import TaskState
@@ -24,8 +25,9 @@ _log = structlog.get_logger("openecs.agent")
 class Surroundings:
     """Those of one task; ``pause_labels`` are for the container that holds its network."""
 
-    def __init__(self, payload: TaskPayload, parts: EngineParts, pause_labels: Mapping[str, str]) -> None:
+    def __init__(self, payload: TaskPayload, parts: EngineParts, cluster: str, pause_labels: Mapping[str, str]) -> None:
         self._payload = payload
+        self._cluster = cluster
         self._parts = parts
         self._pause_labels = pause_labels
         self._awsvpc = payload.network_mode == "awsvpc"
@@ -34,7 +36,8 @@ class Surroundings:
     def needed(self) -> bool:
         """Whether anything must be made before the first container."""
         limits = self._parts.limits.parent(self._payload) is not None
-        return self._awsvpc or limits or volumes.needed(self._payload)
+        routed = firelens.router(self._payload) is not None
+        return self._awsvpc or limits or routed or volumes.needed(self._payload)
 
     async def prepare(self) -> f.Fact:
         """Make them."""
@@ -42,7 +45,10 @@ class Surroundings:
         try:
             await volumes.make(self._payload, parts.runtime, {names.LABEL_TASK_ARN: self._payload.arn})
             await parts.limits.make(self._payload)
+            log_router.make(self._payload, parts.settings.run_dir, self._cluster)
             mode = await parts.network.attach(self._payload, self._pause_labels) if self._awsvpc else None
+        except (OSError, firelens.FirelensError) as error:
+            return f.PrepareFailed(reason=f"ResourceInitializationError: the log router cannot be configured: {error}")
         except (volumes.VolumeError, LimitsError, AddressInUseError) as error:
             return f.PrepareFailed(reason=f"ResourceInitializationError: {error}")
         except NetworkError as error:
@@ -66,6 +72,7 @@ class Surroundings:
                 await runtime.remove(container.container_id)
         # The engine may have kept the network's container, and needed the task's group, for the sake of these.
         await self.release()
+        log_router.remove(self._payload, self._parts.settings.run_dir)
         try:
             await volumes.remove(self._payload, runtime)
         except EngineError as error:

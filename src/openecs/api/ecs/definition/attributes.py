@@ -77,6 +77,11 @@ def _of_container(container: ecs.ContainerDefinition, *, has_execution_role: boo
         yield _CAPABILITY + "container-ordering"
     if container.restart_policy is not None and container.restart_policy.enabled:
         yield _CAPABILITY + "container-restart-policy"
+    router = container.firelens_configuration
+    if router is not None:
+        yield f"{_CAPABILITY}firelens.{router.type}"
+        if (router.options or {}).get("config-file-type") is not None:
+            yield f"{_CAPABILITY}firelens.options.config.file"
     if any(mapping.container_port_range for mapping in container.port_mappings or ()):
         yield _CAPABILITY + "network.container-port-range"
     if container.system_controls:
@@ -94,6 +99,8 @@ def _of_log(log: ecs.LogConfiguration, *, has_execution_role: bool) -> Iterator[
     if log.log_driver in _LOG_DRIVER_API:
         yield _DOCKER + _LOG_DRIVER_API[log.log_driver]
     options = log.options or {}
+    if log.log_driver == "awsfirelens" and "log-driver-buffer-limit" in options:
+        yield f"{_CAPABILITY}logging-driver.awsfirelens.log-driver-buffer-limit"
     if log.log_driver == "awslogs" and has_execution_role:
         yield _CAPABILITY + "execution-role-awslogs"
     if "awslogs-create-group" in options:

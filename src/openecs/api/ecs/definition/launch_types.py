@@ -92,7 +92,7 @@ def _check_fargate_container(container: ecs.ContainerDefinition, execution_role:
             "Fargate requires task definition to have execution role ARN (executionRoleArn) to support ECR images."
         )
     log = container.log_configuration
-    if log is None:
+    if log is None or log.log_driver == "awsfirelens":
         return
     if log.log_driver != "awslogs":
         raise client_error(f"Fargate compatible task definitions do not support logDriver {log.log_driver}")

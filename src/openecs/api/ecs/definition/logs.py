@@ -86,6 +86,9 @@ def check(container: ecs.ContainerDefinition) -> None:
     if log is None:
         return
     options = log.options or {}
+    if log.log_driver == "awsfirelens":
+        # The options are those of the router's output.
+        return
     require(log, _REQUIRED.get(log.log_driver, ()))
     if unknown := sorted(options.keys() - OPTIONS.get(log.log_driver, frozenset())):
         raise client_error(f"Log driver {log.log_driver} disallows options: {', '.join(unknown)}")

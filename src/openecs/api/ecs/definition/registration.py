@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from openecs.api.ecs.definition import (
     attributes,
     dependencies,
+    firelens,
     gpus,
     launch_types,
     lifecycle,
@@ -82,6 +83,7 @@ def _check_containers_present(containers: tuple[ecs.ContainerDefinition, ...]) -
     if len(containers) > _MOST_CONTAINERS:
         raise client_error(f"Task definitions must have at most {_MOST_CONTAINERS} containers (containerDefinitions).")
     names.check_container_names([container.name for container in containers])
+    firelens.check(containers)
     if not any(container.essential is not False for container in containers):
         raise client_error("Task definition does not have any essential container.")
 

@@ -138,8 +138,8 @@ _CONTAINER: tuple[Field, ...] = (
     *_honoured("linuxParameters.swappiness", note="requires maxSwap; hosts with cgroup v2 have no such setting"),
     *_values_refused(
         "logConfiguration.logDriver",
-        frozenset({"splunk", "awsfirelens"}),
-        "awslogs, json-file, syslog, journald, gelf and fluentd are honoured; splunk and awsfirelens are refused",
+        frozenset({"splunk"}),
+        "awslogs, awsfirelens, json-file, syslog, journald, gelf and fluentd are honoured; splunk is refused",
     ),
     *_honoured("logConfiguration.options"),
     *_refused("logConfiguration.secretOptions", "secrets", note="no secret store yet"),
@@ -152,7 +152,7 @@ _CONTAINER: tuple[Field, ...] = (
     ),
     *_values_refused("resourceRequirements[].value", frozenset({"ALL"}), "numbers are honoured, ALL is refused"),
     *_refused("resourceRequirements[].sharingStrategy", note="a GPU belongs to one container at a time"),
-    *_refused("firelensConfiguration", note="use a log driver of the engine"),
+    *_honoured("firelensConfiguration.type", "firelensConfiguration.options", note="config-file-type s3 is refused"),
     *_refused("credentialSpecs", note="Active Directory"),
 )
 
