@@ -70,6 +70,38 @@ def test_lines_are_there_while_the_task_runs_and_the_cli_tails_them(world: World
     world.stop(task)
 
 
+def test_lines_belong_to_the_time_before_them(world: World, group: str) -> None:
+    """On FARGATE, with a group that the driver makes, and a buffer of one's own size."""
+    script = "echo '2026-11-23 10:00:00 first'; echo ' more'; echo '2026-11-23 10:00:01 second'"
+    made = f"{group}/made"
+    options = awslogs(
+        made,
+        awslogs_datetime_format="%Y-%m-%d %H:%M:%S",
+        awslogs_create_group="true",
+        mode="non-blocking",
+        max_buffer_size="4m",
+    )
+    task = world.run(
+        world.container(script=script, memory=None, logConfiguration=options),
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        executionRoleArn="arn:aws:iam::000000000000:role/ecsTaskExecutionRole",
+        run={
+            "launchType": "FARGATE",
+            "networkConfiguration": {"awsvpcConfiguration": {"subnets": [world.installation.subnet()]}},
+        },
+    )
+    world.reaches(task, "STOPPED")
+    wait_for(lambda: len(messages(world, made, stream_of(task))) == 2, seconds=20)
+    assert [m.rstrip("\n").split("\n") for m in messages(world, made, stream_of(task))] == [
+        ["2026-11-23 10:00:00 first", " more"],
+        ["2026-11-23 10:00:01 second"],
+    ]
+    world.logs.delete_log_group(logGroupName=made)
+
+
 def test_several_lines_make_one_event(world: World, group: str) -> None:
     script = "echo '[1] first'; echo ' more'; echo '[2] second'; echo ' and more'"
     task = world.run(world.container(script=script, logConfiguration=awslogs(group, awslogs_multiline_pattern=r"^\[")))
