@@ -185,6 +185,10 @@ def test_what_hosts_use_is_of_their_container_instances(used: Used) -> None:
     ):
         assert used.value(name, ClusterName="default") == pytest.approx(value), name
     assert used.metrics("instance_cpu_limit", ClusterName="default")[0].timestamp == MINUTE + 60
+    # What comes when the minute has been published is too late.
+    used.host(MINUTE + 120, (90.0,))
+    used.usage.publish(MINUTE + 186)
+    assert used.value("instance_cpu_utilization", ClusterName="default") == pytest.approx(20.0)
 
 
 def test_a_minute_is_published_once_and_only_when_it_has_ended(used: Used) -> None:

@@ -60,7 +60,7 @@ class UsageMetrics:
         self._hosts: dict[float, dict[str, HostUse]] = {}
         #: Task → when its newest message was cut, and what that said.
         self.newest: dict[str, tuple[float, TaskUse]] = {}
-        #: Of the newest minutes that were published: the tasks that were told of.
+        #: Of the newest minutes that were published: the tasks and nodes that were told of.
         self._told: dict[float, frozenset[str]] = {}
 
     def take(self, node_id: str, message: PublishMetricsRequest) -> None:
@@ -76,7 +76,8 @@ class UsageMetrics:
         minute = (at - 1.0) // MINUTE * MINUTE
         uses = self._minutes.setdefault(minute, {})
         told = self._told.get(minute, frozenset())
-        if message.openecs_host is not None:
+        # A minute that was published is not published again.
+        if message.openecs_host is not None and node_id not in told:
             hosts = self._hosts.setdefault(minute, {})
             add_host(hosts.setdefault(node_id, HostUse(units)), message.openecs_host)
         fine: list[Datum] = []
@@ -113,7 +114,9 @@ class UsageMetrics:
             self._perform(task_events(self._state, found, minute))
             self._told[minute] = self._told.get(minute, frozenset()) | frozenset(uses)
         for minute in sorted(minute for minute in self._hosts if minute <= last):
-            self._publish(instance_metrics(self._state, self._hosts.pop(minute), minute))
+            hosts = self._hosts.pop(minute)
+            self._publish(instance_metrics(self._state, hosts, minute))
+            self._told[minute] = self._told.get(minute, frozenset()) | frozenset(hosts)
         for minute in [minute for minute in self._told if minute < last - REMEMBERED]:
             del self._told[minute]
         for arn in [arn for arn, (at, _) in self.newest.items() if at < now - KEPT_NEWEST]:
