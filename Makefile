@@ -70,6 +70,7 @@ bench-observe: setup-dev engine
 
 soak: setup-dev engine
 	OPENECS_SOAK=1 OPENECS_SIMULATION_SEEDS=20000 .venv/bin/pytest tests/fuzz tests/chaos tests/simulation $(wildcard tests/soak) --timeout 36000
+	OPENECS_SOAK=1 .venv/bin/pytest tests/docker/test_see_and_scale.py tests/multihost/test_provisioner_on_machines.py --timeout 36000
 
 clean:
 	rm -rf .venv .venv-bench .venv-tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache

@@ -21,13 +21,15 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from conformance_support import Installation
-from docker_world import World
+from docker_world import STAY, World
 from waiting import wait_for
 
 from openecs.clock import SystemClock
 
 #: Burns until it is told to end.
 BURN = "trap 'exit 0' TERM; while :; do :; done"
+#: The same for a while, then rests.
+BURN_A_WHILE = "trap 'exit 0' TERM; (while :; do :; done) & busy=$!; sleep 150; kill $busy; " + STAY
 STEADY = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
 
 
@@ -114,6 +116,36 @@ def test_a_service_that_burns_is_scaled_out_by_what_was_measured(own: World, nam
     # One core at most is 800 % of what the task has reserved; other tests share the cores.
     assert len(points) >= 3
     assert all(50 < point["Average"] <= point["Maximum"] < 900 for point in points), points
+    own.ecs.delete_service(service=name, force=True)
+
+
+@pytest.mark.skipif(not os.environ.get("OPENECS_SOAK"), reason="scale-in wants five minutes of quiet")
+@pytest.mark.timeout(1200)
+def test_a_service_that_burns_no_more_is_scaled_in(own: World, name: str) -> None:
+    scaling = own.installation.client("application-autoscaling")
+    own.ecs.create_service(
+        serviceName=name,
+        taskDefinition=own.register(own.container(script=BURN_A_WHILE, cpu=128)),
+        desiredCount=1,
+        monitoring={"metricConfigurations": [{"metricNames": ["CPUUtilization"], "resolutionSeconds": 20}]},
+    )
+    target = {**STEADY, "ResourceId": f"service/default/{name}"}
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+    kind = "ECSServiceAverageCPUUtilizationHighResolution"
+    scaling.put_scaling_policy(
+        **target,
+        PolicyName="cpu",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": 50.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": kind},
+            "ScaleInCooldown": 10,
+        },
+    )
+    wait_for(lambda: service_of(own, name)["runningCount"] == 2, seconds=110, what="the service is scaled out")
+    wait_for(lambda: service_of(own, name)["desiredCount"] == 1, seconds=900, what="the service is scaled in")
+    (newest, *_) = scaling.describe_scaling_activities(**target)["ScalingActivities"]
+    assert "AlarmLow" in newest["Cause"]
     own.ecs.delete_service(service=name, force=True)
 
 

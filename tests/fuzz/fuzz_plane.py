@@ -126,6 +126,7 @@ class Plane:
         async def begin() -> None:
             self.state.store._journal.start(self.state.store.journal_reached, self.state.store.journal_failed)
             await self.logs.open()
+            await self.metrics.open()
 
         self._runner.run(begin())
         now = self.clock.now()
@@ -137,6 +138,7 @@ class Plane:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.run(self.logs.close())
+        self._runner.run(self.metrics.close())
         self._runner.close()
 
     @property

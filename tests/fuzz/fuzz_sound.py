@@ -284,6 +284,8 @@ def sound_requests(world: World) -> dict[tuple[str, str], dict[str, Any]]:
         "sts": {"GetCallerIdentity": {}},
         "servicediscovery": world.names.sound(),
         "events": world.happenings.sound(),
+        "cloudwatch": world.observed.cloudwatch(),
+        "application_autoscaling": world.observed.application_autoscaling(),
     }
     return {
         (service, operation): json.loads(json.dumps(request))

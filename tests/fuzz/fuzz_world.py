@@ -11,6 +11,7 @@ from typing import Any
 
 from fuzz_discovery import Names
 from fuzz_events import Happenings
+from fuzz_observing import Observed
 from fuzz_plane import ACCOUNT, REGION, Plane
 
 from openecs.model.network import region_network
@@ -157,6 +158,7 @@ class World:
         plane.must("ecs", "PutAccountSetting", name="awsvpcTrunking", value="enabled")
         self.names = Names(plane)
         self.happenings = Happenings(plane)
+        self.observed = Observed(plane)
         self.now = self.make_logs(plane)
         asked = plane.must("logs", "StartQuery", logGroupName="group", startTime=0, endTime=1, queryString="limit 1")
         self.query = asked["queryId"]
@@ -224,6 +226,7 @@ class World:
         providers = ["machines", "unused", "FARGATE", "FARGATE_SPOT", "none", f"{BASE}capacity-provider/machines", ""]
         return {
             **self.happenings.references,
+            **self.observed.references,
             **self.names.references,
             "cluster": clusters,
             "clusters": clusters,

@@ -75,7 +75,7 @@ class MachineRoom:
             with self._lock:
                 try:
                     self._do(words, order)
-                except (AssertionError, OSError) as problem:
+                except Exception as problem:  # noqa: BLE001 -- the provisioner says it; the machines must live on
                     error = f"{problem!r}"
                 machines = list(self.running) if words[0] == "list" else []
             stream.write(json.dumps({"machines": machines, "error": error}) + "\n")
@@ -94,8 +94,12 @@ class MachineRoom:
         self._made += 1
         short = f"p{self._made}"
         machine = Machine(short, self._folder / short, self.fabric, 100 + self._made)
-        machine.wait_for_engine()
-        machine.engine.load(self._image)
+        try:
+            machine.wait_for_engine()
+            machine.engine.load(self._image)
+        except BaseException:
+            machine.close()
+            raise
         join = "\n".join(
             (
                 f"export OPENECS_AGENT_ACCESS_KEY_ID={shlex.quote(order['access_key_id'])}",

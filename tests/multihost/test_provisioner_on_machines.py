@@ -88,6 +88,12 @@ def test_tasks_bring_machines_and_machines_go_when_they_are_empty(
         found: dict[str, Any] = ecs.describe_services(cluster=CLUSTER, services=["big"])["services"][0]
         return found
 
+    arns = wait_for(
+        lambda: ecs.list_tasks(cluster=CLUSTER, serviceName="big")["taskArns"], seconds=20, what="tasks of the service"
+    )
+    # There is no machine at all yet.
+    waiting = ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"]
+    assert {task["lastStatus"] for task in waiting} == {"PROVISIONING"}
     wait_for(lambda: service()["runningCount"] == 2, seconds=100, what="two tasks on machines that came for them")
     tasks = ecs.describe_tasks(cluster=CLUSTER, tasks=ecs.list_tasks(cluster=CLUSTER, serviceName="big")["taskArns"])[
         "tasks"
