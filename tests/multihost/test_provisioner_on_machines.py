@@ -121,7 +121,7 @@ def test_tasks_bring_machines_and_machines_go_when_they_are_empty(
         assert any(machine.engine.running(task["taskArn"]) for machine, _ in room.running.values() for task in tasks)
     ecs.update_service(cluster=CLUSTER, service="big", desiredCount=0)
     if os.environ.get("OPENECS_SOAK"):
-        wait_for(lambda: not room.running, seconds=1500, what="managed scaling stops both machines")
+        wait_for(lambda: not room.running, seconds=2700, what="managed scaling stops both machines")
     else:
         plane.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=GROUP, MaxSize=0)
         wait_for(lambda: not room.running, seconds=60, what="the last machine is stopped")

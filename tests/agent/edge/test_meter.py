@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from test_traffic import serving
+from test_edge_traffic import serving
 
 from openecs.agent.edge.envoy_admin import AdminError
 from openecs.agent.edge.meter import TrafficMeter
