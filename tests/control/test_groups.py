@@ -254,6 +254,9 @@ async def test_waiting_tasks_bring_machines_and_empty_ones_go(site: Site, world:
         values = {round(datum.values[0]) for datum in site.published}
         assert 100 in values
         assert {datum.key.name for datum in site.published} == {"CapacityProviderReservation"}
+        # One for every minute, whatever else has woken the loop.
+        minutes = [datum.timestamp // 60 for datum in site.published]
+        assert minutes == [minutes[0] + passed for passed in range(len(minutes))]
         done = world.state.tasks.get(waiting[0].arn)
         world.put(msgspec.structs.replace(done, desired_status="STOPPED", last_status="STOPPED", stopped_at=time.now()))
         await time.advance(14 * 60)

@@ -40,6 +40,7 @@ class ManagedScaling:
         self._machines = GroupMachines(state)
         #: Provider → since when it has had too many machines.
         self._surplus: dict[str, float] = {}
+        #: Provider → the minute, counted since the epoch, that was published last.
         self._published: dict[str, float] = {}
 
     def loop(self, timing: Timing) -> Loop:
@@ -71,12 +72,12 @@ class ManagedScaling:
         if goal < counted.machines:
             since = self._surplus.setdefault(key, now)
             if now - since < measure.SCALE_IN_AFTER:
-                return After(min(PUBLISH_EVERY, since + measure.SCALE_IN_AFTER - now))
+                return After(min(_to_next_minute(now), since + measure.SCALE_IN_AFTER - now))
             # Those that are empty, no more.
             goal = max(goal, counted.machines - counted.empty)
         self._surplus.pop(key, None)
         self._set(group, goal - counted.foreign)
-        return After(PUBLISH_EVERY)
+        return After(_to_next_minute(now))
 
     def _count(self, provider: CapacityProvider, group: AutoScalingGroup) -> _Count:
         """Machines that there are or will be, that are needed, and that are empty."""
@@ -99,9 +100,11 @@ class ManagedScaling:
         )
 
     def _tell(self, provider: CapacityProvider, counted: _Count, now: float) -> None:
-        if now - self._published.get(provider.arn, 0.0) < PUBLISH_EVERY:
+        # By the clock's minutes, so that none is left out whatever else wakes this.
+        minute = now // PUBLISH_EVERY
+        if self._published.get(provider.arn) == minute:
             return
-        self._published[provider.arn] = now
+        self._published[provider.arn] = minute
         value = measure.reservation(counted.needed, counted.machines)
         self._publish(
             single(
@@ -195,3 +198,8 @@ def managed(provider: CapacityProvider) -> bool:
     """Whether OpenECS decides how many machines the provider's group has."""
     scaling = provider.auto_scaling_group_provider.managed_scaling
     return provider.status == "ACTIVE" and scaling is not None and scaling.status == "ENABLED"
+
+
+def _to_next_minute(now: float) -> float:
+    """Seconds; a little more than none, for the loop's time is not the clock's."""
+    return max(PUBLISH_EVERY - now % PUBLISH_EVERY, 0.1)
