@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,7 @@ def test_the_files_of_a_task(tmp_path: Path) -> None:
     place = log_router.place_of(tmp_path, ARN)
     assert "Record ecs_cluster prod" in place.config.read_text()
     assert place.sockets.is_dir()
+    assert stat.S_IMODE(place.folder.stat().st_mode) == 0o700
     # The path of a socket has 108 bytes at the most.
     assert len(str(log_router.place_of(Path("/run/openecs"), ARN).sockets / "fluent.sock")) < 80
     log_router.make(payload, tmp_path, "prod")

@@ -21,11 +21,12 @@ def make(task: TaskPayload, run_dir: Path, cluster: str) -> None:
         return
     place = place_of(run_dir, task.arn)
     text = configuration(task, Record(cluster.rpartition("/")[2], task.arn, f"{task.family}:{task.version}"))
-    place.config.parent.mkdir(parents=True, exist_ok=True)
+    place.folder.mkdir(parents=True, exist_ok=True)
+    # Options may hold what is for nobody else on the host.  The router, which may run as any user, has what is
+    # inside by mounts of its own.
+    place.folder.chmod(0o700)
+    place.config.parent.mkdir(exist_ok=True)
     place.config.write_text(text)
-    # A router may run as any user, and its options may hold what is for nobody else on the host.
-    place.folder.chmod(0o711)
-    place.config.parent.chmod(0o700)
     place.config.chmod(0o644)
     place.sockets.mkdir(exist_ok=True)
     place.sockets.chmod(0o777)
