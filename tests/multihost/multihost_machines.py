@@ -70,7 +70,9 @@ class Tree:
         return done.stdout
 
     def kill(self) -> None:
-        """Cut the power; nothing of it runs any more afterwards."""
+        """Cut the power; nothing of it runs any more afterwards.  No error when it was cut before."""
+        if self.process.poll() is not None:
+            return
         # The first process ends only when all others in its namespace have ended.
         first = os.pidfd_open(self.pid)
         try:
